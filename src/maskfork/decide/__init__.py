@@ -1,0 +1,1 @@
+"""Deciding: `maskfork compare` and what stands around it."""

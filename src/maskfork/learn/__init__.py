@@ -1,0 +1,1 @@
+"""Learning from labelled rows: reading data, training, tasks."""

@@ -1,0 +1,1 @@
+"""Metrics, intervals, paired tests, calibration, speed and memory probes: pure functions that know no model."""

@@ -1,0 +1,1 @@
+"""Checkpoints in and out: weight tables, families, heads, tokenizers, the Hub."""

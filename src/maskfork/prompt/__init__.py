@@ -1,0 +1,1 @@
+"""Prompting: templates, shots, label words scored by likelihood, teachers."""
