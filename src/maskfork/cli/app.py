@@ -1,0 +1,111 @@
+"""The verbs, by import path, and `main`: every error that a user can put right ends as one sentence and exit code 2."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from maskfork import __version__
+from maskfork.cli.config import ConfigOption
+from maskfork.cli.output import fail, say
+from maskfork.errors import MaskforkError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cyclopts import App, CycloptsError
+
+VERBS = {
+    "compare": "Fine-tune or prompt? The answer on your labelled rows.",
+    "predict": "Label texts with a trained model.",
+    "info": "Say what a model folder holds.",
+    "mask": "Draw who may attend to whom, with your own tokens.",
+    "demo": "The whole comparison on embedded film reviews, offline.",
+}
+"""Verb -> its line in `maskfork --help`. The verb `x` is the function `x` in `maskfork/cli/x.py`, loaded on call."""
+
+REPORT_BUGS = "https://github.com/maskfork/maskfork/issues"
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+
+
+def build_app(config: ConfigOption) -> App:
+    """The command line with every verb registered by name only: nothing of the work is imported here."""
+    from cyclopts import App
+
+    app = App(
+        name="maskfork",
+        help="One Transformer, the attention mask a parameter: should you fine-tune a BERT or prompt a GPT?",
+        version=__version__,
+        config=config,
+        result_action="return_value",
+        print_error=False,
+        exit_on_error=False,
+        suppress_keyboard_interrupt=False,
+        help_epilogue="Every verb takes --json and --config FILE; `maskfork VERB --help` says more.",
+    )
+    for verb, line in VERBS.items():
+        app.command(f"maskfork.cli.{verb}:{verb}", name=verb, help=line)
+    return app
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code (0 done, 1 a bug of ours, 2 a user's error, 130 interrupted)."""
+    tokens = list(sys.argv[1:] if argv is None else argv)
+    config = ConfigOption()
+    try:
+        code = _run(tokens, config)
+        sys.stdout.flush()
+    except MaskforkError as error:
+        return fail(error, as_json=_wants_json(tokens, config))
+    except KeyboardInterrupt:
+        say("stopped; finished work is kept: run the same command again to go on")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone (`| head`); the interpreter's own flush at exit must not complain either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except Exception:
+        traceback.print_exc()
+        say(f"maskfork: this is a bug of ours, please report it with the lines above: {REPORT_BUGS}")
+        return 1
+    return code
+
+
+def _run(tokens: list[str], config: ConfigOption) -> int:
+    from cyclopts import CycloptsError
+
+    app = build_app(config)
+    if tokens and tokens[0] not in {*VERBS, *app.help_flags, *app.version_flags}:
+        raise UsageError(_no_such_verb(tokens[0]))
+    try:
+        result = app(tokens)
+    except CycloptsError as error:
+        raise UsageError(_sentence(error, tokens[0])) from error
+    return result if isinstance(result, int) else 0
+
+
+def _no_such_verb(token: str) -> str:
+    if token.startswith("-"):
+        return f"the verb comes first, before {token}: {', '.join(VERBS)}"
+    near = get_close_matches(token.lower(), VERBS, n=1, cutoff=0.5)
+    cure = f"did you mean `maskfork {near[0]}`?" if near else f"choose from {', '.join(VERBS)}"
+    return f"there is no verb {token!r}: {cure}"
+
+
+def _sentence(error: CycloptsError, verb: str) -> str:
+    """The parser's message as one sentence with a cure."""
+    error.verbose = False
+    text = " ".join(str(error).split()).rstrip(".")
+    text = text[:1].lower() + text[1:]
+    if "Did you mean" in text:
+        return text.replace(". Did you mean", ": did you mean")
+    return f"{text}: see `maskfork {verb} --help`"
+
+
+def _wants_json(tokens: list[str], config: ConfigOption) -> bool:
+    options = tokens[: tokens.index("--")] if "--" in tokens else tokens
+    return "--json" in options or config.values.get("json") is True

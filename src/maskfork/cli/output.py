@@ -1,0 +1,106 @@
+"""What a verb says and where: results on stdout (for people, or as JSON with `--json`), notes and progress on stderr.
+
+So `maskfork ... --json | jq .` works while the progress stays visible, and a drawing can be sent to a file.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
+
+from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console, RenderableType
+
+    from maskfork.errors import MaskforkError
+
+JsonFlag = Annotated[bool, Parameter(name="--json", negative="", help="Print the result as JSON on stdout.")]
+"""The type of every verb's `json` parameter: `json: JsonFlag = False`."""
+
+
+class Step(Protocol):
+    """Moves a progress bar: `step(3)` says that three more units are done, `step(0, "epoch 2")` only renames it."""
+
+    def __call__(self, done: float = 1, description: str | None = None) -> None: ...
+
+
+def emit_json(value: Any) -> None:
+    """Write `value` to stdout as one JSON document; structs, dataclasses, arrays and paths included, NaN as null."""
+    import msgspec
+
+    text = msgspec.json.format(msgspec.json.encode(value, enc_hook=_plain), indent=2).decode()
+    sys.stdout.write(text + "\n")
+
+
+def emit(value: RenderableType) -> None:
+    """Write text or any rich renderable to stdout; plain text stays exactly as it is."""
+    if isinstance(value, str):
+        sys.stdout.write(value if value.endswith("\n") else value + "\n")
+    else:
+        _console(stderr=False).print(value)
+
+
+def say(sentence: str) -> None:
+    """A note to the person who is waiting, on stderr."""
+    sys.stderr.write(sentence.rstrip("\n") + "\n")
+    sys.stderr.flush()
+
+
+def notes_console() -> Console:
+    """The rich console for notes, live tables and progress: stderr."""
+    return _console(stderr=True)
+
+
+@contextmanager
+def progress(description: str, total: float | None) -> Iterator[Step]:
+    """A bar with the time left, on stderr, drawn only where stderr is a terminal.
+
+    Yields a `Step`. `total` None draws a bar without an end.
+    """
+    from rich import progress as rich
+
+    columns = (
+        rich.TextColumn("{task.description}"),
+        rich.BarColumn(),
+        rich.MofNCompleteColumn(),
+        rich.TimeElapsedColumn(),
+        rich.TimeRemainingColumn(),
+    )
+    with rich.Progress(*columns, console=notes_console(), transient=True) as bar:
+        task = bar.add_task(description, total=total)
+
+        def step(done: float = 1, description: str | None = None) -> None:
+            if description is not None:
+                bar.update(task, description=description)
+            bar.advance(task, done)
+
+        yield step
+
+
+def fail(error: MaskforkError, *, as_json: bool) -> int:
+    """Print a user's error as one sentence (or as JSON on stdout) and return the exit code."""
+    sentence = " ".join(str(error).split())
+    if as_json:
+        emit_json({"error": sentence, "kind": type(error).__name__, "exit_code": error.exit_code})
+    else:
+        say(f"maskfork: {sentence}")
+    return error.exit_code
+
+
+def _console(*, stderr: bool) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=not (sys.stderr if stderr else sys.stdout).isatty())
+
+
+def _plain(value: Any) -> Any:
+    """Arrays, numpy scalars and paths as plain values; msgspec asks here for what it does not know."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if hasattr(value, "__fspath__"):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")

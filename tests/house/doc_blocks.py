@@ -1,0 +1,188 @@
+"""README and docs are executed: this reads their fenced blocks and runs them in order, in an empty folder, offline.
+
+- bash, console: lines that begin with `maskfork` or `make` (in console after `$ `) are commands. A `maskfork` command
+  is run and must exit with 0, or with N where the line ends in `# exit N`; in a console block the lines under it are
+  its expected output, where a line `...` stands for any lines. A `make` target must exist (a dry run says so).
+  Other commands are for the reader's own machine and are left alone.
+- python: executed; the blocks of one document share their names. Lines with `>>>` are compared, as in doctest.
+- `<!-- not run: reason -->` on the line before a block leaves it out, `<!-- slow -->` moves it to the slow tier.
+"""
+
+from __future__ import annotations
+
+import doctest
+import os
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+FENCE = re.compile(r"^ *```(\w*) *$")
+NOT_RUN = re.compile(r"^<!-- not run:(.*)-->$")
+EXIT = re.compile(r"\s+# exit (\d+)$")
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command line of a block and what it should print; None where the document does not say."""
+
+    line: int
+    text: str
+    output: str | None = None
+    exit_code: int = 0
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a document. `line` is where its first line stands."""
+
+    document: Path
+    line: int
+    language: str
+    body: str
+    slow: bool = False
+    not_run: str | None = None
+
+    @property
+    def where(self) -> str:
+        return f"{self.document.name}:{self.line}"
+
+    def commands(self) -> list[Command]:
+        """The `maskfork` and `make` commands of a bash or console block, continued lines joined."""
+        found: list[Command] = []
+        open_at, text, output = 0, "", []  # type: int, str, list[str]
+
+        def close() -> None:
+            if text:
+                known = "\n".join(output) if self.language == "console" and output else None
+                exits = EXIT.search(text)
+                found.append(Command(open_at, EXIT.sub("", text), known, int(exits[1]) if exits else 0))
+
+        prompt = "$ " if self.language == "console" else ""
+        continued = False
+        for number, line in enumerate(self.body.splitlines(), self.line):
+            if continued:
+                text = text[:-1].rstrip() + " " + line.strip()
+            elif line.startswith(prompt) and (self.language == "bash" or prompt):
+                close()
+                open_at, text, output = number, line.removeprefix(prompt).strip(), []
+            else:
+                output.append(line)
+            continued = text.endswith("\\") and not output
+        close()
+        return [c for c in found if c.text.split()[:1] in (["maskfork"], ["make"])]
+
+
+def blocks(document: Path) -> list[Block]:
+    """The fenced blocks of a Markdown file, in order. A marker that leaves a block out must give its reason."""
+    found: list[Block] = []
+    start, language, marker, before = 0, "", "", ""
+    body: list[str] | None = None
+    for number, line in enumerate(document.read_text(encoding="utf-8").splitlines(), 1):
+        fence = FENCE.match(line)
+        if body is None and fence:
+            start, language, marker, body = number + 1, fence[1], before, []
+        elif body is not None and fence and not fence[1]:
+            left_out = NOT_RUN.match(marker)
+            if left_out and not left_out[1].strip():
+                raise ValueError(f"{document.name}:{start - 2}: say why this block is not run")
+            reason = left_out[1].strip() if left_out else None
+            found.append(Block(document, start, language, "\n".join(body), marker == "<!-- slow -->", reason))
+            body = None
+        elif body is not None:
+            body.append(line)
+        if line.strip():
+            before = line.strip()
+    if body is not None:
+        raise ValueError(f"{document.name}:{start}: this block is never closed")
+    return found
+
+
+@dataclass
+class Reader:
+    """Does what a document says, in `folder`: commands as processes, Python in one shared set of names."""
+
+    folder: Path
+    names: dict[str, Any] = field(default_factory=lambda: {"__name__": "__main__"})
+
+    def run(self, block: Block) -> int:
+        """Execute a block; returns how many things ran. AssertionError names the document and the line."""
+        if block.not_run is not None:
+            return 0
+        if block.language in ("bash", "console"):
+            commands = block.commands()
+            for command in commands:
+                self._command(block, command)
+            return len(commands)
+        if block.language == "python":
+            self._python(block)
+            return 1
+        return 0
+
+    def _command(self, block: Block, command: Command) -> None:
+        where = f"{block.document.name}:{command.line}: {command.text}"
+        if command.text.startswith("make"):
+            done = _make_dry(command.text)
+        else:
+            done = subprocess.run(
+                ["bash", "-c", command.text],
+                cwd=self.folder,
+                env=environment(self.folder),
+                capture_output=True,
+                text=True,
+                timeout=540,
+                check=False,
+            )
+        said = done.stdout + done.stderr
+        assert done.returncode == command.exit_code, f"{where}\nexit {done.returncode}\n{said}"
+        if command.output is not None:
+            assert matches(command.output, said), f"{where}\nexpected\n{command.output}\ngot\n{said}"
+
+    def _python(self, block: Block) -> None:
+        if ">>>" not in block.body:
+            # the same line numbers as in the document, so that a traceback points into it
+            exec(compile("\n" * (block.line - 1) + block.body, str(block.document), "exec"), self.names)
+            return
+        test = doctest.DocTestParser().get_doctest(
+            block.body + "\n", self.names, block.where, str(block.document), block.line - 1
+        )
+        said: list[str] = []
+        failed = doctest.DocTestRunner(optionflags=OPTIONS).run(test, out=said.append, clear_globs=False)
+        self.names.update(test.globs)
+        assert failed.failed == 0, "".join(said)
+
+
+def matches(expected: str, got: str) -> bool:
+    """Line for line, trailing space aside; a line `...` stands for any lines, `...` inside a line for any text."""
+    lines = [line.rstrip() for line in expected.strip("\n").splitlines()]
+    pattern = ""
+    for line in lines:
+        pattern += r"(?:.*\n)*?" if line == "..." else re.escape(line).replace(r"\.\.\.", ".*") + r" *\n"
+    return re.fullmatch(pattern, got.strip("\n") + "\n") is not None
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """The reader's machine: this interpreter's commands first on the path, no network, no keys, one thread."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("OPENAI_", "HF_", "MASKFORK_"))}
+    bin_folder = Path(sys.executable).parent
+    return {
+        **kept,
+        "PATH": f"{bin_folder}{os.pathsep}{kept.get('PATH', '')}",
+        "HF_HUB_OFFLINE": "1",
+        "HF_HOME": str(folder / ".huggingface"),
+        "OMP_NUM_THREADS": "1",
+        "NO_COLOR": "1",
+        "COLUMNS": "120",
+    }
+
+
+def _make_dry(text: str) -> subprocess.CompletedProcess[str]:
+    words = shlex.split(text)
+    return subprocess.run(
+        ["make", "--dry-run", *words[1:]], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )

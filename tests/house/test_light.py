@@ -1,0 +1,53 @@
+"""The front door opens at once: importing maskfork and asking for help load no torch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from maskfork.cli.app import VERBS
+
+HEAVY = ("torch", "transformers", "sklearn", "scipy", "polars", "matplotlib", "tokenizers")
+LIMIT_S = 0.5
+
+
+def loaded(code: str) -> set[str]:
+    """Which of the heavy packages are in memory after this code, in a process of its own."""
+    check = f"{code}\nimport sys\nprint('\\n' + ' '.join(m for m in {HEAVY!r} if m in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    return set(done.stdout.rsplit("\n", 2)[-2].split())
+
+
+def best_of(times: int, arguments: list[str]) -> float:
+    """The shortest wall-clock seconds of several runs: what the command needs when the machine is not busy."""
+    best = float("inf")
+    for _ in range(times):
+        start = time.perf_counter()
+        subprocess.run(arguments, capture_output=True, check=True)
+        best = min(best, time.perf_counter() - start)
+        if best < LIMIT_S:
+            break
+    return best
+
+
+def test_the_check_sees_what_is_loaded() -> None:
+    assert loaded("import tokenizers") == {"tokenizers"}
+
+
+def test_import_is_light() -> None:
+    assert loaded("import maskfork; dir(maskfork); maskfork.__version__") == set()
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], *([v, "--help"] for v in VERBS)], ids=" ".join)
+def test_help_is_light(words: list[str]) -> None:
+    assert loaded(f"from maskfork.cli import main; assert main({words!r}) == 0") == set()
+
+
+@pytest.mark.parametrize("words", [["--help"], *([v, "--help"] for v in VERBS)], ids=" ".join)
+def test_help_is_quick(words: list[str]) -> None:
+    script = Path(sys.executable).with_name("maskfork")
+    assert best_of(5, [str(script), *words]) < LIMIT_S
