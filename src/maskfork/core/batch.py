@@ -1,0 +1,205 @@
+"""Tokens and where they stand: one object for padded and packed batches.
+
+    padded [B, S]                 packed [1, T]: the same sequences, one after the other
+    the cat sat  .  .             the cat sat he ran away from it
+    he  ran away from it          0   0   0   1  1   1    1    1     <- segments
+    ✓   ✓   ✓   ✗  ✗  <- keep     0   1   2   0  1   2    3    4     <- positions
+
+Everything token-wise runs on either shape alike; only the mask knows the difference (`Keep` or `Segments`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from maskfork.core.mask import Full, Keep, Mask, Placed, Segments, conjunction
+from maskfork.errors import UsageError
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Token ids with their places.
+
+    tokens [B, S] int64; positions [B or 1, S] int64, counted from each sequence's first kept token;
+    keep [B, S] bool or None where every token counts; types [B, S] int64 or None (BERT's sentence A/B);
+    segments [B, S] int64 or None: which document of its row a token belongs to, -1 for padding.
+    """
+
+    tokens: Tensor
+    positions: Tensor
+    keep: Tensor | None = None
+    types: Tensor | None = None
+    segments: Tensor | None = None
+
+    @staticmethod
+    def padded(tokens: Tensor, attention_mask: Tensor | None = None, types: Tensor | None = None) -> Batch:
+        """From `input_ids` [B, S] and an `attention_mask` [B, S] of ones and zeros, padding on either side."""
+        if tokens.dim() != 2:
+            raise UsageError(f"input_ids must be [batch, length], but its shape is {list(tokens.shape)}")
+        keep = None
+        positions = torch.arange(tokens.shape[1], device=tokens.device)[None]
+        if attention_mask is not None:
+            if attention_mask.shape != tokens.shape:
+                raise UsageError(
+                    f"attention_mask {list(attention_mask.shape)} must have the shape of input_ids {list(tokens.shape)}"
+                )
+            keep = attention_mask.bool()
+            if bool(keep.all()):
+                keep = None
+            elif not bool((keep[:, 1:] <= keep[:, :-1]).all()):  # something other than padding on the right
+                positions = (keep.long().cumsum(-1) - 1).clamp_min(0)
+        return Batch(tokens, positions, keep, types)
+
+    @staticmethod
+    def from_lists(sequences: Sequence[Sequence[int]], pad_id: int, types: Sequence[Sequence[int]] | None = None) -> Batch:
+        """Sequences of token ids, padded on the right to the longest."""
+        longest = max((len(s) for s in sequences), default=0)
+        tokens = torch.full((len(sequences), longest), pad_id, dtype=torch.long)
+        keep = torch.zeros_like(tokens)
+        kinds = None if types is None else torch.zeros_like(tokens)
+        for row, ids in enumerate(sequences):
+            tokens[row, : len(ids)] = torch.as_tensor(ids, dtype=torch.long)
+            keep[row, : len(ids)] = 1
+            if kinds is not None and types is not None:
+                kinds[row, : len(ids)] = torch.as_tensor(types[row], dtype=torch.long)
+        return Batch.padded(tokens, keep, kinds)
+
+    @staticmethod
+    def packed(sequences: Sequence[Sequence[int]], types: Sequence[Sequence[int]] | None = None) -> Batch:
+        """Sequences of token ids, one after the other in a single row [1, T], kept apart by their segments."""
+        lengths = [len(s) for s in sequences]
+        tokens = torch.tensor([[t for s in sequences for t in s]], dtype=torch.long)
+        positions = torch.tensor([[p for n in lengths for p in range(n)]], dtype=torch.long)
+        segments = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths, dtype=torch.long))[None]
+        kinds = None if types is None else torch.tensor([[t for s in types for t in s]], dtype=torch.long)
+        batch = Batch(tokens, positions, None, kinds, segments)
+        batch.__dict__["spans"] = _spans_of_lengths(lengths)
+        return batch
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(B, S)"""
+        return self.tokens.shape[0], self.tokens.shape[1]
+
+    @property
+    def is_packed(self) -> bool:
+        return self.segments is not None
+
+    def to(self, device: torch.device | str) -> Batch:
+        def move(x: Tensor | None) -> Tensor | None:
+            return None if x is None else x.to(device)
+
+        moved = replace(
+            self,
+            tokens=self.tokens.to(device),
+            positions=self.positions.to(device),
+            keep=move(self.keep),
+            types=move(self.types),
+            segments=move(self.segments),
+        )
+        if "spans" in self.__dict__:
+            moved.__dict__["spans"] = self.spans
+        return moved
+
+    @cached_property
+    def spans(self) -> tuple[tuple[int, int, int], ...] | None:
+        """(row, start, length) of each sequence in order of storage, or None where a sequence is not contiguous."""
+        rows, length = self.shape
+        if self.segments is None and self.keep is None:
+            return tuple((row, 0, length) for row in range(rows))
+        ids = self.segments if self.segments is not None else self.keep.long() - 1  # type: ignore[union-attr]
+        if self.segments is not None and self.keep is not None:
+            ids = ids.masked_fill(~self.keep, -1)
+        found: list[tuple[int, int, int]] = []
+        for row, line in enumerate(ids.tolist()):
+            seen: set[int] = set()
+            start = 0
+            while start < length:
+                end = start
+                while end < length and line[end] == line[start]:
+                    end += 1
+                if line[start] >= 0:
+                    if line[start] in seen:
+                        return None
+                    seen.add(line[start])
+                    found.append((row, start, end - start))
+                start = end
+        return tuple(found)
+
+    @property
+    def sequences(self) -> tuple[tuple[int, int, int], ...]:
+        """`spans`, or an error where a sequence has holes."""
+        if self.spans is None:
+            raise UsageError("a sequence of this batch has holes in its attention mask: pad on one side only")
+        return self.spans
+
+    @cached_property
+    def flat(self) -> tuple[Tensor, Tensor]:
+        """(first, last) storage index of each sequence, [N] each, into the flattened [B * S] tokens."""
+        width = self.shape[1]
+        firsts = [row * width + start for row, start, _ in self.sequences]
+        lasts = [row * width + start + n - 1 for row, start, n in self.sequences]
+        device = self.tokens.device
+        return torch.tensor(firsts, device=device), torch.tensor(lasts, device=device)
+
+    def bind(self, rule: Mask) -> Mask:
+        """The rule for this batch's storage: with its padding (`Keep`), its packing (`Segments`), and `Placed` if needed."""
+        return bind(rule, self, self)
+
+    def pack(self) -> Batch:
+        """The same sequences in one row [1, T] without padding, in the order of `spans`."""
+        index = torch.cat([torch.arange(row * self.shape[1] + start, row * self.shape[1] + start + n)
+                           for row, start, n in self.sequences]).to(self.tokens.device)
+        lengths = [n for _, _, n in self.sequences]
+        segments = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))[None].to(self.tokens.device)
+        places = torch.cat([torch.arange(n) for n in lengths])[None].to(self.tokens.device)
+        kinds = None if self.types is None else self.types.flatten()[index][None]
+        batch = Batch(self.tokens.flatten()[index][None], places, None, kinds, segments)
+        batch.__dict__["spans"] = _spans_of_lengths(lengths)
+        return batch
+
+    def unpack(self, x: Tensor, fill: float = 0.0) -> Tensor:
+        """[B, S, ...] values of this batch's tokens as [N, longest, ...], one row a sequence, padded on the right."""
+        longest = max((n for _, _, n in self.sequences), default=0)
+        out = x.new_full((len(self.sequences), longest, *x.shape[2:]), fill)
+        for i, (row, start, n) in enumerate(self.sequences):
+            out[i, :n] = x[row, start : start + n]
+        return out
+
+
+def _spans_of_lengths(lengths: Sequence[int]) -> tuple[tuple[int, int, int], ...]:
+    spans, start = [], 0
+    for n in lengths:
+        spans.append((0, start, n))
+        start += n
+    return tuple(spans)
+
+
+def bind(rule: Mask, queries: Batch, keys: Batch) -> Mask:
+    """`rule` between two batches (the same one for self-attention) in storage indices.
+
+    Places are the batches' positions; where these are not the storage indices and the rule is not shift invariant, it is
+    wrapped in `Placed`. Padding adds `Keep`, packing adds `Segments`.
+    """
+    parts: list[Mask] = []
+    moved = queries.is_packed or queries.positions.shape[0] > 1 or keys.is_packed or keys.positions.shape[0] > 1
+    if moved and not rule.shift_invariant:
+        rows, width = queries.shape
+        own = torch.arange(rows, device=queries.tokens.device)[:, None].expand(rows, width)
+        if queries.segments is not None and rows == 1:
+            own = queries.segments.clamp_min(0)
+        parts.append(Placed(rule, own, queries.positions.expand(rows, -1), keys.positions.expand(rows, -1)))
+    elif not isinstance(rule, Full):
+        parts.append(rule)
+    if keys.keep is not None:
+        parts.append(Keep(keys.keep))
+    if queries.segments is not None or keys.segments is not None:
+        if queries.segments is None or keys.segments is None:
+            raise UsageError("one side of the attention is packed and the other is not: pack both, or neither")
+        parts.append(Segments(queries.segments, keys.segments))
+    return conjunction(parts)

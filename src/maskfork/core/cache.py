@@ -1,0 +1,99 @@
+"""Keys and values of tokens already read, so that the next token costs one step.
+
+Storage grows by doubling; a layer's tensors are [B, room, H, D], of which the first `length` places are in use. The cache
+also keeps the tokens' batch (positions, padding), because the mask is asked about stored places.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from maskfork.core.batch import Batch
+
+
+class Cache:
+    """Grows as the model reads. One per sequence batch; `model(..., cache=cache)` reads and extends it."""
+
+    def __init__(self) -> None:
+        self.length = 0
+        self.stored: Batch | None = None
+        self.source: tuple[Tensor, Batch] | None = None  # encoder states and their batch, for cross-attention
+        self._keys: dict[int, Tensor] = {}
+        self._values: dict[int, Tensor] = {}
+        self._cross: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def place(self, batch: Batch) -> Batch:
+        """Append a batch of new tokens and return it with its positions counted on from what is stored.
+
+        Positions continue from each row's last kept token, so left-padded rows of unlike lengths go on rightly.
+        """
+        rows, width = batch.shape
+        if self.stored is None:
+            self.stored = batch
+            return batch
+        old = self.stored
+        last = old.positions[:, -1:]
+        placed = replace(batch, positions=last + 1 + batch.positions)
+        keep = None
+        if old.keep is not None or batch.keep is not None:
+            first = old.keep if old.keep is not None else torch.ones_like(old.tokens, dtype=torch.bool)
+            second = batch.keep if batch.keep is not None else torch.ones_like(batch.tokens, dtype=torch.bool)
+            keep = torch.cat([first, second], dim=1)
+            if placed.positions.shape[0] == 1 and not bool(first.all()):  # padding on the right stays a hole
+                counted = (keep.long().cumsum(-1) - 1).clamp_min(0)
+                placed = replace(placed, positions=counted[:, -width:])
+                old = replace(old, positions=counted[:, :-width])
+        both = max(old.positions.shape[0], placed.positions.shape[0])
+        positions = torch.cat([old.positions.expand(both, -1), placed.positions.expand(both, -1)], dim=1)
+        self.stored = Batch(torch.cat([old.tokens, batch.tokens], dim=1), positions, keep)
+        return placed
+
+    def extend(self, layer: int, k_BSHD: Tensor, v_BSHD: Tensor) -> tuple[Tensor, Tensor]:
+        """Store a layer's new keys and values after the first `length` places; return all in use, [B, K, H, D]."""
+        end = self.length + k_BSHD.shape[1]
+        for store, new in ((self._keys, k_BSHD), (self._values, v_BSHD)):
+            held = store.get(layer)
+            if held is None or held.shape[1] < end:
+                room = new.new_empty((new.shape[0], max(2 * end, 64), *new.shape[2:]))
+                if held is not None:
+                    room[:, : self.length] = held[:, : self.length]
+                store[layer] = room
+            store[layer][:, self.length : end] = new
+        return self._keys[layer][:, :end], self._values[layer][:, :end]
+
+    def cross(self, layer: int) -> tuple[Tensor, Tensor] | None:
+        """A layer's keys and values of the source, once computed."""
+        return self._cross.get(layer)
+
+    def keep_cross(self, layer: int, k_BSHD: Tensor, v_BSHD: Tensor) -> None:
+        self._cross[layer] = (k_BSHD, v_BSHD)
+
+    def advance(self, tokens: int) -> None:
+        """Count the tokens that every layer has stored."""
+        self.length += tokens
+
+    def repeat(self, times: int) -> Cache:
+        """Every row `times` times over, as its own storage: one shared prefix for several continuations."""
+        copy = Cache()
+        copy.length = self.length
+        if self.stored is not None:
+            copy.stored = _repeat_batch(self.stored, times)
+        if self.source is not None:
+            copy.source = (self.source[0].repeat_interleave(times, 0), _repeat_batch(self.source[1], times))
+        copy._keys = {i: x[:, : self.length].repeat_interleave(times, 0) for i, x in self._keys.items()}
+        copy._values = {i: x[:, : self.length].repeat_interleave(times, 0) for i, x in self._values.items()}
+        copy._cross = {
+            i: (k.repeat_interleave(times, 0), v.repeat_interleave(times, 0)) for i, (k, v) in self._cross.items()
+        }
+        return copy
+
+
+def _repeat_batch(batch: Batch, times: int) -> Batch:
+    def again(x: Tensor | None) -> Tensor | None:
+        return None if x is None else x.repeat_interleave(times, 0)
+
+    positions = batch.positions if batch.positions.shape[0] == 1 else batch.positions.repeat_interleave(times, 0)
+    return Batch(batch.tokens.repeat_interleave(times, 0), positions, again(batch.keep), again(batch.types))

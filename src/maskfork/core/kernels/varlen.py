@@ -1,0 +1,131 @@
+"""Packed tokens without padding: sequences of one length are attended together, no matter where they are stored.
+
+    row 0:  a a a b b b b c c c     lengths 3 4 3  ->  {a, c} as one [2, 3] problem, {b} as one [1, 4] problem
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from maskfork.core.kernels.contract import Ask, Bias, Plan, Refusal, spread
+from maskfork.core.kernels.sdpa import attend
+from maskfork.core.mask import Causal, Full, is_static
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Sequences with the same number of queries and of keys.
+
+    `queries` [n, Q] and `keys` [n, K] are storage indices into the flattened tokens; a lone sequence is a slice.
+    """
+
+    queries: Tensor
+    keys: Tensor
+    query_slice: slice | None
+    key_slice: slice | None
+    query_places: Tensor
+    key_places: Tensor
+    allowed: Tensor | None  # [1, 1, Q, K]
+    empty: Tensor | None  # [1, Q, 1, 1]
+    causal: bool
+
+
+class Varlen:
+    """Through torch's kernel, group by group; nothing is computed for padding."""
+
+    name = "varlen"
+
+    def plan(self, ask: Ask) -> Plan | Refusal:
+        if ask.weights:
+            return Refusal(self.name, "it does not give the attention weights")
+        if ask.softcap is not None:
+            return Refusal(self.name, "it cannot cap the logits")
+        if ask.offset:
+            return Refusal(self.name, "cached keys stand in rows, not packed")
+        if not is_static(ask.rule):
+            return Refusal(self.name, f"{ask.rule} says other things of every row")
+        if ask.queries.spans is None or ask.keys.spans is None:
+            return Refusal(self.name, "a sequence has holes in its attention mask")
+        if not ask.queries.spans:
+            return Refusal(self.name, "there is no token")
+        if len(ask.queries.spans) != len(ask.keys.spans):
+            return Refusal(self.name, "queries and keys are not the same number of sequences")
+        groups = self._groups(ask)
+        rows, width = ask.queries.shape
+        order = torch.cat([g.queries.flatten() for g in groups])
+        # Where every token belongs to a sequence, putting the groups' outputs back is one gather.
+        inverse = torch.argsort(order) if order.numel() == rows * width else None
+
+        def run(q: Tensor, k: Tensor, v: Tensor, bias: Bias | None) -> tuple[Tensor, Tensor | None]:
+            flat_q, flat_k, flat_v = q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1)
+            outs = torch.cat([self._attend(ask, group, flat_q, flat_k, flat_v, bias).flatten(0, 1) for group in groups])
+            if inverse is not None:
+                out = outs if len(groups) == 1 and groups[0].query_slice else outs[inverse]
+            else:
+                out = outs.new_zeros(rows * width, *outs.shape[1:]).index_copy(0, order, outs)
+            return out.unflatten(0, (rows, width)), None
+
+        return Plan(self.name, f"{len(ask.queries.spans)} sequences in {len(groups)} groups of equal length", run)
+
+    def _attend(self, ask: Ask, group: Group, q: Tensor, k: Tensor, v: Tensor, bias: Bias | None) -> Tensor:
+        q_n = _take(q, group.queries, group.query_slice)
+        k_n = _take(k, group.keys, group.key_slice)
+        v_n = _take(v, group.keys, group.key_slice)
+        mask = group.allowed
+        if bias is not None:
+            mask = bias(q_n, spread(k_n, ask.heads), group.query_places, group.key_places).to(q.dtype)
+            if group.allowed is not None:
+                mask = mask.masked_fill(~group.allowed, float("-inf"))
+        if mask is not None:
+            mask = mask.expand(q_n.shape[0], -1, -1, -1)
+        out = attend(q_n, k_n, v_n, mask, ask.scale, ask.dropout, causal=group.causal and bias is None)
+        return out if group.empty is None else out.masked_fill(group.empty, 0.0)
+
+    def _groups(self, ask: Ask) -> list[Group]:
+        q_width, k_width = ask.queries.shape[1], ask.keys.shape[1]
+        members: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
+        for (q_row, q_start, q_n), (k_row, k_start, k_n) in zip(ask.queries.sequences, ask.keys.sequences, strict=True):
+            members[q_n, k_n].append((q_row * q_width + q_start, k_row * k_width + k_start))
+        groups = []
+        for (q_n, k_n), starts in members.items():
+            q_index = _ranges([a for a, _ in starts], q_n, ask.device)
+            k_index = _ranges([b for _, b in starts], k_n, ask.device)
+            causal = isinstance(ask.rule, Causal) and q_n == k_n
+            allowed = empty = None
+            if not isinstance(ask.rule, Full) and not (causal and not ask.bias):
+                allowed = ask.rule.matrix(q_n, k_n, device=ask.device)
+                nothing = ~allowed.any(-1)
+                if bool(nothing.any()):
+                    empty = nothing.transpose(1, 2)[..., None]
+                    allowed = allowed | nothing[..., None]
+            groups.append(
+                Group(
+                    q_index,
+                    k_index,
+                    _one_slice(starts[0][0], q_n, starts),
+                    _one_slice(starts[0][1], k_n, starts),
+                    torch.arange(q_n, device=ask.device)[None],
+                    torch.arange(k_n, device=ask.device)[None],
+                    allowed,
+                    empty,
+                    causal,
+                )
+            )
+        return groups
+
+
+def _ranges(starts: list[int], length: int, device: torch.device) -> Tensor:
+    """[n, length]: each start and what follows."""
+    return torch.tensor(starts, device=device)[:, None] + torch.arange(length, device=device)
+
+
+def _one_slice(start: int, length: int, starts: list[tuple[int, int]]) -> slice | None:
+    return slice(start, start + length) if len(starts) == 1 else None
+
+
+def _take(flat: Tensor, index: Tensor, one: slice | None) -> Tensor:
+    return flat[one][None] if one is not None else flat[index]

@@ -1,0 +1,126 @@
+"""What a block is made of beside attention: norms, feed-forward, dropout, activations, the embeddings' convolution.
+
+Legend: B batch, S sequence, E hidden size, F feed-forward size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from maskfork.core.batch import Batch
+from maskfork.core.spec import ConvSpec, FeedForwardSpec, NormSpec
+from maskfork.errors import ModelError
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": F.gelu,
+    "gelu_new": lambda x: F.gelu(x, approximate="tanh"),
+    "gelu_pytorch_tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "gelu_fast": lambda x: F.gelu(x, approximate="tanh"),
+    "quick_gelu": lambda x: x * torch.sigmoid(1.702 * x),
+    "relu": F.relu,
+    "relu2": lambda x: F.relu(x).square(),
+    "silu": F.silu,
+    "swish": F.silu,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "mish": F.mish,
+    "linear": lambda x: x,
+}
+
+
+def activation(name: str) -> Callable[[Tensor], Tensor]:
+    """The function of that name. Raises ModelError with the list of names."""
+    if name not in ACTIVATIONS:
+        raise ModelError(f"activation '{name}' is not known: config.json may name {', '.join(sorted(ACTIVATIONS))}")
+    return ACTIVATIONS[name]
+
+
+class RMSNorm(nn.Module):
+    """x / rms(x) * weight, the mean of squares in float32 (Zhang & Sennrich 2019)."""
+
+    def __init__(self, size: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(size))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dtype == torch.float32:
+            return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
+        wide = x.float()
+        return self.weight * (wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)).to(x.dtype)
+
+
+def norm(spec: NormSpec, size: int) -> nn.Module:
+    """The module for a norm's spec."""
+    return RMSNorm(size, spec.eps) if spec.kind == "rms" else nn.LayerNorm(size, eps=spec.eps)
+
+
+class Dropout(nn.Module):
+    """Inverted dropout. On a CPU one 64-bit draw decides four elements, a quarter of the usual cost of random numbers."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.p == 0.0:
+            return x
+        if x.device.type != "cpu":
+            return F.dropout(x, self.p)
+        return x * keep_mask(x, self.p)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}"
+
+
+def keep_mask(x: Tensor, p: float) -> Tensor:
+    """0 where an element is dropped, 1/(1-p) where it is kept, in x's shape and dtype; p is exact to 2**-16."""
+    count = x.numel()
+    draws = torch.empty((count + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
+    lots = draws.view(torch.int16)[:count].view(x.shape)
+    threshold = round(p * 2**16) - 2**15  # int16 covers [-2**15, 2**15)
+    return (lots >= threshold).to(x.dtype).mul_(1.0 / (1.0 - p))
+
+
+class FeedForward(nn.Module):
+    """down(act(up(x))), or gated: down(act(gate(x)) * up(x)) with gate and up fused as `up` [2F, E]."""
+
+    def __init__(self, spec: FeedForwardSpec, hidden_size: int) -> None:
+        super().__init__()
+        self.gated = spec.gated
+        self.up = nn.Linear(hidden_size, spec.size * (2 if spec.gated else 1), bias=spec.bias)
+        self.down = nn.Linear(spec.size, hidden_size, bias=spec.bias)
+        self.act = activation(spec.activation)
+        self.drop = Dropout(spec.dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        up = self.up(x)
+        if self.gated:
+            gate, up = up.chunk(2, dim=-1)
+            return self.down(self.drop(self.act(gate) * up))  # type: ignore[no-any-return]
+        return self.down(self.drop(self.act(up)))  # type: ignore[no-any-return]
+
+
+class Convolution(nn.Module):
+    """DeBERTa v2: norm(y + act(conv(x))), where x entered the first layer and y left it.
+
+    A convolution reads its neighbours whoever they are, so every sequence gets a row of its own.
+    """
+
+    def __init__(self, spec: ConvSpec, hidden_size: int, norm_spec: NormSpec, dropout: float) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(hidden_size, hidden_size, spec.kernel, padding=(spec.kernel - 1) // 2, groups=spec.groups)
+        self.norm = norm(norm_spec, hidden_size)
+        self.act = activation(spec.activation)
+        self.drop = Dropout(dropout)
+
+    def forward(self, x_BSE: Tensor, y_BSE: Tensor, batch: Batch) -> Tensor:
+        rows = self.conv(batch.unpack(x_BSE).transpose(1, 2)).transpose(1, 2)
+        mixed = torch.zeros_like(y_BSE)
+        for i, (row, start, n) in enumerate(batch.sequences):
+            mixed[row, start : start + n] = rows[i, :n]
+        return self.norm(y_BSE + self.act(self.drop(mixed)))  # type: ignore[no-any-return]

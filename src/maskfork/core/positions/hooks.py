@@ -1,0 +1,42 @@
+"""The hooks of a position scheme. Each is optional: a scheme overrides those that it needs.
+
+    tokens -> embed -> x -> q, k -> rotate -> q.k -> + logits -> softmax
+              learned             rotary           T5, ALiBi, disentangled
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from maskfork.core.transformer import Attention
+
+Memo = dict[Any, Any]  # what a scheme wants to keep within one forward pass
+
+
+class Positions(nn.Module):
+    """A scheme without any effect; subclasses override hooks.
+
+    Legend: B batch, S sequence, Q queries, K keys, H heads, D head size, E hidden size.
+    """
+
+    #: whether `logits` gives something, so that kernels know that a bias is coming
+    has_logits = False
+    #: whether a position beyond this is an error; None for no limit
+    limit: int | None = None
+
+    def embed(self, x_BSE: Tensor, pos_BS: Tensor) -> Tensor:
+        """Token vectors with the place added."""
+        return x_BSE
+
+    def rotate(self, q_BSHD: Tensor, k_BSHD: Tensor, pos_BS: Tensor, memo: Memo) -> tuple[Tensor, Tensor]:
+        """Queries and keys of the same tokens, turned by their place."""
+        return q_BSHD, k_BSHD
+
+    def logits(
+        self, q_BQHD: Tensor, k_BKHD: Tensor, qpos_BQ: Tensor, kpos_BK: Tensor, layer: Attention, memo: Memo
+    ) -> Tensor:
+        """What is added to the scaled q.k, [B or 1, H, Q, K]."""
+        raise TypeError(f"{type(self).__name__} adds nothing to the attention logits")

@@ -1,0 +1,67 @@
+"""T5's relative bias: a number a head for each bucket of distance, shared by all layers (Raffel et al. 2020, section 2.1)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from maskfork.core.positions.hooks import Memo, Positions
+from maskfork.core.spec import PositionSpec, StackSpec
+
+if TYPE_CHECKING:
+    from maskfork.core.transformer import Attention
+
+
+@dataclass(frozen=True)
+class T5Bias(PositionSpec):
+    """`buckets` over distances up to `max_distance`, half of them exact, the rest in log steps.
+
+    `both_ways`: an encoder tells left from right with half the buckets each.
+    """
+
+    buckets: int
+    max_distance: int
+    both_ways: bool
+
+    def build(self, stack: StackSpec) -> T5Positions:
+        return T5Positions(self, stack.attention.num_heads)
+
+
+class T5Positions(Positions):
+    """`table` [buckets, H]."""
+
+    has_logits = True
+
+    def __init__(self, spec: T5Bias, heads: int) -> None:
+        super().__init__()
+        self.spec = spec
+        self.table = nn.Embedding(spec.buckets, heads)
+
+    def bucket(self, distance: Tensor) -> Tensor:
+        """Key place minus query place -> bucket number, same shape."""
+        buckets = self.spec.buckets
+        start = torch.zeros_like(distance)
+        if self.spec.both_ways:
+            buckets //= 2
+            start = (distance > 0).long() * buckets
+            distance = distance.abs()
+        else:
+            distance = (-distance).clamp_min(0)
+        exact = buckets // 2
+        steps = torch.log(distance.float().clamp_min(1) / exact) / math.log(self.spec.max_distance / exact)
+        far = (exact + (steps * (buckets - exact)).long()).clamp_max(buckets - 1)
+        return start + torch.where(distance < exact, distance, far)
+
+    def logits(
+        self, q_BQHD: Tensor, k_BKHD: Tensor, qpos_BQ: Tensor, kpos_BK: Tensor, layer: Attention, memo: Memo
+    ) -> Tensor:
+        key = (id(self), id(qpos_BQ), id(kpos_BK))
+        if key not in memo:
+            buckets = self.bucket(kpos_BK[:, None, :] - qpos_BQ[:, :, None])
+            memo[key] = (self.table(buckets).permute(0, 3, 1, 2), qpos_BQ, kpos_BK)  # the ids live as long as the tensors
+        bias: Tensor = memo[key][0]
+        return bias

@@ -1,0 +1,181 @@
+"""What a model is, as frozen data without modules: enough to build it, count it and compare it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Self
+
+from maskfork.core.mask import Causal, Full, Mask
+
+NormPlace = Literal["in", "out", "sum"]
+
+
+class Spec:
+    """Frozen data with a copy that changes some fields."""
+
+    def replace(self, **changes: Any) -> Self:
+        return replace(self, **changes)  # type: ignore[type-var]
+
+
+@dataclass(frozen=True)
+class NormSpec(Spec):
+    """LayerNorm or RMSNorm over the last axis."""
+
+    kind: Literal["layer", "rms"] = "layer"
+    eps: float = 1e-12
+
+
+@dataclass(frozen=True)
+class AttentionSpec(Spec):
+    """Heads and their sizes. `scale` multiplies q.k; None means 1/sqrt(head_size). `num_kv_heads` < `num_heads` groups queries."""
+
+    num_heads: int
+    head_size: int
+    num_kv_heads: int
+    qkv_bias: bool = True
+    out_bias: bool = True
+    scale: float | None = None
+    softcap: float | None = None
+    dropout: float = 0.0
+
+
+@dataclass(frozen=True)
+class FeedForwardSpec(Spec):
+    """Two projections around an activation; `gated` multiplies with a third (GLU variants, Shazeer 2020)."""
+
+    size: int
+    activation: str = "gelu"
+    gated: bool = False
+    bias: bool = True
+    dropout: float = 0.0
+
+
+class PositionSpec(ABC):
+    """Where a token is. A subclass is frozen data beside the module that it builds (`core/positions/`)."""
+
+    @abstractmethod
+    def build(self, stack: StackSpec) -> Any:
+        """The module with the three hooks, for this stack."""
+
+
+@dataclass(frozen=True)
+class EmbedSpec(Spec):
+    """What enters a stack: token (and type) vectors, scaled, projected, normed, dropped."""
+
+    types: int = 0
+    norm: NormSpec | None = None
+    scale: float = 1.0
+    size: int | None = None  # another width than the stack's: a projection follows
+
+
+@dataclass(frozen=True)
+class ConvSpec(Spec):
+    """A convolution over the embeddings added to the first layer's output (DeBERTa v2)."""
+
+    kernel: int
+    groups: int = 1
+    activation: str = "tanh"
+
+
+@dataclass(frozen=True)
+class StackSpec(Spec):
+    """`depth` blocks. `masks` has one rule a layer.
+
+    `norm_at` names the slots that hold a norm: "in" before the sublayer (pre-norm), "out" on its output before the sum,
+    "sum" on the residual sum (post-norm).
+    """
+
+    depth: int
+    hidden_size: int
+    masks: tuple[Mask, ...]
+    attention: AttentionSpec
+    feed_forward: FeedForwardSpec
+    norm: NormSpec
+    positions: tuple[PositionSpec, ...] = ()
+    norm_at: tuple[NormPlace, ...] = ("sum",)
+    final_norm: bool = False
+    parallel: bool = False
+    cross: bool = False
+    embed: EmbedSpec = field(default_factory=EmbedSpec)
+    conv: ConvSpec | None = None
+    dropout: float = 0.0
+    out_dropout: float = 0.0  # after the last norm (T5)
+
+    def __post_init__(self) -> None:
+        if len(self.masks) != self.depth:
+            raise ValueError(f"{self.depth} layers need as many mask rules, but {len(self.masks)} were given")
+
+
+HeadKind = Literal["masked_lm", "causal_lm", "classify", "pool"]
+
+
+@dataclass(frozen=True)
+class HeadSpec(Spec):
+    """What is read from the last hidden state.
+
+    Language models (`masked_lm`, `causal_lm`): an optional transform (dense, activation, norm), then the vocabulary.
+    Classifiers and `pool`: one vector a sequence (`pool`), an optional dense layer, dropout, the labels.
+    """
+
+    kind: HeadKind
+    tied: bool = True
+    bias: bool = False
+    transform: str | None = None  # the activation of the transform; None for no transform
+    norm: NormSpec | None = None
+    scale: float = 1.0
+    pool: Literal["first", "last", "eos", "mean"] = "first"
+    dense: str | None = None  # the activation of the pooler's dense layer; None for no dense layer
+    dropout: tuple[float, float] = (0.0, 0.0)  # before the dense layer, before the output
+    labels: int = 0
+
+
+@dataclass(frozen=True)
+class ModelSpec(Spec):
+    """A whole model: an encoder (BERT), a decoder (GPT), or both with cross-attention between (T5, BART)."""
+
+    family: str
+    vocab_size: int
+    encoder: StackSpec | None = None
+    decoder: StackSpec | None = None
+    head: HeadSpec | None = None
+    max_length: int | None = None  # the longest sequence that its positions allow; None for no limit
+    pad_id: int | None = None
+    bos_id: int | None = None
+    eos_id: int | tuple[int, ...] | None = None
+    decoder_start_id: int | None = None
+    initializer_range: float = 0.02
+
+    @property
+    def main(self) -> StackSpec:
+        """The stack whose output is `last_hidden_state`: the decoder where there is one."""
+        stack = self.decoder or self.encoder
+        if stack is None:
+            raise ValueError("a model needs an encoder, a decoder, or both")
+        return stack
+
+    @property
+    def hidden_size(self) -> int:
+        return self.main.hidden_size
+
+    @property
+    def fork(self) -> Literal["encoder", "decoder", "encoder-decoder"]:
+        """Which side of the fork: decided by the stacks that are there, which their masks make what they are."""
+        if self.encoder and self.decoder:
+            return "encoder-decoder"
+        return "encoder" if self.encoder else "decoder"
+
+    @property
+    def continues_text(self) -> bool:
+        """Whether the model can go on writing: it has a decoder whose rule lets no token see the future."""
+        return self.decoder is not None
+
+
+def full(depth: int) -> tuple[Mask, ...]:
+    """The encoder's rule on every layer."""
+    return (Full(),) * depth
+
+
+def causal(depth: int) -> tuple[Mask, ...]:
+    """The decoder's rule on every layer."""
+    return (Causal(),) * depth
