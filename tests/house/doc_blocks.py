@@ -1,7 +1,7 @@
 """README and docs are executed: this reads their fenced blocks and runs them in order, in an empty folder, offline.
 
 - bash, console: lines that begin with `maskfork` or `make` (in console after `$ `) are commands. A `maskfork` command
-  is run and must exit with 0, or with N where the line ends in `# exit N`; in a console block the lines under it are
+  is run and must exit with 0, or with N where the line ends in `  # exit N`; in a console block the lines under it are
   its expected output, where a line `...` stands for any lines. A `make` target must exist (a dry run says so).
   Other commands are for the reader's own machine and are left alone.
 - python: executed; the blocks of one document share their names. Lines with `>>>` are compared, as in doctest.
@@ -25,6 +25,7 @@ OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 FENCE = re.compile(r"^ *```(\w*) *$")
 NOT_RUN = re.compile(r"^<!-- not run:(.*)-->$")
 EXIT = re.compile(r"\s+# exit (\d+)$")
+REMARK = re.compile(r"\s{2,}#.*$")
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Block:
             if text:
                 known = "\n".join(output) if self.language == "console" and output else None
                 exits = EXIT.search(text)
-                found.append(Command(open_at, EXIT.sub("", text), known, int(exits[1]) if exits else 0))
+                found.append(Command(open_at, REMARK.sub("", text), known, int(exits[1]) if exits else 0))
 
         prompt = "$ " if self.language == "console" else ""
         continued = False

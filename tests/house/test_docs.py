@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -41,8 +42,6 @@ def test_the_readme_shows_the_two_commands() -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name)
 def test_links_inside_the_repository_lead_somewhere(document: Path) -> None:
-    import re
-
     text = document.read_text(encoding="utf-8")
     targets = re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", text)
     assert [t for t in targets if not (document.parent / t).exists()] == []
@@ -79,7 +78,7 @@ def test_a_block_is_not_left_out_without_a_reason(tmp_path: Path) -> None:
 def test_commands_of_a_block(tmp_path: Path) -> None:
     bash, console = write(
         tmp_path,
-        "```bash\npip install x\nmaskfork a \\\n  --b c\nmake demo\nmaskfork bad  # exit 2\n```\n"
+        "```bash\npip install x\nmaskfork a \\\n  --b c\nmake demo  # remark\nmaskfork bad  # exit 2\n```\n"
         "```console\n$ maskfork mask \\\n    hi\n  hi\n$ ls\nnothing\n$ maskfork quiet\n```\n",
     )
     assert [(c.line, c.text, c.output, c.exit_code) for c in bash.commands()] == [
