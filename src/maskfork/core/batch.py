@@ -56,7 +56,9 @@ class Batch:
         return Batch(tokens, positions, keep, types)
 
     @staticmethod
-    def from_lists(sequences: Sequence[Sequence[int]], pad_id: int, types: Sequence[Sequence[int]] | None = None) -> Batch:
+    def from_lists(
+        sequences: Sequence[Sequence[int]], pad_id: int, types: Sequence[Sequence[int]] | None = None
+    ) -> Batch:
         """Sequences of token ids, padded on the right to the longest."""
         longest = max((len(s) for s in sequences), default=0)
         tokens = torch.full((len(sequences), longest), pad_id, dtype=torch.long)
@@ -153,10 +155,16 @@ class Batch:
 
     def pack(self) -> Batch:
         """The same sequences in one row [1, T] without padding, in the order of `spans`."""
-        index = torch.cat([torch.arange(row * self.shape[1] + start, row * self.shape[1] + start + n)
-                           for row, start, n in self.sequences]).to(self.tokens.device)
+        index = torch.cat(
+            [
+                torch.arange(row * self.shape[1] + start, row * self.shape[1] + start + n)
+                for row, start, n in self.sequences
+            ]
+        ).to(self.tokens.device)
         lengths = [n for _, _, n in self.sequences]
-        segments = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))[None].to(self.tokens.device)
+        segments = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))[None].to(
+            self.tokens.device
+        )
         places = torch.cat([torch.arange(n) for n in lengths])[None].to(self.tokens.device)
         kinds = None if self.types is None else self.types.flatten()[index][None]
         batch = Batch(self.tokens.flatten()[index][None], places, None, kinds, segments)

@@ -128,6 +128,7 @@ class HeadSpec(Spec):
     dense: str | None = None  # the activation of the pooler's dense layer; None for no dense layer
     dropout: tuple[float, float] = (0.0, 0.0)  # before the dense layer, before the output
     labels: int = 0
+    spelling: str = ""  # where a family names one head in two ways
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,9 @@ class Attention(nn.Module):
     Self: `qkv` [(H + 2G) * D, E]. Cross: `q` [H * D, E] and `kv` [2G * D, E] over the source. `out` [E, H * D].
     """
 
-    def __init__(self, spec: AttentionSpec, hidden_size: int, index: int, positions: list[Positions], *, cross: bool) -> None:
+    def __init__(
+        self, spec: AttentionSpec, hidden_size: int, index: int, positions: list[Positions], *, cross: bool
+    ) -> None:
         super().__init__()
         self.spec, self.index, self.cross = spec, index, cross
         self.scale = spec.head_size**-0.5 if spec.scale is None else spec.scale
@@ -123,7 +125,9 @@ class Attention(nn.Module):
     def project(self, x: Tensor, part: str) -> Tensor:
         """x [..., E] through the query or the key rows of the fused weight, [..., H * D]."""
         inner = self.spec.num_heads * self.spec.head_size
-        rows = slice(0, inner) if part == "query" else slice(inner, inner + self.spec.num_kv_heads * self.spec.head_size)
+        rows = (
+            slice(0, inner) if part == "query" else slice(inner, inner + self.spec.num_kv_heads * self.spec.head_size)
+        )
         bias = None if self.qkv.bias is None else self.qkv.bias[rows]
         return nn.functional.linear(x, self.qkv.weight[rows], bias)
 

@@ -33,7 +33,9 @@ class Flex:
 
         def run(q: Tensor, k: Tensor, v: Tensor, bias: Bias | None) -> tuple[Tensor, Tensor | None]:
             k, v = spread(k, ask.heads), spread(v, ask.heads)
-            added = None if bias is None else bias(q, k, ask.queries.positions, ask.keys.positions).expand(rows, -1, -1, -1)
+            added = (
+                None if bias is None else bias(q, k, ask.queries.positions, ask.keys.positions).expand(rows, -1, -1, -1)
+            )
 
             def score_mod(score: Tensor, b: Tensor, h: Tensor, q_at: Tensor, k_at: Tensor) -> Tensor:
                 if added is not None:
@@ -41,7 +43,12 @@ class Flex:
                 return score if softcap is None else softcap * torch.tanh(score / softcap)
 
             out: Any = _kernel(ask.device)(
-                q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), score_mod=score_mod, block_mask=blocks, scale=ask.scale
+                q.transpose(1, 2),
+                k.transpose(1, 2),
+                v.transpose(1, 2),
+                score_mod=score_mod,
+                block_mask=blocks,
+                scale=ask.scale,
             )
             return out.transpose(1, 2).masked_fill(empty, 0.0), None
 

@@ -68,4 +68,3 @@ def attend(
         scale=scale,
     )
     return out.transpose(1, 2)
-

@@ -1,6 +1,6 @@
 """Packed tokens without padding: sequences of one length are attended together, no matter where they are stored.
 
-    row 0:  a a a b b b b c c c     lengths 3 4 3  ->  {a, c} as one [2, 3] problem, {b} as one [1, 4] problem
+row 0:  a a a b b b b c c c     lengths 3 4 3  ->  {a, c} as one [2, 3] problem, {b} as one [1, 4] problem
 """
 
 from __future__ import annotations

@@ -56,7 +56,9 @@ class DisentangledPositions(Positions):
         self.drop = nn.Dropout(spec.dropout)
 
         def own(wanted: bool) -> nn.ModuleList:
-            return nn.ModuleList(nn.Linear(width, inner) for _ in range(stack.depth if wanted and not spec.shared else 0))
+            return nn.ModuleList(
+                nn.Linear(width, inner) for _ in range(stack.depth if wanted and not spec.shared else 0)
+            )
 
         self.keys = own(spec.content_to_position)
         self.queries = own(spec.position_to_content)

@@ -1,7 +1,7 @@
 """The hooks of a position scheme. Each is optional: a scheme overrides those that it needs.
 
-    tokens -> embed -> x -> q, k -> rotate -> q.k -> + logits -> softmax
-              learned             rotary           T5, ALiBi, disentangled
+tokens -> embed -> x -> q, k -> rotate -> q.k -> + logits -> softmax
+          learned             rotary           T5, ALiBi, disentangled
 """
 
 from __future__ import annotations

@@ -62,6 +62,10 @@ class T5Positions(Positions):
         key = (id(self), id(qpos_BQ), id(kpos_BK))
         if key not in memo:
             buckets = self.bucket(kpos_BK[:, None, :] - qpos_BQ[:, :, None])
-            memo[key] = (self.table(buckets).permute(0, 3, 1, 2), qpos_BQ, kpos_BK)  # the ids live as long as the tensors
+            memo[key] = (
+                self.table(buckets).permute(0, 3, 1, 2),
+                qpos_BQ,
+                kpos_BK,
+            )  # the ids live as long as the tensors
         bias: Tensor = memo[key][0]
         return bias

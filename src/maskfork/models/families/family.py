@@ -1,0 +1,68 @@
+"""What a family's file says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from maskfork.core.spec import HeadSpec, ModelSpec, NormSpec
+from maskfork.errors import ModelError
+from maskfork.models.weights import Rule
+
+Config = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Family:
+    """One family of checkpoints.
+
+    `spec(config)` gives the body; `head(kind, config)` a head's spec; `weights(spec)` the table's rules; `architectures`
+    the class names of `transformers` for each head, None for the bare body. `tiny` are configs for tests.
+    """
+
+    name: str
+    spec: Callable[[Config], ModelSpec]
+    head: Callable[[str, Config], HeadSpec]
+    weights: Callable[[ModelSpec], tuple[Rule, ...]]
+    architectures: Mapping[str | None, str]
+    tiny: tuple[Config, ...]
+    prefix: str = ""
+    leave: tuple[str, ...] = ()  # beginnings of tensors of heads that may stay behind
+    aliases: tuple[tuple[str, str], ...] = ()
+    tokenizer: str = ""
+    about: str = ""
+    also: Mapping[str, str | None] = field(default_factory=dict)  # further class names -> head
+
+    def head_of(self, architecture: str | None) -> str | None:
+        """The head that a class name has. Raises ModelError on a class that is not known."""
+        if architecture is None or architecture == self.architectures[None]:
+            return None
+        known = {name: head for head, name in self.architectures.items()} | dict(self.also)
+        if architecture not in known:
+            raise ModelError(
+                f"the {self.name} family has no '{architecture}' here: it has {', '.join(sorted(known))}; "
+                "name the head yourself with load(..., head=...)"
+            )
+        return known[architecture]
+
+
+def read(config: Config, *names: str, default: Any = ...) -> Any:
+    """The first of these keys that the config has. Raises ModelError where it has none and there is no default."""
+    for name in names:
+        if config.get(name) is not None:
+            return config[name]
+    if default is ...:
+        raise ModelError(f"config.json lacks {names[0]}: the file is not complete")
+    return default
+
+
+def labels_of(config: Config) -> int:
+    """How many labels a classifier's config names."""
+    names = config.get("id2label")
+    return len(names) if names else int(config.get("num_labels", 2))
+
+
+def layer_norm(config: Config, name: str, default: float = 1e-5) -> NormSpec:
+    """LayerNorm with the config's epsilon."""
+    return NormSpec("layer", float(read(config, name, default=default)))

@@ -1,0 +1,322 @@
+"""A checkpoint folder in the Hugging Face layout, local or from the Hub: read and write."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from maskfork.core.spec import ModelSpec
+from maskfork.errors import MaskforkError, ModelError, UsageError
+from maskfork.models.families import Family, family_of
+from maskfork.models.families.family import labels_of
+from maskfork.models.model import Model, check_vocabulary, initialise_tensor
+from maskfork.models.tokenizers.read import has_tokenizer, load_tokenizer
+from maskfork.models.weights import Table
+
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "1_Pooling/*")
+
+
+def load(
+    where: str | Path,
+    head: str | None = None,
+    *,
+    labels: Sequence[str] | None = None,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float32,
+) -> Model:
+    """Load a model from a folder or a Hub id, in evaluation mode.
+
+    `head`: `masked_lm`, `causal_lm`, `classify`, `pool` or `none` instead of the one that config.json names; a head that
+    the folder has no weights for starts fresh from `seed`, and `model.notes` says so. `labels` names a classifier's
+    classes. Raises ModelError or TokenizerError with the cause and the cure.
+    """
+    folder = find_folder(where)
+    config = read_config(folder)
+    family = family_of(config)
+    try:
+        model = _build(family, config, folder, head, labels, seed, dtype)
+    except KeyError as error:
+        raise ModelError(f"{folder / 'config.json'} lacks {error}: the file is not complete") from error
+    model.folder = folder
+    if has_tokenizer(folder):
+        tokenizer = load_tokenizer(folder)
+        check_vocabulary(model.spec, tokenizer, str(folder))
+        model.tokenizer = tokenizer
+    return model.eval()
+
+
+def find_folder(where: str | Path) -> Path:
+    """A local folder as it is, or a Hub id's snapshot. Raises ModelError where there is neither."""
+    path = Path(where).expanduser()
+    if path.is_dir():
+        return path
+    text = str(where)
+    if path.exists():
+        raise ModelError(f"{path} is a file: give the folder that holds config.json and the weights")
+    if not _REPOSITORY.fullmatch(text) or text.startswith((".", "~")):
+        raise ModelError(
+            f"there is no folder {path}{_nearest(path)}: give a folder with config.json, or a Hub id like google-bert/bert-base-uncased"
+        )
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    try:
+        return Path(snapshot_download(text, allow_patterns=list(_FILES)))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
+        why = str(error).strip().split("\n")[0][:160]
+        raise ModelError(
+            f"'{text}' is no folder here{_nearest(path)} and cannot be had from the Hub ({type(error).__name__}: {why}): "
+            "check the name, or download it elsewhere and give its folder"
+        ) from error
+
+
+def _nearest(path: Path) -> str:
+    parent = path.parent if path.parent.is_dir() else None
+    near = difflib.get_close_matches(path.name, [p.name for p in parent.iterdir() if p.is_dir()], n=1) if parent else []
+    return f" (there is {path.parent / near[0]})" if near else ""
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """config.json of a folder. Raises ModelError where it is missing or broken."""
+    file = folder / "config.json"
+    if not file.is_file():
+        raise ModelError(f"{folder} has no config.json: give the folder of a checkpoint in the Hugging Face layout")
+    try:
+        config = json.loads(file.read_text("utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ModelError(f"{file} is not valid JSON ({error}): download it again") from error
+    if not isinstance(config, dict):
+        raise ModelError(f"{file} is not a JSON object: download it again")
+    return config
+
+
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """All tensors of a folder by their names: one safetensors file, shards with an index, or an old pickle of plain tensors."""
+    single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    try:
+        if single.is_file():
+            return load_file(str(single))
+        if index.is_file():
+            shards = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
+            missing = [s for s in shards if not (folder / s).is_file()]
+            if missing:
+                raise ModelError(f"{folder} lacks {missing[0]}, which its index names: the download is incomplete")
+            return {name: tensor for shard in shards for name, tensor in load_file(str(folder / shard)).items()}
+        pickled = folder / "pytorch_model.bin"
+        if pickled.is_file():  # weights_only: tensors are read, code is never executed
+            tensors = torch.load(pickled, map_location="cpu", weights_only=True)
+            return {name: tensor for name, tensor in tensors.items() if isinstance(tensor, Tensor)}
+    except SafetensorError as error:
+        raise ModelError(f"the weights in {folder} are broken ({error}): download them again") from error
+    raise ModelError(f"{folder} has a config.json but no model.safetensors: the download is incomplete")
+
+
+def table_of(family: Family, spec: ModelSpec) -> Table:
+    """The family's rules for this spec."""
+    return Table(family.weights(spec), family.prefix, family.aliases, family.leave)
+
+
+def build(
+    config: Mapping[str, Any], head: str | None = None, *, seed: int = 0, labels: Sequence[str] | None = None
+) -> Model:
+    """A model with fresh weights from a config: what pre-training starts from, and what tests are made of."""
+    family = family_of(config)
+    config = _with_labels(dict(config), labels)
+    spec = _spec(family, config, head)
+    return Model(spec, config).initialise(seed).eval()
+
+
+def _build(
+    family: Family,
+    config: dict[str, Any],
+    folder: Path,
+    head: str | None,
+    labels: Sequence[str] | None,
+    seed: int,
+    dtype: torch.dtype,
+) -> Model:
+    tensors = read_weights(folder)
+    asked = head is not None
+    if head is None:
+        named = (config.get("architectures") or [None])[0]
+        head = family.head_of(named)
+        if head is None and "pool" in family.architectures and any(".pooler." in f".{name}" for name in tensors):
+            head = "pool"
+        if named is None and "causal_lm" in family.architectures and "lm_head.weight" in tensors:
+            head = "causal_lm"
+    config = _with_labels(dict(config), labels)
+    spec = _spec(family, config, head)
+    ours, left = table_of(family, spec).read(tensors)
+    with torch.device("meta"):
+        model = Model(spec, config)
+    notes = _fill(model, ours, family, folder, seed, dtype, may_start_head=asked)
+    if left:
+        notes.append(f"left behind {len(left)} tensors of another head ({left[0]} ...)")
+    model.notes = notes
+    return model
+
+
+def _spec(family: Family, config: Mapping[str, Any], head: str | None) -> ModelSpec:
+    spec = family.spec(config)
+    if head is None or head == "none":
+        return spec
+    if head not in family.architectures:
+        have = ", ".join(str(h) for h in family.architectures if h)
+        if head == "causal_lm":
+            raise UsageError(
+                f"{family.name} is an encoder: its tokens see what follows, so it cannot continue text; use a decoder, "
+                "or its masked-word head (masked_lm)"
+            )
+        raise UsageError(f"the {family.name} family has no '{head}' head: it has {have}")
+    return spec.replace(head=family.head(head, config))
+
+
+def _with_labels(config: dict[str, Any], labels: Sequence[str] | None) -> dict[str, Any]:
+    if labels is not None:
+        config["id2label"] = {str(i): name for i, name in enumerate(labels)}
+        config["label2id"] = {name: i for i, name in enumerate(labels)}
+        config["num_labels"] = len(labels)
+        config["problem_type"] = "single_label_classification"
+    return config
+
+
+def _fill(
+    model: Model,
+    ours: dict[str, Tensor],
+    family: Family,
+    folder: Path,
+    seed: int,
+    dtype: torch.dtype,
+    *,
+    may_start_head: bool,
+) -> list[str]:
+    """Put tensors into a model on the meta device; start a new head fresh; say what was started."""
+    wanted = {strip(name): p for name, p in model.named_parameters()}
+    strangers = [name for name in ours if name not in wanted]
+    if strangers:
+        raise ModelError(
+            f"{folder} has {strangers[0]} (our name) that its config.json does not ask for: weights and config are of two models"
+        )
+    optional = set(table_of(family, model.spec).optional())
+    fresh: list[str] = []
+    values: dict[str, Tensor] = {}
+    generator = torch.Generator().manual_seed(seed)
+    for name, parameter in wanted.items():
+        if name in ours:
+            if ours[name].shape != parameter.shape:
+                if name.startswith("head.out.") and may_start_head:  # a classifier of other labels
+                    fresh.append(name)
+                else:
+                    raise ModelError(
+                        f"{folder}: {name} has shape {list(ours[name].shape)} and config.json asks for {list(parameter.shape)}: "
+                        "weights and config are of two models"
+                    )
+            else:
+                values[name] = ours[name].to(dtype)
+                continue
+        elif name in optional:
+            values[name] = torch.zeros(parameter.shape, dtype=dtype)
+            continue
+        elif name.startswith("head.") and may_start_head:
+            fresh.append(name)
+        else:
+            raise ModelError(f"{folder} lacks the tensor for {name}: the download is incomplete, or name another head")
+        started = torch.nn.Parameter(torch.empty(parameter.shape, dtype=dtype))
+        initialise_tensor(name, started, model.spec.initializer_range, generator, model.spec)
+        values[name] = started.detach()
+    for name, module in list(model.named_modules()):
+        for key, parameter in list(module._parameters.items()):
+            if parameter is not None:
+                full = strip(f"{name}.{key}" if name else key)
+                full = full if full in values else canonical(full)
+                module._parameters[key] = torch.nn.Parameter(values[full], requires_grad=True)
+        for key, buffer in list(module._buffers.items()):
+            if buffer is not None and buffer.is_meta:
+                module._buffers[key] = _rebuilt_buffer(module, key)
+    _share(model)
+    return [f"started {', '.join(sorted(fresh))} fresh (seed {seed})"] if fresh else []
+
+
+def _rebuilt_buffer(module: torch.nn.Module, key: str) -> Tensor:
+    """A buffer that follows from its module's own numbers (ALiBi's slopes), computed off the meta device."""
+    from maskfork.core.positions.alibi import slopes
+
+    return torch.tensor(slopes(module._buffers[key].shape[0]))  # type: ignore[union-attr]
+
+
+def strip(name: str) -> str:
+    """A parameter's name in the tables: without `body.`."""
+    return name.removeprefix("body.")
+
+
+def canonical(name: str) -> str:
+    """The decoder's token table is the encoder's."""
+    return "encoder.embed.tokens.weight" if name == "decoder.embed.tokens.weight" else name
+
+
+def _share(model: Model) -> None:
+    """One token table for both stacks, as the spec says."""
+    if model.body.encoder is not None and model.body.decoder is not None:
+        model.body.decoder.embed.tokens = model.body.encoder.embed.tokens
+
+
+def our_tensors(model: Model) -> dict[str, Tensor]:
+    """The model's parameters by the names of the tables, shared ones once."""
+    return {strip(name): p.detach() for name, p in model.named_parameters()}
+
+
+def their_tensors(model: Model, tensors: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+    """Tensors (the model's own, or others under the same names, such as gradients) under the checkpoint's names."""
+    family = family_of({"model_type": model.spec.family})
+    headed = model.spec.head is not None and model.spec.head.kind != "pool"
+    return table_of(family, model.spec).write(tensors if tensors is not None else our_tensors(model), headed=headed)
+
+
+def save(model: Model, folder: str | Path) -> Path:
+    """Write config.json, model.safetensors and the tokenizer's files. Raises ModelError where the folder is a file."""
+    folder = Path(folder)
+    if folder.is_file():
+        raise ModelError(f"{folder} is a file: name a folder to save into")
+    folder.mkdir(parents=True, exist_ok=True)
+    family = family_of({"model_type": model.spec.family})
+    kind = model.spec.head.kind if model.spec.head else None
+    config = {"model_type": model.spec.family, **model.config}
+    alone = model.spec.family == "t5" and model.spec.decoder is None
+    config["architectures"] = ["T5EncoderModel" if alone else family.architectures[kind]]
+    config.pop("torch_dtype", None)
+    config["dtype"] = str(next(model.parameters()).dtype).removeprefix("torch.")
+    tensors = {name: t.contiguous().cpu() for name, t in their_tensors(model).items()}
+    if len({t.data_ptr() for t in tensors.values()}) < len(tensors):  # safetensors keeps no two names of one memory
+        tensors = {name: t.clone() for name, t in tensors.items()}
+    temporary = folder / "model.safetensors.part"
+    save_file(tensors, str(temporary), metadata={"format": "pt"})
+    temporary.replace(folder / "model.safetensors")
+    (folder / "config.json").write_text(
+        json.dumps(config, indent=2, ensure_ascii=False, sort_keys=True) + "\n", "utf-8"
+    )
+    if model.has_tokenizer:
+        model.tokenizer.save(folder)
+    return folder
+
+
+__all__ = [
+    "MaskforkError",
+    "build",
+    "find_folder",
+    "labels_of",
+    "load",
+    "our_tensors",
+    "read_config",
+    "save",
+    "their_tensors",
+]

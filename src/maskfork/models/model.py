@@ -1,0 +1,204 @@
+"""A loaded model: the one Transformer, a head, a tokenizer, and what to call them with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from maskfork.core.batch import Batch
+from maskfork.core.cache import Cache
+from maskfork.core.mask import Mask
+from maskfork.core.spec import ModelSpec
+from maskfork.core.transformer import Transformer
+from maskfork.errors import ModelError, TokenizerError, UsageError
+from maskfork.models.heads import ClassifyHead, LanguageModelHead, PoolHead
+from maskfork.models.tokenizers import Tokenizer
+
+
+@dataclass
+class Output:
+    """What a model gives. Padded: B rows of S tokens; packed: one row of T tokens and N sequences.
+
+    last_hidden_state [B, S, E]; logits [B, S, V] of a language model, [N, C] of a classifier, None without a head;
+    pooled [N, E] of a model with a pooler; attentions: a tensor [B, H, Q, K] a layer, when asked for.
+    """
+
+    last_hidden_state: Tensor
+    logits: Tensor | None = None
+    pooled: Tensor | None = None
+    encoder_last_hidden_state: Tensor | None = None
+    attentions: tuple[Tensor, ...] | None = None
+    cross_attentions: tuple[Tensor, ...] | None = None
+    encoder_attentions: tuple[Tensor, ...] | None = None
+
+
+class Model(nn.Module):
+    """`maskfork.load(folder)` gives one. `model(input_ids, attention_mask)` runs it; `.save(folder)` writes it back."""
+
+    def __init__(
+        self, spec: ModelSpec, config: Mapping[str, Any] | None = None, tokenizer: Tokenizer | None = None
+    ) -> None:
+        super().__init__()
+        self.spec = spec
+        self.config: dict[str, Any] = dict(config or {})
+        self.folder: Path | None = None
+        self.notes: list[str] = []
+        self._tokenizer = tokenizer
+        self.body = Transformer(spec)
+        self.head: nn.Module | None = None
+        if spec.head is not None:
+            kinds = {"classify": ClassifyHead, "pool": PoolHead}
+            self.head = kinds.get(spec.head.kind, LanguageModelHead)(spec.head, spec)
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The model's own. Raises TokenizerError where the folder has none."""
+        if self._tokenizer is None:
+            where = f" in {self.folder}" if self.folder else ""
+            raise TokenizerError(
+                f"this model has no tokenizer{where}: put its tokenizer.json (or vocab.txt) into the folder"
+            )
+        return self._tokenizer
+
+    @tokenizer.setter
+    def tokenizer(self, tokenizer: Tokenizer | None) -> None:
+        self._tokenizer = tokenizer
+
+    @property
+    def has_tokenizer(self) -> bool:
+        return self._tokenizer is not None
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """A classifier's labels in the order of its logits, from `id2label`."""
+        if self.spec.head is None or self.spec.head.kind != "classify":
+            return ()
+        names = self.config.get("id2label") or {}
+        return tuple(str(names.get(str(i), names.get(i, f"LABEL_{i}"))) for i in range(self.spec.head.labels))
+
+    def forward(
+        self,
+        input_ids: Tensor | Batch | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        decoder_input_ids: Tensor | Batch | None = None,
+        mask: Mask | None = None,
+        cache: Cache | None = None,
+        *,
+        decoder_attention_mask: Tensor | None = None,
+        kernel: str = "auto",
+        output_attentions: bool = False,
+        logits_at: Tensor | None = None,
+    ) -> Output:
+        """Run the model.
+
+        `input_ids` [B, S] with an `attention_mask` [B, S] of ones and zeros, or a `Batch`, padded or packed. `mask` replaces
+        the spec's rule (padding and packing stay); `cache` goes on from what was read. An encoder-decoder without
+        `decoder_input_ids` gets its input shifted right. `logits_at` [N] (indices into the flattened tokens) makes a
+        language model's logits for these places only, [N, V]. Raises UsageError, ModelError, KernelRefused.
+        """
+        batch = _batch(input_ids, attention_mask, token_type_ids)
+        target = _batch(decoder_input_ids, decoder_attention_mask, None)
+        if self.spec.fork == "encoder-decoder" and target is None and batch is not None:
+            target = self._shift_right(batch)
+        self._check_tokens(batch if batch is not None else target)
+        states = self.body(batch, target, mask=mask, cache=cache, kernel=kernel, want_weights=output_attentions)
+        hidden = states.last_hidden_state
+        main = target if self.spec.fork == "encoder-decoder" else batch
+        if main is None:
+            raise UsageError("a model reads tokens: pass input_ids")
+        logits = pooled = None
+        if isinstance(self.head, LanguageModelHead):
+            places = hidden if logits_at is None else hidden.flatten(0, 1)[logits_at]
+            logits = self.head(places, self.body.tokens.weight)
+        elif isinstance(self.head, PoolHead):
+            pooled = self.head(hidden, main)
+        elif isinstance(self.head, ClassifyHead):
+            # An encoder-decoder's end-of-text stands in the source; the decoder read it one place later.
+            logits = self.head(hidden, main if self.spec.fork != "encoder-decoder" or batch is None else batch)
+        return Output(
+            hidden, logits, pooled, states.encoder_hidden_state,
+            states.attentions, states.cross_attentions, states.encoder_attentions,
+        )  # fmt: skip
+
+    def save(self, folder: str | Path) -> Path:
+        """Write config.json, model.safetensors and the tokenizer as `transformers` reads them."""
+        from maskfork.models.hub import save
+
+        return save(self, folder)
+
+    def initialise(self, seed: int) -> Model:
+        """Fresh weights, as BERT and GPT-2 start: normal with the spec's range; residual outputs of a decoder scaled down."""
+        generator = torch.Generator().manual_seed(seed)
+        std = self.spec.initializer_range
+        for name, p in self.named_parameters():
+            initialise_tensor(name, p, std, generator, self.spec)
+        return self
+
+    def _shift_right(self, batch: Batch) -> Batch:
+        start = self.spec.decoder_start_id
+        if start is None:
+            raise UsageError("config.json names no decoder_start_token_id: pass decoder_input_ids")
+        tokens = batch.tokens.clone()
+        first, _ = batch.flat
+        tokens[:, 1:] = batch.tokens[:, :-1]
+        flat = tokens.flatten()
+        flat[first] = start
+        return replace(batch, tokens=flat.view_as(tokens), types=None)
+
+    def _check_tokens(self, batch: Batch | None) -> None:
+        if batch is None or batch.tokens.numel() == 0:
+            return
+        highest = int(batch.tokens.max())
+        if highest >= self.spec.vocab_size or int(batch.tokens.min()) < 0:
+            raise TokenizerError(
+                f"token id {highest} is outside the model's vocabulary of {self.spec.vocab_size}: "
+                "this text was encoded with another model's tokenizer"
+            )
+
+
+def initialise_tensor(name: str, p: nn.Parameter, std: float, generator: torch.Generator, spec: ModelSpec) -> None:
+    """One tensor's fresh values by its name: norms one, biases zero, the rest normal."""
+    last = name.rsplit(".", 1)[-1]
+    with torch.no_grad():
+        if last == "bias":
+            p.zero_()
+        elif p.dim() == 1:
+            p.fill_(1.0)
+        else:
+            scale = std
+            if spec.fork == "decoder" and name.endswith(("attention.out.weight", "feed_forward.down.weight")):
+                scale = std / math.sqrt(2 * spec.main.depth)  # GPT-2, section 2.3
+            p.normal_(0.0, scale, generator=generator)
+
+
+def _batch(tokens: Tensor | Batch | None, attention_mask: Tensor | None, types: Tensor | None) -> Batch | None:
+    if tokens is None or isinstance(tokens, Batch):
+        return tokens
+    return Batch.padded(tokens, attention_mask, types)
+
+
+def check_vocabulary(spec: ModelSpec, tokenizer: Tokenizer, where: str) -> None:
+    """The tokenizer must not give ids that the model has no row for. Raises TokenizerError."""
+    if tokenizer.size > spec.vocab_size:
+        raise TokenizerError(
+            f"the tokenizer in {where} has {tokenizer.size} tokens and the model {spec.vocab_size} "
+            f"('{tokenizer.token(tokenizer.size - 1)}' has no vector): it is another model's tokenizer, put the model's own there"
+        )
+
+
+def check_head(spec: ModelSpec, wanted: str) -> None:
+    """Raises ModelError where a model lacks the head that a job needs."""
+    if spec.head is None or spec.head.kind != wanted:
+        have = spec.head.kind if spec.head else "no head"
+        raise ModelError(f"this model has {have} and the job needs {wanted}: load it with head='{wanted}'")

@@ -1,0 +1,117 @@
+"""The face that the house uses: encode, decode, count, save."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+
+from maskfork.errors import TokenizerError
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One text's ids and types, whole, with how many tokens a limit would cost (`lost` of `total`)."""
+
+    ids: list[int]
+    types: list[int]
+    lost: int = 0
+
+    @property
+    def total(self) -> int:
+        return len(self.ids) + self.lost
+
+
+class Tokenizer:
+    """Wraps a `tokenizers.Tokenizer`; truncation and padding of its file are switched off: this house says what is lost."""
+
+    def __init__(self, inner: tokenizers.Tokenizer, config: dict[str, Any] | None = None, kind: str = "") -> None:
+        inner.no_truncation()
+        inner.no_padding()
+        self.inner = inner
+        self.config = dict(config or {})
+        self.kind = kind or type(inner.model).__name__
+
+    @property
+    def size(self) -> int:
+        """One more than the highest id."""
+        vocabulary = self.inner.get_vocab(with_added_tokens=True)
+        return max(vocabulary.values(), default=-1) + 1
+
+    def id(self, token: str) -> int | None:
+        """A token's id, None where there is no such token."""
+        found: int | None = self.inner.token_to_id(token)
+        return found
+
+    def token(self, index: int) -> str:
+        found: str | None = self.inner.id_to_token(index)
+        return f"<{index}>" if found is None else found
+
+    def special(self, name: str) -> int | None:
+        """The id of `pad`, `cls`, `sep`, `mask`, `bos`, `eos`, `unk` as tokenizer_config.json names it."""
+        value = self.config.get(f"{name}_token")
+        text = value.get("content") if isinstance(value, dict) else value
+        return None if text is None else self.id(str(text))
+
+    def encode(self, text: str, special: bool = True) -> list[int]:
+        """Ids of a text, with the model's own special tokens unless `special` is False."""
+        ids: list[int] = self.inner.encode(text, add_special_tokens=special).ids
+        return ids
+
+    def encode_many(
+        self,
+        texts: Sequence[str],
+        pairs: Sequence[str] | None = None,
+        *,
+        limit: int | None = None,
+        special: bool = True,
+    ) -> list[Encoded]:
+        """Ids and types of many texts (or pairs). `limit` cuts the longer side at its end and counts what is lost.
+
+        Special tokens always stay. Runs in threads of its own.
+        """
+        inputs: Any = list(texts) if pairs is None else list(zip(texts, pairs, strict=True))
+        whole = self.inner.encode_batch(inputs, add_special_tokens=special)
+        if limit is None or all(len(e.ids) <= limit for e in whole):
+            return [Encoded(e.ids, e.type_ids) for e in whole]
+        short = [i for i, e in enumerate(whole) if len(e.ids) > limit]
+        cut = dict(zip(short, self._cut([inputs[i] for i in short], limit, special), strict=True))
+        return [
+            Encoded(cut[i].ids, cut[i].type_ids, len(e.ids) - len(cut[i].ids))
+            if i in cut
+            else Encoded(e.ids, e.type_ids)
+            for i, e in enumerate(whole)
+        ]
+
+    def _cut(self, inputs: list[Any], limit: int, special: bool) -> list[Any]:
+        cutter = tokenizers.Tokenizer.from_str(self.inner.to_str())  # a copy: others may be encoding with this one
+        try:
+            cutter.enable_truncation(limit, strategy="longest_first")
+            return list(cutter.encode_batch(inputs, add_special_tokens=special))
+        except Exception as error:
+            raise TokenizerError(
+                f"a limit of {limit} tokens leaves no room beside the special tokens: raise it"
+            ) from error
+
+    def offsets(self, text: str, special: bool = True) -> list[tuple[int, int]]:
+        """(start, end) characters of each token; special tokens are (0, 0)."""
+        spans: list[tuple[int, int]] = self.inner.encode(text, add_special_tokens=special).offsets
+        return spans
+
+    def decode(self, ids: Sequence[int], skip_special: bool = True) -> str:
+        """Text of ids."""
+        text: str = self.inner.decode(list(ids), skip_special_tokens=skip_special)
+        return text
+
+    def save(self, folder: str | Path) -> Path:
+        """Write tokenizer.json and tokenizer_config.json, as `transformers` reads them."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.inner.save(str(folder / "tokenizer.json"))
+        config = {"tokenizer_class": "PreTrainedTokenizerFast", **self.config}
+        (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        return folder

@@ -1,0 +1,181 @@
+"""Checkpoint tensors in and out: a family is a table of rules, and the way back is derived from the way in.
+
+    their names                                    ours                                operation
+    ~encoder.layer.{i}.attention.self.query.*  \\
+    ~encoder.layer.{i}.attention.self.key.*     >  encoder.layers.{i}.attention.qkv.*   Fuse
+    ~encoder.layer.{i}.attention.self.value.*  /
+
+`{i}` is a layer, a trailing `.*` any last part (weight, bias), `~` the family's prefix ("bert."), which a folder without
+a head leaves out. Every tensor of a folder must match exactly one rule; one that matches none is an error that names it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from maskfork.errors import ModelError
+
+
+class Operation(Protocol):
+    """A reversible change between their tensors and one of ours."""
+
+    def ours(self, theirs: Sequence[Tensor]) -> Tensor: ...
+
+    def theirs(self, ours: Tensor, count: int) -> list[Tensor]: ...
+
+
+@dataclass(frozen=True)
+class Same:
+    """As it is. Several names of one tensor (tied copies) are written alike and must be alike when read."""
+
+    def ours(self, theirs: Sequence[Tensor]) -> Tensor:
+        return theirs[0]
+
+    def theirs(self, ours: Tensor, count: int) -> list[Tensor]:
+        return [ours] * count
+
+
+@dataclass(frozen=True)
+class Fuse:
+    """Several projections one under the other; `sizes` are their output rows."""
+
+    sizes: tuple[int, ...]
+
+    def ours(self, theirs: Sequence[Tensor]) -> Tensor:
+        return torch.cat(list(theirs), dim=0)
+
+    def theirs(self, ours: Tensor, count: int) -> list[Tensor]:
+        return list(ours.split(list(self.sizes), dim=0))
+
+
+@dataclass(frozen=True)
+class Transpose:
+    """GPT-2's Conv1D keeps [in, out]."""
+
+    def ours(self, theirs: Sequence[Tensor]) -> Tensor:
+        return theirs[0].t() if theirs[0].dim() == 2 else theirs[0]
+
+    def theirs(self, ours: Tensor, count: int) -> list[Tensor]:
+        return [ours.t() if ours.dim() == 2 else ours]
+
+
+@dataclass(frozen=True)
+class Flatten:
+    """A leading axis of one on their side ([1, V] -> [V])."""
+
+    def ours(self, theirs: Sequence[Tensor]) -> Tensor:
+        return theirs[0].reshape(-1)
+
+    def theirs(self, ours: Tensor, count: int) -> list[Tensor]:
+        return [ours.reshape(1, -1)]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Their names to ours. `ours` None: a tensor that we do not need (a buffer, a tied copy), read and dropped."""
+
+    theirs: tuple[str, ...]
+    ours: str | None
+    operation: Operation = Same()
+    optional: bool = False  # absent from some folders, and then zeros (BART's final_logits_bias)
+
+
+def rule(
+    theirs: str | Sequence[str], ours: str | None, operation: Operation | None = None, *, optional: bool = False
+) -> Rule:
+    """A line of a table."""
+    names = (theirs,) if isinstance(theirs, str) else tuple(theirs)
+    return Rule(names, ours, operation or Same(), optional)
+
+
+@dataclass(frozen=True)
+class Table:
+    """All rules of a family for one spec. `aliases` are endings that old checkpoints spell otherwise."""
+
+    rules: tuple[Rule, ...]
+    prefix: str = ""
+    aliases: tuple[tuple[str, str], ...] = ()
+    leave: tuple[str, ...] = ()  # beginnings of other heads' tensors: they may stay behind, and it is said
+
+    def read(self, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
+        """Their tensors as ours, and the names of another head's that stayed behind.
+
+        Raises ModelError on a name that no rule knows, on a name that two know, and on half of a fused group.
+        """
+        compiled = [(r, n, _pattern(name, self.prefix)) for r in self.rules for n, name in enumerate(r.theirs)]
+        found: dict[tuple[Rule, tuple[str, ...]], dict[int, tuple[str, Tensor]]] = {}
+        left: list[str] = []
+        for name, tensor in tensors.items():
+            spelled = self._spell(name)
+            hits = [(r, n, m.groups()) for r, n, pattern in compiled if (m := pattern.fullmatch(spelled))]
+            if not hits:
+                if spelled.startswith(self.leave):
+                    left.append(name)
+                    continue
+                raise ModelError(
+                    f"tensor '{name}' {list(tensor.shape)} is not known to this family: "
+                    "check model_type in config.json, or the folder holds another model's weights"
+                )
+            if len(hits) > 1:
+                raise ModelError(f"tensor '{name}' matches {len(hits)} rules of its family's table: the table is wrong")
+            r, n, captured = hits[0]
+            found.setdefault((r, captured), {})[n] = (name, tensor)
+        ours: dict[str, Tensor] = {}
+        for (r, captured), parts in found.items():
+            if r.ours is None:
+                continue
+            if len(parts) < len(r.theirs) and not isinstance(r.operation, Same):
+                lacking = ", ".join(_fill(n, captured, "") for i, n in enumerate(r.theirs) if i not in parts)
+                raise ModelError(
+                    f"the folder has {parts[min(parts)][0]} but lacks {lacking}: the download is incomplete"
+                )
+            ours[_fill(r.ours, captured, "")] = r.operation.ours([parts[i][1] for i in sorted(parts)])
+        return ours, left
+
+    def write(self, ours: Mapping[str, Tensor], *, headed: bool) -> dict[str, Tensor]:
+        """Our tensors under their names. `headed`: a model with a head keeps the family's prefix on its body."""
+        prefix = self.prefix if headed else ""
+        compiled = [(r, _pattern(r.ours, "")) for r in self.rules if r.ours is not None]
+        theirs: dict[str, Tensor] = {}
+        for name, tensor in ours.items():
+            hits = [(r, m.groups()) for r, pattern in compiled if (m := pattern.fullmatch(name))]
+            if len(hits) != 1:
+                raise ModelError(
+                    f"our tensor '{name}' matches {len(hits)} rules of its family's table: the table is wrong"
+                )
+            r, captured = hits[0]
+            parts = r.operation.theirs(tensor, len(r.theirs))
+            for their_name, part in zip(r.theirs, parts, strict=True):
+                theirs[_fill(their_name, captured, prefix)] = part.contiguous()
+        return theirs
+
+    def optional(self) -> Iterable[str]:
+        """Our names that a folder may lack."""
+        return [r.ours for r in self.rules if r.optional and r.ours]
+
+    def _spell(self, name: str) -> str:
+        for old, new in self.aliases:
+            if name.endswith(old):
+                return name[: -len(old)] + new
+        return name
+
+
+def _pattern(name: str, prefix: str) -> re.Pattern[str]:
+    """`~` may be the prefix, `{i}` a number, a trailing `*` the last part."""
+    text = re.escape(name).replace(re.escape("{i}"), r"(\d+)").replace(re.escape("{j}"), r"(\d+)")
+    if text.endswith(re.escape("*")):
+        text = text[: -len(re.escape("*"))] + r"([^.]+)"
+    return re.compile(text.replace(re.escape("~"), f"(?:{re.escape(prefix)})?"))
+
+
+def _fill(name: str, captured: tuple[str, ...], prefix: str) -> str:
+    filled = name.replace("~", prefix)
+    values = iter(captured)
+    filled = re.sub(r"\{[ij]\}|\*", lambda _: next(values), filled)
+    return filled
