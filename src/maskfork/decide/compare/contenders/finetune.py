@@ -1,0 +1,75 @@
+"""An encoder fine-tuned in full."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from maskfork.decide.compare.bases import check_base, compute_parameters, digest, flops_per_second, short_name, tokens
+from maskfork.decide.compare.contender import Contender, HeldOut, Kind, Outcome, Predictor, Progress
+from maskfork.learn.data.rows import Rows
+
+if TYPE_CHECKING:
+    from maskfork.learn.tasks.classify import FineTuneSettings
+
+
+class FineTuneContender(Contender):
+    """base: a model folder or Hub id. settings: of the training; None for its defaults."""
+
+    def __init__(self, base: str, settings: FineTuneSettings | None = None) -> None:
+        self.base = base
+        self.kind: Kind = "fine-tune"
+        self.series = f"fine-tuned {short_name(base)}"
+        self._settings = settings
+
+    @property
+    def settings(self) -> FineTuneSettings:
+        if self._settings is None:
+            from maskfork.learn.tasks.classify import FineTuneSettings
+
+            self._settings = FineTuneSettings()
+        return self._settings
+
+    def check(self, train: Rows) -> None:
+        from maskfork.learn.tasks.classify import check_trainable
+
+        check_trainable(check_base(self.base))
+
+    def identity(self) -> Mapping[str, Any]:
+        return {
+            "kind": self.kind,
+            "recipe": 1,
+            "base": digest(check_base(self.base)),
+            "settings": asdict(self.settings),
+            "torch": version("torch"),
+        }
+
+    def seconds(self, budget: int, held_out: HeldOut) -> float:
+        per_text = 2 * compute_parameters(check_base(self.base)) * tokens(held_out.texts, held_out.pairs)
+        passes = 3 * self.settings.epochs * max(budget, 200) + len(held_out)
+        return 1.0 + per_text * passes / flops_per_second()
+
+    def run(self, train: Rows, held_out: HeldOut, *, seed: int, progress: Progress) -> Outcome:
+        from maskfork.learn.tasks.classify import Classifier
+
+        started = time.perf_counter()
+        model = Classifier.train(
+            str(check_base(self.base)),
+            train,
+            settings=self.settings,
+            seed=seed,
+            progress=lambda share, doing: progress(0.9 * share, doing),
+        )
+        fit_seconds = time.perf_counter() - started
+        progress(0.9, "answering")
+        probs = model.predict(held_out.texts, held_out.pairs)
+        return Outcome(probs, model, fit_seconds, model.validation_score, tuple(model.notes))
+
+    def open(self, folder: Path) -> Predictor:
+        from maskfork.learn.tasks.classify import Classifier
+
+        return Classifier.open(folder)

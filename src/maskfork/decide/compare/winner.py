@@ -1,0 +1,77 @@
+"""OUT/winner: the model to use, in a folder that `maskfork predict` opens, whatever its kind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+from maskfork.decide.compare.contender import Predictor
+from maskfork.errors import ModelError
+
+
+def open_predictor(folder: Path | str) -> Predictor:
+    """The predictor in a folder that `compare` or a fine-tuning wrote; a Hugging Face classifier's folder opens too.
+
+    Raises ModelError where the folder is missing, is of no known kind, or is not whole.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ModelError(f"There is no folder {folder}: give the folder of a model, such as OUT/winner.")
+    kind = kind_of(folder)
+    if kind == "fine-tune":
+        from maskfork.learn.tasks.classify import Classifier
+
+        return Classifier.open(folder)
+    if kind == "probe":
+        from maskfork.learn.tasks.probe import Probe
+
+        return Probe.open(folder)
+    if kind == "tf-idf":
+        from maskfork.decide.compare.contenders.tfidf import TfidfPredictor
+
+        return TfidfPredictor.open(folder)
+    if kind == "prompt":
+        from maskfork.decide.compare.contenders.prompted import PromptedPredictor
+
+        return PromptedPredictor.open(folder)
+    from maskfork.decide.compare.contenders.endpoint import EndpointPredictor
+
+    return EndpointPredictor.open(folder)
+
+
+def kind_of(folder: Path) -> str:
+    """What maskfork.json says; a folder with config.json and none of ours is a fine-tuned classifier."""
+    path = folder / "maskfork.json"
+    if not path.exists():
+        if (folder / "config.json").exists():
+            return "fine-tune"
+        raise ModelError(f"{folder} holds neither maskfork.json nor config.json: give the folder of a model.")
+    try:
+        kind = json.loads(path.read_text("utf-8"))["kind"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path} cannot be read ({error}): save the model again.") from error
+    if kind not in ("fine-tune", "probe", "tf-idf", "prompt", "endpoint"):
+        raise ModelError(f"{path} names the kind {kind!r}, which this maskfork does not know: update maskfork.")
+    return str(kind)
+
+
+def write_winner(model: Path, winner: Path, about: dict[str, object], card: str) -> None:
+    """Copy the fitted model to OUT/winner with its card (README.md); the old winner gives way only to a whole one.
+
+    about: is added to what the model's own maskfork.json says.
+    """
+    beside = winner.with_name(f".{winner.name}.{os.getpid()}.part")
+    shutil.copytree(model, beside)
+    path = beside / "maskfork.json"
+    said = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    path.write_text(json.dumps({**about, **said}, ensure_ascii=False, indent=1) + "\n", "utf-8")
+    (beside / "README.md").write_text(card, "utf-8")
+    if winner.exists():
+        old = winner.with_name(f".{winner.name}.{os.getpid()}.old.part")
+        os.replace(winner, old)
+        os.replace(beside, winner)
+        shutil.rmtree(old)
+    else:
+        os.replace(beside, winner)
