@@ -65,7 +65,7 @@ class Endpoint:
             raise UsageError("An endpoint needs the name of a model.")
         if concurrency < 1 or retries < 0 or not timeout > 0:
             raise UsageError(
-                "An endpoint needs one call at a time or more, a time-out above 0 and retries of 0 or more."
+                "An endpoint needs one call at a time or more, a time-out above 0 and no negative retries."
             )
         self.model, self.url, self.key_env = model, url, key_env
         self.concurrency, self.timeout = concurrency, timeout
@@ -76,7 +76,7 @@ class Endpoint:
         self.reached = False
         self._identity = shown_url(url, query=True)
         self.cache = AnswerCache(cache_dir, self._identity, model)
-        self._stopped: str | None = None
+        self.stopped: str | None = None
 
     @property
     def name(self) -> str:
@@ -128,7 +128,7 @@ class Endpoint:
 
     def notes(self) -> list[str]:
         """What the user should know about the run so far, as sentences."""
-        stopped = [self._stopped] if self._stopped else []
+        stopped = [self.stopped] if self.stopped else []
         return [*self.cache.notes(), *self.dialect.notes(), *self.pace.notes(), *self.ledger.notes(), *stopped]
 
     def _run(self, todo: list[Request], deliver: Callable[[Request, Answer], None]) -> None:
@@ -164,4 +164,4 @@ class Endpoint:
             run.interrupt()
             thread.join(GRACE_SECONDS)
             self.reached = self.reached or run.reached
-            self._stopped = run.stopped
+            self.stopped = run.stopped

@@ -90,8 +90,8 @@ class Run:
 
     async def _until_stop(self, jobs: Sequence[Coroutine[Any, Any, None]]) -> None:
         """Run the jobs; at a stop, cancel their waits. Calls in flight go on (`_flying`)."""
-        waiting = {asyncio.create_task(job) for job in jobs}
-        stopper = asyncio.create_task(self._stop.wait())
+        waiting: set[asyncio.Task[Any]] = {asyncio.create_task(job) for job in jobs}
+        stopper: asyncio.Task[Any] = asyncio.create_task(self._stop.wait())
         while waiting and not self._stop.is_set():
             finished, _ = await asyncio.wait({*waiting, stopper}, return_when=asyncio.FIRST_COMPLETED)
             for task in waiting & finished:
@@ -131,10 +131,11 @@ class Run:
         while not self.ledger.fits(request):
             if not self._flying:
                 if self.stopped is None:
+                    spent, next_one = self.ledger.spent, self.ledger.worst(request)
                     self.stopped = (
-                        f"Stopped before the highest cost of {self.ledger.limit:g} could be passed: "
-                        f"{self.ledger.spent:.4g} is spent and the next call may cost {self.ledger.worst(request):.4g}; "
-                        "the rows without an answer are asked when you run again with a higher one."
+                        f"Stopped before the highest cost of {self.ledger.limit:g} could be passed: {spent:.4g} is "
+                        f"spent and the next call may cost {next_one:.4g}; the rows without an answer are asked when "
+                        "you run again with a higher one."
                     )
                 self._stop.set()
                 return False

@@ -1,0 +1,263 @@
+"""Classification by asking: chat messages from a task and its shots, label probabilities from the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from maskfork.errors import UsageError
+from maskfork.prompt.answers import STATED_EPS, likelihood_probs, parse_answer, stated_probs
+from maskfork.prompt.teachers.cost import Preview
+from maskfork.prompt.teachers.endpoint import Endpoint
+from maskfork.prompt.teachers.messages import Answer, Message, Request, Usage
+
+Source = Literal["likelihood", "stated", "none"]
+INSTRUCTION = "Classify the text of each message into exactly one of these labels."
+
+
+class Shot(NamedTuple):
+    """A labelled example: text, index of its label, and the second text where rows are pairs."""
+
+    text: str
+    label: int
+    pair: str | None = None
+
+
+@dataclass(frozen=True)
+class EndpointResult:
+    """Predictions for N texts over C labels, and what they took.
+
+    `labels` is -1 and `probs` uniform where `answered` is False: failed or unanswered calls and answers outside the
+    label list; `errors` gives each one's reason. `source` tells for each row what its probabilities are: "likelihood"
+    (token probabilities of the endpoint, see `likelihood_probs`), "stated" (1 - eps on the stated label: they carry no
+    confidence) or "none". `usage` and `cost` are for all N rows, as if each was paid now (also those paid in an earlier
+    run and those with the same text); `spent` is what this call of `predict` paid. Costs are None without prices, and
+    `cost` also where the endpoint gave no usage figures. `latencies_ms` [N] is the time of a row's calls as measured
+    when they were made, NaN where it has no answer. `outside` counts the rows left unlabelled because of what was
+    answered, `repaired` those put right by asking once more, `failed` the calls that brought no answer.
+    """
+
+    probs: npt.NDArray[np.float64]
+    labels: npt.NDArray[np.int64]
+    answered: npt.NDArray[np.bool_]
+    source: tuple[Source, ...]
+    errors: tuple[str | None, ...]
+    usage: Usage
+    cost: float | None
+    spent: float | None
+    latencies_ms: npt.NDArray[np.float64]
+    outside: int
+    repaired: int
+    failed: int
+    notes: tuple[str, ...]
+
+    @property
+    def cost_per_million_texts(self) -> float | None:
+        """Cost of a million texts like the answered ones; None without prices or answers."""
+        return None if self.cost is None or not self.answered.any() else 1e6 * self.cost / int(self.answered.sum())
+
+
+class EndpointClassifier:
+    """Asks an endpoint for the label of each text: zero-shot without `shots`, few-shot with them.
+
+    `label_names` [C] are what the model is to answer; `descriptions` explain them, `instruction` says the task.
+    `numbered` shows the labels as a numbered list and takes numbers as answers. `eps` is the probability given to the
+    other labels where the endpoint gives no token probabilities (see `smoothing_from_gold` for a measured one).
+    `top_logprobs=None` asks for no token probabilities. Raises `UsageError` for label lists and shots that do not fit.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        label_names: Sequence[str],
+        *,
+        instruction: str | None = None,
+        descriptions: Sequence[str] | None = None,
+        shots: Sequence[Shot | tuple[str, int]] = (),
+        numbered: bool = False,
+        max_tokens: int = 16,
+        top_logprobs: int | None = 20,
+        eps: float = STATED_EPS,
+    ) -> None:
+        if len(label_names) < 2 or len(set(label_names)) != len(label_names):
+            raise UsageError("A classifier needs two labels or more, each with its own name.")
+        if descriptions is not None and len(descriptions) != len(label_names):
+            raise UsageError(f"{len(label_names)} labels need as many descriptions, not {len(descriptions)}.")
+        self.endpoint, self.label_names = endpoint, tuple(label_names)
+        self.numbered, self.max_tokens, self.top_logprobs, self.eps = numbered, max_tokens, top_logprobs, eps
+        self.shots = tuple(Shot(*s) for s in shots)
+        if any(not 0 <= s.label < len(label_names) for s in self.shots):
+            raise UsageError("A shot's label must be an index into the label names.")
+        self._head = self._opening(instruction or INSTRUCTION, descriptions)
+
+    def requests(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[Request]:
+        """The first question for each text."""
+        seconds = pairs if pairs is not None else [None] * len(texts)
+        return [
+            Request((*self._head, Message("user", _text(t, p))), self.max_tokens, 0.0, self.top_logprobs)
+            for t, p in zip(texts, seconds, strict=True)
+        ]
+
+    def preview(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> Preview:
+        """What `predict` would cost, without asking; repairs come on top."""
+        return self.endpoint.preview(self.requests(texts, pairs))
+
+    def predict(
+        self,
+        texts: Sequence[str],
+        pairs: Sequence[str] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> EndpointResult:
+        """Label all texts. `progress(done, N)` is called as answers arrive.
+
+        An answer outside the label list is asked for once more with the list repeated; what is outside then stays
+        unlabelled. Raises `EndpointError` where the endpoint cannot be used at all.
+        """
+        done = 0
+
+        def count(row: int, answer: Answer) -> None:
+            nonlocal done
+            done += 1
+            if progress is not None:
+                progress(done, len(texts))
+
+        spent_before = self.endpoint.ledger.spent
+        first = self.requests(texts, pairs)
+        answers = self.endpoint.ask(first, count)
+        found = [self._parse(a) for a in answers]
+        stopped = self.endpoint.stopped is not None
+        wrong = [] if stopped else [i for i, a in enumerate(answers) if a.ok and found[i] is None]
+        again = self.endpoint.ask([self._repair(first[i], answers[i]) for i in wrong])
+        second = dict(zip(wrong, again, strict=True))
+        for i, answer in second.items():
+            found[i] = self._parse(answer)
+        return self._result(answers, second, found, spent_before)
+
+    def _opening(self, instruction: str, descriptions: Sequence[str] | None) -> tuple[Message, ...]:
+        system = f"{instruction}\n\nLabels:\n{self._list(descriptions)}\n\n{self._rule()}"
+        turns = [Message("system", system)]
+        for shot in self.shots:
+            answer = str(shot.label + 1) if self.numbered else self.label_names[shot.label]
+            turns += [Message("user", _text(shot.text, shot.pair)), Message("assistant", answer)]
+        return tuple(turns)
+
+    def _list(self, descriptions: Sequence[str] | None = None) -> str:
+        marks = [f"{i}." if self.numbered else "-" for i in range(1, len(self.label_names) + 1)]
+        said = [f": {d}" if d else "" for d in descriptions or [""] * len(marks)]
+        return "\n".join(f"{m} {n}{d}" for m, n, d in zip(marks, self.label_names, said, strict=True))
+
+    def _rule(self) -> str:
+        if self.numbered:
+            return "Answer with the number of the label and nothing else."
+        return "Answer with the label and nothing else, written exactly as in the list."
+
+    def _repair(self, request: Request, answer: Answer) -> Request:
+        ask = f"That is not one of the labels. Choose exactly one of:\n{self._list()}\n{self._rule()}"
+        turns = (*request.messages, Message("assistant", answer.text or "(nothing)"), Message("user", ask))
+        return replace(request, messages=turns)
+
+    def _parse(self, answer: Answer) -> int | None:
+        return parse_answer(answer.text, self.label_names, numbered=self.numbered) if answer.ok else None
+
+    def _probs(self, answer: Answer, label: int | None) -> tuple[npt.NDArray[np.float64], Source]:
+        if label is None:
+            return stated_probs(None, len(self.label_names)), "none"
+        if answer.tokens:
+            names = [str(i + 1) for i in range(len(self.label_names))] if self.numbered else self.label_names
+            probs = likelihood_probs(answer.tokens, names, label)
+            if probs is not None:
+                return probs, "likelihood"
+        return stated_probs(label, len(self.label_names), self.eps), "stated"
+
+    def _result(
+        self,
+        answers: list[Answer],
+        second: dict[int, Answer],
+        found: list[int | None],
+        spent_before: float,
+    ) -> EndpointResult:
+        n = len(answers)
+        probs = np.empty((n, len(self.label_names)))
+        source: list[Source] = []
+        errors: list[str | None] = []
+        latencies = np.full(n, np.nan)
+        usage = Usage(0, 0)
+        outside = repaired = uncounted = 0
+        for i, answer in enumerate(answers):
+            last = second.get(i, answer)
+            probs[i], origin = self._probs(last, found[i])
+            source.append(origin)
+            calls = [a for a in (answer, second.get(i)) if a is not None and a.ok]
+            if calls:
+                latencies[i] = sum(a.latency_ms or 0.0 for a in calls)
+                for call in calls:
+                    usage += call.usage or Usage(0, 0)
+                    uncounted += call.usage is None
+            repaired += i in second and found[i] is not None
+            missed = found[i] is None and answer.ok
+            outside += missed
+            errors.append(last.error or (f"answered outside the labels: {last.text[:80]!r}" if missed else None))
+        labels = np.array([-1 if label is None else label for label in found], dtype=np.int64)
+        prices = self.endpoint.ledger.prices
+        failed = sum(a.status == "failed" for a in answers)
+        return EndpointResult(
+            probs=probs,
+            labels=labels,
+            answered=labels >= 0,
+            source=tuple(source),
+            errors=tuple(errors),
+            usage=usage,
+            cost=prices.cost(usage) if prices and not uncounted else None,
+            spent=self.endpoint.ledger.spent - spent_before if prices else None,
+            latencies_ms=latencies,
+            outside=outside,
+            repaired=repaired,
+            failed=failed,
+            notes=tuple(self._notes(answers, second, source, outside, repaired, failed)),
+        )
+
+    def _notes(
+        self,
+        answers: list[Answer],
+        second: dict[int, Answer],
+        source: list[Source],
+        outside: int,
+        repaired: int,
+        failed: int,
+    ) -> list[str]:
+        said = self.endpoint.notes()
+        if second:
+            said.append(
+                f"{len(second)} answer(s) were outside the label list; {repaired} were put right when asked once more, "
+                f"{outside} stay unlabelled."
+            )
+        if failed:
+            reason = next(a.error for a in answers if a.status == "failed")
+            said.append(f"{failed} row(s) failed after all retries and stay unlabelled, the first with: {reason}.")
+        unanswered = sum(a.status == "unanswered" for a in answers)
+        if unanswered:
+            rows = [i for i, a in enumerate(answers) if a.status == "unanswered"]
+            shown = ", ".join(map(str, rows[:10])) + (", ..." if len(rows) > 10 else "")
+            said.append(f"{unanswered} row(s) were not asked: {shown}.")
+        stated = source.count("stated")
+        if stated:
+            said.append(
+                f"{stated} row(s) have no token probabilities: the stated label gets {1 - self.eps:.2f} by convention, "
+                "so their calibration says nothing about the model."
+            )
+        if any(a.ok and not a.text.strip() and a.finish == "length" for a in answers):
+            said.append(
+                f"Some answers were cut at {self.max_tokens} tokens before any text; a model that reasons first needs "
+                "a larger limit."
+            )
+        if any(a.ok for a in answers):
+            said.append(f"Latency was measured with up to {self.endpoint.concurrency} calls at once.")
+        return said
+
+
+def _text(text: str, pair: str | None) -> str:
+    return text if pair is None else f"First text: {text}\n\nSecond text: {pair}"
