@@ -68,16 +68,38 @@ def full_report() -> dict[str, Any]:
             ci = [d - 0.017, d + 0.018]
             p = math.exp(-d * 160)
             better = a["name"] if ci[0] > 0 else None
-            pairs.append({"a": a["name"], "b": b["name"], "difference": d, "ci": ci, "mcnemar_p": p, "mcnemar_p_holm": min(1, p * 9), "better": better})
+            pairs.append(
+                {
+                    "a": a["name"],
+                    "b": b["name"],
+                    "difference": d,
+                    "ci": ci,
+                    "mcnemar_p": p,
+                    "mcnemar_p_holm": min(1, p * 9),
+                    "better": better,
+                }
+            )
     first, second = ranked[0], ranked[1]
     return {
         "maskfork": "0.1.0",
         "created": "2026-11-21T02:30:00+00:00",
-        "command": "maskfork compare reviews.csv --encoder sentence-transformers/all-MiniLM-L6-v2 --decoder Qwen/Qwen2.5-0.5B-Instruct --budgets 0,8,64,512,all --seeds 3 --p99 50ms --max-cost-per-million 5 --price-per-hour 0.40",
+        "command": "maskfork compare reviews.csv --encoder sentence-transformers/all-MiniLM-L6-v2 "
+        "--decoder Qwen/Qwen2.5-0.5B-Instruct --budgets 0,8,64,512,all --seeds 3 --p99 50ms "
+        "--max-cost-per-million 5 --price-per-hour 0.40",
         "contenders": contenders,
-        "not_run": [{"name": "fine-tuned bert-large @ 6400", "why": "the folder ./bert-large has no tokenizer.json; give one with --encoder."}],
+        "not_run": [
+            {
+                "name": "fine-tuned bert-large @ 6400",
+                "why": "the folder ./bert-large has no tokenizer.json; give one with --encoder.",
+            }
+        ],
         "pairs": pairs,
-        "crossover": {"budget": 96, "ci": [40, 310], "encoder": "fine-tuned all-MiniLM-L6-v2", "decoder": "Qwen2.5-0.5B-Instruct prompted"},
+        "crossover": {
+            "budget": 96,
+            "ci": [40, 310],
+            "encoder": "fine-tuned all-MiniLM-L6-v2",
+            "decoder": "Qwen2.5-0.5B-Instruct prompted",
+        },
         "crossover_note": "Over gpt-x-mini via endpoint: not within the budgets.",
         "recommendation": {
             "winner": "fine-tuned all-MiniLM-L6-v2 @ 6400",
@@ -86,26 +108,50 @@ def full_report() -> dict[str, Any]:
             "label_more": 3100,
             "detectable": 0.021,
             "first_line": f"Use fine-tuned all-MiniLM-L6-v2 @ 6400: {first['name']} minus {second['name']} is "
-            f"{(first['accuracy'] - second['accuracy']) * 100:+.1f} points (95 % interval -1.6 to +1.9), which cannot be told from zero, and it is 142 times cheaper.",
+            f"{(first['accuracy'] - second['accuracy']) * 100:+.1f} points (95 % interval -1.6 to +1.9), "
+            "which cannot be told from zero, and it is 142 times cheaper.",
         },
         "data": {
-            "path": "reviews.csv", "rows": 8012, "train": 6400, "test": 1600, "labels": {"positive": 4130, "negative": 3870},
-            "duplicates": 9, "leaked": 2, "near_leaked": 1, "encoding": "utf-8", "text_column": "review", "pair_column": None,
+            "path": "reviews.csv",
+            "rows": 8012,
+            "train": 6400,
+            "test": 1600,
+            "labels": {"positive": 4130, "negative": 3870},
+            "duplicates": 9,
+            "leaked": 2,
+            "near_leaked": 1,
+            "encoding": "utf-8",
+            "text_column": "review",
+            "pair_column": None,
             "label_column": "sentiment",
             "notes": ["Took column “review” as the text and “sentiment” as the label.", "9 duplicates were removed from train."],
         },
         "constraints": {"p99_ms": 50, "qps": None, "memory_mb": 2048, "max_cost_per_million": 5, "price_per_hour": 0.4},
-        "environment": {"python": "3.11.9", "torch": "2.13.0", "cpu": "2 × Xeon", "load": [0.1, 0.2], "versions": {"numpy": "2.3", "polars": "1.30"}},
+        "environment": {
+            "python": "3.11.9",
+            "torch": "2.13.0",
+            "cpu": "2 × Xeon",
+            "load": [0.1, 0.2],
+            "versions": {"numpy": "2.3", "polars": "1.30"},
+        },
         "figures": {
             "curves": curves,
             "calibration": {
                 c["name"]: [
-                    {"confidence": x, "accuracy": min(1.0, max(0.0, x - 0.06 + rng.uniform(-0.05, 0.05))), "count": 40 + int(400 * x**4)}
+                    {
+                        "confidence": x,
+                        "accuracy": min(1.0, max(0.0, x - 0.06 + rng.uniform(-0.05, 0.05))),
+                        "count": 40 + int(400 * x**4),
+                    }
                     for x in (0.53, 0.6, 0.68, 0.75, 0.83, 0.9, 0.97)
                 ]
                 for c in contenders
             },
-            "confusion": {"name": "fine-tuned all-MiniLM-L6-v2 @ 6400", "labels": ["negative", "positive"], "matrix": [[701, 73], [62, 764]]},
+            "confusion": {
+                "name": "fine-tuned all-MiniLM-L6-v2 @ 6400",
+                "labels": ["negative", "positive"],
+                "matrix": [[701, 73], [62, 764]],
+            },
             "disagreements": _disagreements(ranked),
         },
     }
@@ -142,8 +188,25 @@ def sure_report() -> dict[str, Any]:
         c.update(cost_per_million=None, within_constraints=True, broken=[])
     names = [c["name"] for c in keep]
     report.update(contenders=keep, not_run=[], crossover=None, crossover_note="", constraints={})
-    report["pairs"] = [{"a": names[1], "b": names[0], "difference": -0.118, "ci": [-0.14, -0.097], "mcnemar_p": 1e-9, "mcnemar_p_holm": 1e-9, "better": names[0]}]
-    report["recommendation"] = {"winner": names[0], "reason": "it is the most accurate", "cannot_tell": False, "label_more": None, "detectable": 0.02, "first_line": ""}
+    report["pairs"] = [
+        {
+            "a": names[1],
+            "b": names[0],
+            "difference": -0.118,
+            "ci": [-0.14, -0.097],
+            "mcnemar_p": 1e-9,
+            "mcnemar_p_holm": 1e-9,
+            "better": names[0],
+        }
+    ]
+    report["recommendation"] = {
+        "winner": names[0],
+        "reason": "it is the most accurate",
+        "cannot_tell": False,
+        "label_more": None,
+        "detectable": 0.02,
+        "first_line": "",
+    }
     report["figures"]["curves"] = {k: v for k, v in report["figures"]["curves"].items() if k in {c["series"] for c in keep}}
     return report
 
@@ -156,9 +219,8 @@ def hostile_report() -> dict[str, Any]:
 
     def spoil(value: Any, key: str = "") -> Any:
         if isinstance(value, dict):
-            kept = {"contenders", "pairs", "figures", "curves", "calibration", "confusion", "answers", "data", "labels"}
             named = key in {"curves", "calibration", "answers", "labels"}
-            return {(k + BAD if named else k): spoil(v, k if k in kept else k) for k, v in value.items()}
+            return {(k + BAD if named else k): spoil(v, k) for k, v in value.items()}
         if isinstance(value, list):
             return [spoil(v, key) for v in value]
         return value + BAD if isinstance(value, str) else value
@@ -171,7 +233,7 @@ def many_labels_report(labels: int = 150) -> dict[str, Any]:
     """CLINC150's shape."""
     report = full_report()
     rng = random.Random(1)
-    names = [f"{'transfer balance card oil_change translate restaurant'.split()[i % 6]}_{i}" for i in range(labels)]
+    names = [f"{['transfer', 'balance', 'card', 'oil_change', 'translate', 'restaurant'][i % 6]}_{i}" for i in range(labels)]
     matrix = [[0] * labels for _ in range(labels)]
     for i in range(labels):
         for _ in range(30):

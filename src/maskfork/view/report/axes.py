@@ -10,7 +10,7 @@ from rich.cells import cell_len
 
 from maskfork.view.html import Safe, el
 
-CHAR = 6.4  # width of one terminal cell of 12 px sans-serif text, measured generously
+CHAR = 7.0  # width of one terminal cell of 12 px sans-serif text, measured generously
 
 
 @dataclass(frozen=True)
@@ -113,9 +113,7 @@ class Plot:
     def y1(self) -> float:
         return self.top
 
-    def frame(
-        self, xs: Sequence[tuple[float, str]], ys: Sequence[tuple[float, str]], x_title: str, y_title: str
-    ) -> list[Safe]:
+    def frame(self, xs: Sequence[tuple[float, str]], ys: Sequence[tuple[float, str]], x_title: str, y_title: str) -> list[Safe]:
         """Grid lines, tick texts and the titles of both axes (the y title lies along the top, unturned)."""
         out = [line(self.x0, y, self.x1, y, "grid") for y, _ in ys]
         out += [label(self.x0 - 7, y + 4, t, "end") for y, t in ys]

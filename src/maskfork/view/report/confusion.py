@@ -11,7 +11,7 @@ from rich.cells import cell_len
 
 from maskfork.view.html import Safe, el, join, user_text
 from maskfork.view.reading import Facts, num
-from maskfork.view.report.axes import CHAR, Size, figure, label, line
+from maskfork.view.report.axes import CHAR, Size, figure, label
 from maskfork.view.words import clip, count, percent
 
 NAMED = 24  # labels that still have room for a name each
@@ -89,7 +89,7 @@ class _Layout:
         left = min(88.0 if width < 400 else 170.0, max(56.0, longest + 14))
         top = 30 + min(longest, HEAD * CHAR) * math.sin(math.radians(TURN))
         lean = min(longest, HEAD * CHAR) * math.cos(math.radians(TURN))  # the last head leans over the right edge
-        return cls(True, left, top, min(64.0, (width - left - lean * 0.7 - 6) / n))
+        return cls(True, left, top, min(64.0, (width - left - lean - 8) / n))
 
 
 def _draw(size: Size, matrix: _Matrix) -> list[Safe]:
@@ -103,17 +103,15 @@ def _draw(size: Size, matrix: _Matrix) -> list[Safe]:
             out.append(label(left - 6, top + (i + 0.5) * side + 4, clip(name, room), "end"))
             x, y = left + (i + 0.5) * side + 3, top - 6
             out.append(label(x, y, clip(name, HEAD), "start", transform=f"rotate({-TURN} {x:.1f} {y:.1f})"))
-    out.append(label(left, 12 if not named else 11, "answer →", "start", "axis-title"))
-    out.append(label(2, top + 12 if not named else top - 6, "truth ↓", "start", "axis-title"))
+    out.append(label(left if named else 72, 12 if named else 16, "answer →", "start", "axis-title"))
+    out.append(label(2, top - 6 if named else 16, "truth ↓", "start", "axis-title"))
     for truth in range(n):
         for answer in range(n):
             rows = matrix.cells[truth][answer]
             if named or rows:
                 out.append(_one(matrix, truth, answer, left, top, side, named))
     if not named:
-        end = side * n
-        out += [line(left, top, left + end, top, "axis"), line(left, top, left, top + end, "axis")]
-        out += [line(left + end, top, left + end, top + end, "axis"), line(left, top + end, left + end, top + end, "axis")]
+        out.append(el("rect", x=left, y=top, width=side * n, height=side * n, class_="axis"))
     return out
 
 
@@ -121,7 +119,8 @@ def _one(matrix: _Matrix, truth: int, answer: int, left: float, top: float, side
     rows, share = matrix.cells[truth][answer], matrix.share(truth, answer)
     x, y = left + answer * side, top + truth * side
     gap = 1.0 if side > 8 else 0.0
-    tip = f"truth: {matrix.labels[truth]}\nanswer: {matrix.labels[answer]}\n{count(rows)} rows, {percent(share)} of this label"
+    tip = f"truth: {matrix.labels[truth]}\nanswer: {matrix.labels[answer]}\n"
+    tip += f"{count(rows)} rows, {percent(share)} of this label"
     colour = "right" if truth == answer else "wrong"
     strength = 0.0 if not rows else 0.12 + 0.88 * share if named else 0.3 + 0.7 * share
     parts = [
@@ -129,7 +128,7 @@ def _one(matrix: _Matrix, truth: int, answer: int, left: float, top: float, side
         el("rect", x=x, y=y, width=side - gap, height=side - gap, class_=f"cell {colour}", fill_opacity=strength),
     ]
     words = count(rows)
-    if named and len(words) * 7 < side:
+    if named and len(words) * 8 + 2 < side and (rows or side >= 22):
         deep = " deep" if strength > 0.55 else ""
         faint = " faint" if not rows else ""
         parts.append(label(x + side / 2, y + side / 2 + 4, words, class_=f"cell-text{deep}{faint}"))

@@ -32,8 +32,8 @@ def contenders_section(facts: Facts, styles: Styles) -> Safe:
         [
             el(
                 "p",
-                "Most accurate first; the number of each is its place and its sign in the plots. Intervals are 95 %, over rows and "
-                "seeds. Do not compare two of them by eye: the differences below do it rightly.",
+                "Most accurate first; the number of each is its place and its sign in the plots. Intervals are 95 %, "
+                "over rows and seeds. Do not compare two of them by eye: the differences below do it rightly.",
             ),
             _chooser(),
             _table(facts, styles),
@@ -72,8 +72,10 @@ def _chooser() -> Safe:
 def _table(facts: Facts, styles: Styles) -> Safe:
     heads = [_head("#", "", False), _head("Contender", "", False)]
     heads += [_head(title, note, better) for title, note, better, _, _ in _columns()]
-    heads.append(_head("Constraints", "", False))
-    rows = [_row(i, c, facts, styles) for i, c in enumerate(facts.contenders, 1)]
+    asked = bool(facts.constraints) or any(not c.within for c in facts.contenders)
+    if asked:
+        heads.append(_head("Constraints", "", False))
+    rows = [_row(i, c, facts, styles, asked) for i, c in enumerate(facts.contenders, 1)]
     return el(
         "table",
         el("caption", "Contenders, with the quality, speed and cost of each", class_="hidden"),
@@ -87,12 +89,12 @@ def _table(facts: Facts, styles: Styles) -> Safe:
 def _head(title: str, note: str, larger_better: bool) -> Safe:
     first = "descending" if larger_better else "ascending"
     small = el("small", note) if note else None
-    num = None if title == "Contender" or title == "Constraints" else "num"
+    num = None if title in ("Contender", "Constraints") else "num"
     button = el("button", el("span", title, class_="sort-title"), small, type="button", data_first=first)
     return el("th", button, scope="col", class_=num)
 
 
-def _row(place: int, c: Contender, facts: Facts, styles: Styles) -> Safe:
+def _row(place: int, c: Contender, facts: Facts, styles: Styles, asked: bool) -> Safe:
     winner = c.name == facts.winner
     tags = [
         el("span", "recommended", class_="tag good") if winner else None,
@@ -116,7 +118,8 @@ def _row(place: int, c: Contender, facts: Facts, styles: Styles) -> Safe:
         if key is None:
             written = el("span", MISSING, title="not measured", aria_label="not measured", role="img")
         cells.append(el("td", written, class_="num", data_label=title, data_value="" if key is None else repr(key)))
-    cells.append(_keeps(c))
+    if asked:
+        cells.append(_keeps(c))
     classes = " ".join(k for k, yes in (("winner", winner), ("breaks", not c.within)) if yes)
     return el("tr", cells, class_=classes or None)
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from maskfork.view.html import Safe, el, join, user_text
-from maskfork.view.reading import Facts, Range, num, span
+from maskfork.view.reading import PROMPTED, Facts, Range, num, span
 from maskfork.view.report.axes import Plot, Scale, Size, figure, label, line, linear, nice_ticks, share_domain
 from maskfork.view.report.series import Styles, key
 from maskfork.view.words import count, number, percent, percent_range
@@ -62,7 +62,9 @@ def _read(facts: Facts) -> Curves:
 def _crossover_words(facts: Facts) -> Safe | None:
     found = facts.crossover
     if found is None:
-        note = facts.crossover_note or "No crossover of a fine-tuned encoder over a prompted decoder was found within the budgets."
+        none_found = "No crossover of a fine-tuned encoder over a prompted decoder was found within the budgets."
+        prompted = any(c.kind in PROMPTED for c in facts.contenders)
+        note = facts.crossover_note or (none_found if prompted else "No prompted model ran, so there is none to look for.")
         return el("p", el("strong", "Crossover. "), user_text(note))
     low = "below the smallest budget" if found.low is None else count(found.low)
     high = "beyond the largest budget" if found.high is None else count(found.high)

@@ -9,6 +9,7 @@ from maskfork.view.html import Safe, el, join, user_text
 from maskfork.view.reading import Facts, num
 from maskfork.view.words import count, percent
 
+AGAIN = "The same command on the same file, machine and version repeats this report; finished contenders are reused."
 OPEN = 12  # labels shown before the rest is folded
 
 
@@ -91,7 +92,7 @@ def environment_section(facts: Facts) -> Safe:
     return join(
         [
             [
-                el("p", "The same command on the same file, machine and version repeats this report; finished contenders are reused."),
+                el("p", AGAIN),
                 el("pre", el("code", words), tabindex=0, aria_label="The command"),
             ]
             if words

@@ -43,7 +43,7 @@ def _card(row: Mapping[str, Any]) -> Safe:
     lines = [
         el(
             "li",
-            el("span", "✓ right" if answer == truth else "✗ wrong", class_="mark-" + ("right" if answer == truth else "wrong")),
+            _verdict(answer == truth),
             el("span", user_text(answer), class_="answer"),
             el("span", [[", " if i else None, user_text(n)] for i, n in enumerate(names)], class_="by"),
         )
@@ -57,6 +57,10 @@ def _card(row: Mapping[str, Any]) -> Safe:
         el("ul", lines, class_="answers"),
         class_="card",
     )
+
+
+def _verdict(right: bool) -> Safe:
+    return el("span", "✓ right", class_="mark-right") if right else el("span", "✗ wrong", class_="mark-wrong")
 
 
 def _body(words: str, about: str | None = None) -> Safe:

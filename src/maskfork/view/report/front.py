@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from maskfork.view.html import Safe, el, join, user_text
 from maskfork.view.reading import Contender, Facts
@@ -21,6 +22,7 @@ from maskfork.view.report.axes import (
 from maskfork.view.report.series import Styles, key
 from maskfork.view.words import milliseconds, number, percent, significant
 
+NO_COST = "Cost per million texts was not measured: give --price-per-hour (or the endpoint's prices)."
 Measure = Callable[[Contender], float | None]
 
 
@@ -32,7 +34,7 @@ def front_section(facts: Facts, styles: Styles) -> Safe:
         lambda c: c.p99,
         "p99 latency of one text, ms (log scale)",
         "Accuracy against the 99th percentile of the latency of one text",
-        lambda v: milliseconds(v),
+        milliseconds,
         facts.constraints.get("p99_ms"),
     )
     cost = _plot(
@@ -44,7 +46,7 @@ def front_section(facts: Facts, styles: Styles) -> Safe:
         lambda v: f"{significant(v)} per million texts",
         facts.constraints.get("max_cost_per_million"),
     )
-    missing = None if cost else el("p", "Cost per million texts was not measured: give --price-per-hour (or the endpoint's prices).")
+    missing = None if cost else el("p", NO_COST)
     if not latency and not cost:
         return join([el("p", "Neither latency nor cost was measured in this run."), missing])
     words = el(
@@ -141,7 +143,7 @@ def _draw(
         at_x, at_y = x(v), y(c.accuracy or 0)
         tip = f"{facts.rank(c.name)}. {c.name}\naccuracy {percent(c.accuracy)}, {words(v)}"
         tip += "" if c.within else "\nbreaks a constraint"
-        told = {"data_tip": tip, "role": "img", "aria_label": tip.replace("\n", ", ")}
+        told: dict[str, Any] = {"data_tip": tip, "role": "img", "aria_label": tip.replace("\n", ", ")}
         if c.name in on_front:
             number_text = el("text", str(facts.rank(c.name)), x=at_x, y=at_y + 4, text_anchor="middle", class_="in-mark")
             circle = el("circle", cx=at_x, cy=at_y, r=10, class_=f"mark {styles.colour(c.series)}")

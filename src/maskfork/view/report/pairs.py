@@ -20,9 +20,9 @@ def pairs_section(facts: Facts) -> Safe:
         [
             el(
                 "p",
-                "Accuracy of the first minus the second on the same held-out rows, in percentage points, with its 95 % interval "
-                "(paired bootstrap over rows and seeds). A line that crosses zero means: these rows cannot tell. McNemar’s exact "
-                "test takes one seed of each; Holm corrects it for the number of pairs shown.",
+                "Accuracy of the first minus the second on the same held-out rows, in percentage points, with its 95 % "
+                "interval (paired bootstrap over rows and seeds). A line that crosses zero means: these rows cannot "
+                "tell. McNemar’s exact test takes one seed of each; Holm corrects it for the number of pairs.",
             ),
             _table(pairs[:OPEN], strip),
         ]
@@ -42,14 +42,17 @@ def _ordered(facts: Facts) -> list[Pair]:
         a, b = ranks.get(pair.a, far), ranks.get(pair.b, far)
         return facts.winner not in (pair.a, pair.b), min(a, b), max(a, b)
 
-    return sorted(facts.pairs, key=place)
+    def upright(pair: Pair) -> Pair:
+        return pair.turned() if ranks.get(pair.b, far) < ranks.get(pair.a, far) else pair
+
+    return [upright(pair) for pair in sorted(facts.pairs, key=place)]
 
 
 def _table(pairs: list[Pair], strip: Strip) -> Safe:
     heads = [
         el("th", "First minus second", scope="col"),
         el("th", strip.axis(), el("span", "Interval around the difference", class_="hidden"), scope="col", class_="wide-cell"),
-        *[el("th", t, scope="col", class_="num") for t in ("Difference, points", "McNemar p", "Holm p")],
+        *[el("th", t, scope="col", class_="num") for t in ("Difference, points", "McNemar\u00a0p", "Holm\u00a0p")],
         el("th", "Better", scope="col"),
     ]
     return el("table", el("thead", el("tr", heads)), el("tbody", [_row(p, strip) for p in pairs]), class_="plain forest")

@@ -32,7 +32,7 @@ def difference_sentence(pair: Pair) -> str:
         verdict = f"{better} is better than {other} on rows like these"
     elif pair.ci is None:
         verdict = "no interval was computed, so nothing can be said about it"
-    interval = f" (95 % interval {points_range(pair.ci)})" if pair.ci else ""
+    interval = f" (95\u00a0% interval {points_range(pair.ci)})" if pair.ci else ""
     return f"Accuracy of {pair.a} minus {pair.b}: {points(pair.difference)} points{interval}; {verdict}."
 
 
@@ -46,7 +46,7 @@ def hero(facts: Facts) -> Safe:
         _cannot_tell(facts) if facts.cannot_tell else None,
         _constraints(facts),
         _about(facts),
-        class_="hero" + (" unsure" if facts.cannot_tell else ""),
+        class_="hero" + ("" if facts.winner and not facts.cannot_tell else " unsure"),
     )
 
 
@@ -67,9 +67,10 @@ def _cannot_tell(facts: Facts) -> Safe:
     more, least = facts.label_more, facts.detectable
     parts: list[object] = [el("strong", "Cannot tell the first two apart. ")]
     if more is not None:
-        parts.append(["Label about ", el("strong", f"{count(more)} more held-out rows"), " to show the difference seen here. "])
+        rows = el("strong", f"{count(more)} more held-out rows")
+        parts.append(["Label about ", rows, " to show the difference seen here. "])
     if least is not None:
-        parts.append(f"This test set could have shown a difference of {number(least * 100)} points or more (power 80 %). ")
+        parts.append(f"This test set could have shown {number(least * 100)} points or more (power 80 %). ")
     if facts.reason and facts.reason not in headline(facts):
         parts.append(user_text(facts.reason))
     return el("p", parts, class_="notice", role="note")
@@ -79,12 +80,12 @@ def limits_in_words(facts: Facts) -> list[str]:
     """The user's constraints, each as a phrase."""
     given = facts.constraints
     said = {
-        "p99_ms": lambda v: f"p99 latency at most {milliseconds(v)}",
-        "qps": lambda v: f"at least {rate(v)}",
-        "memory_mb": lambda v: f"memory at most {megabytes(v)}",
-        "max_cost_per_million": lambda v: f"at most {significant(v)} per million texts",
+        "p99_ms": f"p99 latency at most {milliseconds(given.get('p99_ms'))}",
+        "qps": f"at least {rate(given.get('qps'))}",
+        "memory_mb": f"memory at most {megabytes(given.get('memory_mb'))}",
+        "max_cost_per_million": f"at most {significant(given.get('max_cost_per_million'))} per million texts",
     }
-    return [say(given[k]) for k, say in said.items() if k in given]
+    return [words for key, words in said.items() if key in given]
 
 
 def _constraints(facts: Facts) -> Safe | None:
@@ -98,7 +99,8 @@ def _constraints(facts: Facts) -> Safe | None:
     detail = None
     if broken:
         items = [el("li", user_text(c.name), ": ", user_text(_why(c.broken))) for c in broken]
-        detail = el("details", el("summary", f"The {len(broken)} that break one" if len(broken) > 1 else "The one that breaks one"), el("ul", items))
+        which = f"The {len(broken)} that break one" if len(broken) > 1 else "The one that breaks one"
+        detail = el("details", el("summary", which), el("ul", items))
     intro = f"Your constraints: {'; '.join(limits)}. " if limits else "Constraints: "
     return el("div", el("p", intro, el("strong", verdict)), detail, class_="limits")
 

@@ -67,7 +67,8 @@ def _outline(shape: str, x: float, y: float, r: float) -> str:
         corners = [(-s, -s), (s, -s), (s, s), (-s, s)]
     elif shape == "plus":
         a, b = r * 1.15, r * 0.42
-        corners = [(-b, -a), (b, -a), (b, -b), (a, -b), (a, b), (b, b), (b, a), (-b, a), (-b, b), (-a, b), (-a, -b), (-b, -b)]
+        arm = [(-b, -a), (b, -a), (b, -b)]  # one arm, turned four times
+        corners = arm + [(-y, x) for x, y in arm] + [(-x, -y) for x, y in arm] + [(y, -x) for x, y in arm]
     elif shape == "star":
         radii = [r * 1.3 if i % 2 == 0 else r * 0.55 for i in range(10)]
         corners = [(q * math.sin(i * math.pi / 5), -q * math.cos(i * math.pi / 5)) for i, q in enumerate(radii)]
