@@ -184,6 +184,4 @@ def environment(folder: Path) -> dict[str, str]:
 
 def _make_dry(text: str) -> subprocess.CompletedProcess[str]:
     words = shlex.split(text)
-    return subprocess.run(
-        ["make", "--dry-run", *words[1:]], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
-    )
+    return subprocess.run(["make", "--dry-run", *words[1:]], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)

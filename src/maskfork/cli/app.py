@@ -27,13 +27,17 @@ VERBS = {
 }
 """Verb -> its line in `maskfork --help`. The verb `x` is the function `x` in `maskfork/cli/x.py`, loaded on call."""
 
+EPILOGUE = "Every verb takes --json and --config FILE; `maskfork VERB --help` says more."
 REPORT_BUGS = "https://github.com/maskfork/maskfork/issues"
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 
 
-def build_app(config: ConfigOption) -> App:
-    """The command line with every verb registered by name only: nothing of the work is imported here."""
+def build_app(config: ConfigOption, called: str | None = None) -> App:
+    """The command line with every verb registered by name only: nothing of the work is imported here.
+
+    The verb that is `called` explains itself by its own docstring; the others by their line above.
+    """
     from cyclopts import App
 
     app = App(
@@ -45,10 +49,10 @@ def build_app(config: ConfigOption) -> App:
         print_error=False,
         exit_on_error=False,
         suppress_keyboard_interrupt=False,
-        help_epilogue="Every verb takes --json and --config FILE; `maskfork VERB --help` says more.",
+        help_epilogue=EPILOGUE if called is None else None,
     )
     for verb, line in VERBS.items():
-        app.command(f"maskfork.cli.{verb}:{verb}", name=verb, help=line)
+        app.command(f"maskfork.cli.{verb}:{verb}", name=verb, help=None if verb == called else line)
     return app
 
 
@@ -78,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(tokens: list[str], config: ConfigOption) -> int:
     from cyclopts import CycloptsError
 
-    app = build_app(config)
+    app = build_app(config, called=tokens[0] if tokens and tokens[0] in VERBS else None)
     if tokens and tokens[0] not in {*VERBS, *app.help_flags, *app.version_flags}:
         raise UsageError(_no_such_verb(tokens[0]))
     try:
