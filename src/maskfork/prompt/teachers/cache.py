@@ -80,8 +80,8 @@ class AnswerCache:
         self.path = Path(folder) / f"{name}-{where}.jsonl"
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("ab") as file:
-                os.fsync(file.fileno())
+            # Readable by the user alone: an answer may repeat what was asked.
+            os.close(os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600))
             self._read_new()
         except OSError as error:
             raise self._broken(error) from error
@@ -116,7 +116,7 @@ class AnswerCache:
         return [f"{self._bad_lines} damaged line(s) of {self.path} were passed over; those answers are asked again."]
 
     def _append(self, path: Path, line: bytes) -> None:
-        fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        fd = os.open(path, os.O_RDWR | os.O_APPEND)
         try:
             with _locked(fd, alone=True):
                 size = os.fstat(fd).st_size

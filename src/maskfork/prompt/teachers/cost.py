@@ -86,9 +86,7 @@ class Ledger:
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.prices is None:
-            raise UsageError(
-                "A highest cost needs prices: give the price per million tokens in and out, or leave the limit off."
-            )
+            raise UsageError("A highest cost needs prices: give the price per million tokens in and out, or leave the limit off.")
         if self.limit is not None and not self.limit >= 0:
             raise UsageError("The highest cost must be a number that is not negative.")
 

@@ -61,12 +61,15 @@ class Endpoint:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise EndpointError(f"{url!r} is not an address of an endpoint: give one like http://127.0.0.1:8080/v1.")
+        if parts.username is not None:
+            raise UsageError(
+                f"The address of {parts.hostname} holds a name or password, which would show in logs: leave it out and "
+                f"put the key in {key_env}."
+            )
         if not model:
             raise UsageError("An endpoint needs the name of a model.")
         if concurrency < 1 or retries < 0 or not timeout > 0:
-            raise UsageError(
-                "An endpoint needs one call at a time or more, a time-out above 0 and no negative retries."
-            )
+            raise UsageError("An endpoint needs one call at a time or more, a time-out above 0 and no negative retries.")
         self.model, self.url, self.key_env = model, url, key_env
         self.concurrency, self.timeout = concurrency, timeout
         self.patience = Patience(retries, backoff, backoff_cap)

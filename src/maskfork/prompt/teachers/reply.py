@@ -102,9 +102,7 @@ def _tokens(raw: msgspec.Raw) -> tuple[Position, ...] | None:
         return None  # another layout than OpenAI's; the classifier says for how many rows it had no probabilities
     if found is None or not found.content:
         return None
-    return tuple(
-        Position(p.token, tuple(TokenChance(t.token, t.logprob) for t in p.top_logprobs)) for p in found.content
-    )
+    return tuple(Position(p.token, tuple(TokenChance(t.token, t.logprob) for t in p.top_logprobs)) for p in found.content)
 
 
 def read_refusal(body: bytes) -> tuple[str, str | None, str | None]:

@@ -21,10 +21,9 @@ _RETRIED = {408, 409, 425, 429}
 
 
 def shown_url(url: str, *, query: bool = False) -> str:
-    """The address without name, password and (unless asked) query, which may hold a secret."""
+    """The address without (unless asked) its query, which may hold a secret."""
     parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), parts.query if query else "", ""))
+    return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), parts.query if query else "", ""))
 
 
 def is_local(url: str) -> bool:
@@ -75,9 +74,7 @@ class Wire:
         )
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self._client.close()
 
     async def send(self, request: Request) -> Reply | Trouble:
@@ -88,9 +85,7 @@ class Wire:
             began = time.perf_counter()
             try:
                 async with asyncio.timeout(self.timeout):
-                    raw = await self._client.chat.completions.with_raw_response.create(
-                        **self.dialect.body(self.model, request)
-                    )
+                    raw = await self._client.chat.completions.with_raw_response.create(**self.dialect.body(self.model, request))
                     latency_ms = (time.perf_counter() - began) * 1000
                     return self._scrubbed(read_completion(raw.content, latency_ms, raw.headers))
             except openai.APIStatusError as error:

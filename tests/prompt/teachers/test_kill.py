@@ -1,0 +1,56 @@
+"""SIGKILL in the middle of a run: what was paid and finished is not paid again."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+from tests.prompt.teachers.server import ChatServer, Say
+
+ROWS = 60
+PARALLEL = 3
+CHILD = textwrap.dedent("""
+    import sys
+    from maskfork.prompt.teachers.endpoint import Endpoint
+    from maskfork.prompt.teachers.messages import Message, Request
+    url, cache, rows, parallel = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    teacher = Endpoint("tiny-1", url, cache_dir=cache, concurrency=parallel, price_in=1.0, price_out=1.0)
+    asked = [Request((Message("user", f"text {i}"),)) for i in range(rows)]
+    def done(row, answer):
+        if not answer.cached:
+            print(row, answer.status, flush=True)
+    answers = teacher.ask(asked, done)
+    assert all(a.ok for a in answers)
+    print("calls", teacher.ledger.calls)
+""")
+
+
+def start(url: str, cache: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", CHILD, url, str(cache), str(ROWS), str(PARALLEL)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def test_a_killed_run_pays_no_finished_answer_twice(tmp_path: Path) -> None:
+    with ChatServer(lambda call: Say(delay=0.02)) as server:
+        finished: list[str] = []
+        for want in (10, 30):  # killed twice, at different depths
+            child = start(server.url, tmp_path)
+            assert child.stdout is not None
+            while sum(c > 0 for c in server.served.values()) < want:
+                time.sleep(0.005)
+            child.send_signal(signal.SIGKILL)
+            finished += [line.split()[0] for line in child.stdout.read().splitlines() if line.endswith("ok")]
+            assert child.wait(10) == -signal.SIGKILL
+        out, _ = start(server.url, tmp_path).communicate(timeout=60)
+    assert 20 <= len(finished) < ROWS
+    assert len(finished) == len(set(finished)), "no finished row was asked again"
+    asked_again = [m for m, n in server.counts.items() if n > 1]
+    assert len(asked_again) <= 2 * PARALLEL, "only calls in flight at a kill may be asked again"
+    again = set(asked_again)
+    assert not any(f'"text {row}"' in message for row in finished for message in again)
+    assert out.splitlines()[-1] == f"calls {len(out.splitlines()) - 1}"
+    assert sum(server.counts.values()) <= ROWS + 2 * PARALLEL
