@@ -9,6 +9,7 @@ from pathlib import PurePath
 from typing import Any
 
 from maskfork.errors import UsageError
+from maskfork.view.html import printable
 from maskfork.view.reading import PROMPTED, Contender, Facts, num, read_report
 from maskfork.view.report.recommend import difference_sentence
 from maskfork.view.words import (
@@ -52,8 +53,9 @@ def model_card(report: Mapping[str, Any], name: str) -> str:
     contender = facts.contender(name)
     if contender is None:
         raise UsageError(f"The report holds no contender named {name!r}: take one of its contenders' names.")
-    parts = [_front_matter(facts, contender), _about(facts, contender), _use(facts, contender), _results(facts, contender)]
+    parts = [_about(facts, contender), _use(facts, contender), _results(facts, contender)]
     parts += [_data(facts), _limits(facts, contender), _origin(facts)]
+    parts = [_front_matter(facts, contender), *(printable(part) for part in parts)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -94,6 +96,7 @@ def _front_matter(facts: Facts, c: Contender) -> str:
     ):
         if value is not None:
             lines += [f"    - type: {kind}", f"      name: {words}", f"      value: {value:.6f}"]
+            lines += ["      args:", "        average: macro"] if kind == "f1" else []
     if len(lines) == kept:
         lines[-1] = "    metrics: []"
     return "\n".join([*lines, "---"])
@@ -193,8 +196,14 @@ def _origin(facts: Facts) -> str:
         lines.append("\n".join(f"    {line}" for line in words.splitlines()))
     environment = raw.get("environment")
     if isinstance(environment, Mapping) and environment:
-        lines.append("\n".join(f"- {_md(str(k))}: {_md(str(v))}" for k, v in environment.items()))
+        lines.append("\n".join(f"- {_md(str(k))}: {_md(_flat(v))}" for k, v in environment.items()))
     return "\n\n".join(lines)
+
+
+def _flat(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} {_flat(v)}" for k, v in value.items())
+    return ", ".join(_flat(v) for v in value) if isinstance(value, (list, tuple)) else str(value)
 
 
 def _labels(facts: Facts) -> list[str]:
@@ -210,7 +219,7 @@ def _data_name(facts: Facts) -> str:
 def _md(text: str) -> str:
     """A user's words in Markdown: one line, no markup, no HTML."""
     line = " ".join(text.split())
-    return re.sub(r"([\\`*\[\]<>|])", r"\\\1", line).replace("\x00", "\ufffd")
+    return re.sub(r"([\\`*\[\]<>|])", r"\\\1", line)
 
 
 def _code(text: str) -> str:

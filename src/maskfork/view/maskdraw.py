@@ -112,6 +112,9 @@ def mask_png(
     from matplotlib.patches import Patch, Rectangle
 
     rows, keys = _labels(allowed, tokens, key_tokens)
+    fonts, lacking = _fonts("".join([*rows, *keys, title]))
+    boxes = str.maketrans(dict.fromkeys(lacking, "□"))
+    rows, keys, title = [t.translate(boxes) for t in rows], [t.translate(boxes) for t in keys], title.translate(boxes)
     side = 0.34 if max(len(rows), len(keys)) <= 40 else 14.0 / max(len(rows), len(keys))
     name = 0.085 * max((cell_len(t) for t in [*rows, *keys]), default=1)
     box_width, box_height = max(0.6, side * len(keys)), max(0.6, side * len(rows))
@@ -127,8 +130,7 @@ def mask_png(
     axes.set_xlim(-0.5, len(keys) - 0.5)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.xaxis.tick_top()
-    points = 9 if side >= 0.3 else max(4.0, side * 26)
-    fonts = _fonts()
+    points = 9 if side >= 0.3 or max(len(rows), len(keys)) > 60 else max(5.0, side * 26)
     for axis, names, turn in ((axes.xaxis, keys, 90), (axes.yaxis, rows, 0)):
         step = 1 if len(names) <= 60 else -(-len(names) // 30)
         look: dict[str, Any] = {"rotation": turn, "fontsize": points, "family": fonts, "parse_math": False}
@@ -143,8 +145,11 @@ def mask_png(
             Patch(facecolor="#1d60c4", edgecolor="white", label="may look"),
             Patch(facecolor="#f3f4f6", edgecolor="#c3c8d0", hatch="////", label="may not"),
         ],
-        loc="lower left", bbox_to_anchor=(0.1 / wide, 0.02), ncol=2, frameon=False, fontsize=9,
+        loc="lower left", bbox_to_anchor=(0.1 / wide, 0.06 / high), ncol=2, frameon=False, fontsize=9,
     )  # fmt: skip
+    if lacking:
+        note: dict[str, Any] = {"fontsize": 7, "color": "#545d6b", "ha": "right"}
+        figure.text(0.98, 0.02 / high, f"□: no font here has {len(lacking)} of the characters", **note)
     figure.savefig(Path(path), dpi=dpi, format="png")
 
 
@@ -198,19 +203,14 @@ def _open(allowed: Allowed) -> str:
     return f"{int(allowed.sum())} of {allowed.size} cells are open."
 
 
-def _fonts() -> list[str]:
-    """The families at hand that hold the most scripts; matplotlib falls back along the list, letter by letter."""
+def _fonts(text: str) -> tuple[list[str], set[str]]:
+    """Families at hand for `text` (matplotlib goes along the list letter by letter), and the letters that none has."""
     from matplotlib import font_manager
 
-    wanted = ("DejaVu Sans", "Noto Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans Arabic")
-    more = (
-        "Noto Sans Devanagari",
-        "Arial Unicode MS",
-        "Microsoft YaHei",
-        "WenQuanYi Micro Hei",
-        "Hiragino Sans",
-        "Segoe UI",
-        "Symbola",
-    )
-    known = {font.name for font in font_manager.fontManager.ttflist}
-    return [name for name in (*wanted, *more) if name in known] or ["sans-serif"]
+    wanted = ("DejaVu Sans", "Noto Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans Arabic", "Liberation Sans")
+    more = ("Noto Sans Devanagari", "Arial Unicode MS", "Microsoft YaHei", "WenQuanYi Micro Hei", "Segoe UI", "Symbola")
+    paths = {font.name: font.fname for font in font_manager.fontManager.ttflist if font.style == "normal"}
+    names = [name for name in (*wanted, *more) if name in paths]
+    faces = [font_manager.get_font(paths[name]) for name in names]
+    lacking = {c for c in set(text) if not any(face.get_char_index(ord(c)) for face in faces)}
+    return names, lacking

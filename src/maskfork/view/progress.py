@@ -144,7 +144,7 @@ class Progress:
         """Series by budgets; a cell has one sign a seed, then the mean accuracy or how far the running one is."""
         budgets = sorted({job.budget for job in self._states})
         cells = {(s, b): self._cell(s, b) for s in dict.fromkeys(j.series for j in self._states) for b in budgets}
-        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
         columns = [max(cell.cell_len for (_, k), cell in cells.items() if k == b) for b in budgets]
         room = max(14, width - sum(max(w, len(count(b))) + 2 for w, b in zip(columns, budgets, strict=True)) - 2)
         table.add_column("labelled rows", no_wrap=True)
@@ -176,7 +176,7 @@ class Progress:
         text = Text(f"{ended} of {len(self._states)} done, {duration(self.clock() - self._begun)} gone", style="dim")
         if left is not None and ended < len(self._states):
             text.append(f", about {duration(left)} left")
-        text.append("   ✓ done  ↺ reused  ▸ running  · waiting  ✗ failed   (accuracy in %, mean of seeds)")
+        text.append("\n✓ done  ↺ reused  ▸ running  · waiting  ✗ failed  (accuracy in %, mean of seeds)")
         for job, state in self._states.items():
             if state.state == FAILED:
                 text.append(f"\n✗ {job.series} @ {job.budget}, seed {job.seed}: {state.why}", style="red")

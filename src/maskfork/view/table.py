@@ -19,6 +19,7 @@ from maskfork.view.words import (
     MISSING,
     clip,
     count,
+    listing,
     megabytes,
     milliseconds,
     number,
@@ -58,36 +59,60 @@ _COLUMNS = (
 def result_table(report: Mapping[str, Any], width: int = 100) -> Table:
     """The contenders, best first, in at most `width` cells. Columns that nobody measured vanish, then the least needed.
 
-    The recommended row is marked ▶, a row that breaks a constraint ✗ with the constraint under its name.
+    The recommended row is marked ▶, a row that breaks a constraint ✗; below the table stand which, and who did not run.
     """
     facts = read_report(report)
     contenders = facts.contenders
+    # The budget gets a column of its own where every name is its series with its budget.
+    split = bool(contenders) and all(c.name == f"{c.series} @ {c.budget}" for c in contenders)
+    names = [c.series if split else c.name for c in contenders]
     columns = [c for c in _COLUMNS if any(c.shown(x) != MISSING for x in contenders)] or [_COLUMNS[0]]
+    if split:
+        columns.insert(0, _Column("rows", -1, lambda c: count(c.budget)))
 
     def room(kept: list[_Column]) -> int:
         widths = [max([cell_len(k.title), *(cell_len(k.shown(c)) for c in contenders)]) for k in kept]
         return width - 3 - sum(w + 2 for w in widths) - 2  # the sign in front, two cells between columns
 
-    wanted = max([cell_len("contender"), *(cell_len(c.name) for c in contenders)])
+    wanted = max([cell_len("contender"), *(cell_len(n) for n in names)])
     while len(columns) > 1 and room(columns) < min(wanted, _NAME_LEAST):
         columns.remove(max(columns, key=lambda k: k.rank))
     name_room = max(8, min(wanted, room(columns)))
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, width=None, title=None)
+    table = _table()
     table.add_column("", no_wrap=True)
     table.add_column("contender", max_width=name_room, overflow="fold")
     for column in columns:
         table.add_column(column.title, justify="right", no_wrap=True)
-    for c in contenders:
-        table.add_row(*_row(c, facts, columns, name_room), style="bold" if c.name == facts.winner else None)
-    for name, why in facts.not_run:
-        table.add_row(Text("-"), _plain(f"{name}: not run: {why}", "dim"), *["" for _ in columns])
+    for c, name in zip(contenders, names, strict=True):
+        sign = Text("▶", style="green") if c.name == facts.winner else Text("" if c.within else "✗", style="red")
+        cells = [Text(k.shown(c)) for k in columns]
+        shown = _plain(clip(name, 2 * name_room))
+        table.add_row(sign, shown, *cells, style="bold" if c.name == facts.winner else None)
+    table.caption = _below(facts)
+    table.caption_justify = "left"
     return table
+
+
+def _table() -> Table:
+    return Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, caption_style="")
+
+
+def _below(facts: Facts) -> Text | None:
+    """Which constraints are broken, said once for those that break the same ones; and what did not run."""
+    reasons: dict[str, list[str]] = {}
+    for c in facts.contenders:
+        if not c.within:
+            why = "; ".join(b.rstrip(".") for b in c.broken) or "breaks a constraint"
+            reasons.setdefault(why, []).append(c.name)
+    lines = [_plain(f"✗ {listing(names)}: {why}.", "red") for why, names in reasons.items()]
+    lines += [_plain(f"Not run: {name}: {why}", "dim") for name, why in facts.not_run]
+    return Text("\n").join(lines) if lines else None
 
 
 def pairs_table(report: Mapping[str, Any], width: int = 100, most: int = 10) -> Table:
     """The first `most` differences in at most `width` cells, the winner's first."""
     facts = read_report(report)
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    table = _table()
     table.add_column("first minus second", overflow="fold")
     table.add_column("points (95 %)", justify="right", no_wrap=True)
     wide = width >= 100
@@ -133,16 +158,8 @@ def print_result(report: Mapping[str, Any], console: Console) -> None:
     console.print(recommendation_panel(report))
     console.print(result_table(report, console.width))
     if report.get("pairs"):
+        console.print()
         console.print(pairs_table(report, console.width))
-
-
-def _row(c: Contender, facts: Facts, columns: list[_Column], room: int) -> list[Text]:
-    winner = c.name == facts.winner
-    sign = Text("▶", style="green") if winner else Text("✗", style="red") if not c.within else Text(" ")
-    name = _plain(c.name if cell_len(c.name) <= 2 * room else clip(c.name, 2 * room))
-    if not c.within:
-        name.append("\n" + _visible("; ".join(b.rstrip(".") for b in c.broken) or "breaks a constraint"), style="red")
-    return [sign, name, *(Text(k.shown(c)) for k in columns)]
 
 
 def _with_range(value: float | None, ci: Range | None) -> str:

@@ -1,9 +1,11 @@
 "use strict";
 (() => {
   const tip = document.getElementById("tip");
+  let told = null;
 
   const place = (mark) => {
     const box = mark.getBoundingClientRect();
+    told = mark;
     tip.textContent = mark.dataset.tip;
     tip.hidden = false;
     const own = tip.getBoundingClientRect();
@@ -13,7 +15,7 @@
     tip.style.left = `${left}px`;
     tip.style.top = `${above > 4 ? above : box.bottom + 9}px`;
   };
-  const hide = () => { tip.hidden = true; };
+  const hide = () => { told = null; tip.hidden = true; };
 
   for (const [start, end] of [["pointerover", "pointerout"], ["focusin", "focusout"]]) {
     document.addEventListener(start, (event) => {
@@ -25,7 +27,7 @@
     });
   }
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") hide(); });
-  addEventListener("scroll", hide, { passive: true });
+  addEventListener("scroll", () => { if (told) place(told); }, { passive: true });
 
   // One Tab stop a plot; the arrow keys, Home and End walk its marks.
   for (const plot of document.querySelectorAll("svg.plot")) {
