@@ -91,5 +91,5 @@ def test_every_verb_takes_json_and_config(verb: str) -> None:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_says_what_each_parameter_is(verb: str) -> None:
-    arguments = build_app(ConfigOption())[verb].assemble_argument_collection()
+    arguments = build_app(ConfigOption())[verb].assemble_argument_collection(parse_docstring=True)
     assert [a.name for a in arguments if not a.parameter.help] == []
