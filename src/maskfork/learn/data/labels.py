@@ -1,0 +1,106 @@
+"""Labels as strings of one spelling, and the refusals: scores, nearly unique values, several labels in a cell."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from maskfork.errors import DataError
+from maskfork.learn.data.names import listed, quoted
+from maskfork.learn.data.table import as_label
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_WHOLE = re.compile(r"([+-]?\d+)\.0*")
+_MOST_SCORES = 10
+
+
+def spell(values: list[Any]) -> list[str | None]:
+    """Cells -> labels: blanks around are cut, an empty cell is None, 0, 0.0, "0" and "0.0" are "0", True is "true"."""
+    labels: list[str | None] = [None if value is None else as_label(value).strip() or None for value in values]
+    known = {label for label in labels if label is not None}
+    if all(_NUMBER.fullmatch(label) for label in known):
+        renamed = {label: match[1] for label in known if (match := _WHOLE.fullmatch(label))}
+    elif {label.casefold() for label in known} <= {"true", "false"}:
+        renamed = {label: label.casefold() for label in known}
+    else:
+        return labels
+    return [renamed.get(label, label) if label is not None else None for label in labels]
+
+
+def in_order(labels: set[str]) -> tuple[str, ...]:
+    """Numbers by size, words by alphabet: an order that no split or seed changes."""
+    if all(_NUMBER.fullmatch(label) for label in labels):
+        return tuple(sorted(labels, key=lambda label: (float(label), label)))
+    return tuple(sorted(labels))
+
+
+def refuse_non_classes(labels: list[str], column: str, path: Path) -> None:
+    """Raises DataError where a column is not one class a row: a score, an id, or a list of labels."""
+    counts = Counter(labels)
+    where = f"{path.name}: the label column {quoted(column)}"
+    several = _several(counts)
+    if several:
+        share = sum(counts[label] for label in several) / len(labels)
+        raise DataError(
+            f"{where} holds several labels in {share:.0%} of the rows (such as {quoted(several[0])}); "
+            "keep the rows with one label, or make a column with one label a row."
+        )
+    if all(_NUMBER.fullmatch(label) for label in counts):
+        values = sorted(float(label) for label in counts)
+        if any(not value.is_integer() for value in values) and len(values) > _MOST_SCORES:
+            raise DataError(
+                f"{where} looks like a score ({len(values)} numbers from {values[0]:g} to {values[-1]:g}), not classes; "
+                "cut it into a few classes, or name another with --label COLUMN."
+            )
+        if len(values) > 50 and values[-1] - values[0] + 1 > 2 * len(values):
+            raise DataError(
+                f"{where} looks like a measured number ({len(values)} values from {values[0]:g} to {values[-1]:g}), not "
+                "classes; cut it into a few classes, or name another with --label COLUMN."
+            )
+    if len(counts) > 10 and len(counts) > len(labels) / 2:
+        raise DataError(
+            f"{where} is nearly unique ({len(counts)} values in {len(labels)} rows), so it is an id or a text and not a "
+            "class; name another with --label COLUMN."
+        )
+
+
+def _several(counts: Counter[str]) -> list[str]:
+    """Values that are lists of labels which also stand alone (`4,27` beside `4` and `27`), or JSON lists."""
+    listed_json = [label for label in counts if label.startswith("[") and _is_list(label)]
+    if listed_json:
+        return listed_json
+    for separator in ",;|":
+        found = [
+            label for label in counts if separator in label and all(part.strip() in counts for part in label.split(separator))
+        ]
+        if found:
+            return found
+    return []
+
+
+def _is_list(label: str) -> bool:
+    try:
+        return isinstance(json.loads(label), list)
+    except ValueError:
+        return False
+
+
+def refuse_lonely(labels: list[str], column: str, path: Path) -> None:
+    """Raises DataError for one class only, and for labels with one row."""
+    counts = Counter(labels)
+    where = f"{path.name}: the label column {quoted(column)}"
+    if len(counts) == 1:
+        raise DataError(
+            f"{where} has one class only ({quoted(labels[0])} in all {len(labels)} rows); give rows of at least two "
+            "classes, or name another column with --label COLUMN."
+        )
+    alone = [label for label, count in counts.items() if count == 1]
+    if alone:
+        row = f"the label {quoted(alone[0])} has" if len(alone) == 1 else f"the labels {listed(alone)} have"
+        raise DataError(
+            f"{where}: {row} one row only, too few to train on and to test; add rows, merge it with another label, "
+            "or leave such rows out with --drop-rare."
+        )
