@@ -17,7 +17,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from maskfork.core.mask import Full, Keep, Mask, Placed, Segments, conjunction
+from maskfork.core.mask import And, Keep, Mask, Or, Placed, Segments, conjunction
 from maskfork.errors import UsageError
 
 
@@ -41,6 +41,8 @@ class Batch:
         """From `input_ids` [B, S] and an `attention_mask` [B, S] of ones and zeros, padding on either side."""
         if tokens.dim() != 2:
             raise UsageError(f"input_ids must be [batch, length], but its shape is {list(tokens.shape)}")
+        if types is not None and types.shape != tokens.shape:
+            raise UsageError(f"token_type_ids {list(types.shape)} must have the shape of input_ids {list(tokens.shape)}")
         keep = None
         positions = torch.arange(tokens.shape[1], device=tokens.device)[None]
         if attention_mask is not None:
@@ -56,9 +58,7 @@ class Batch:
         return Batch(tokens, positions, keep, types)
 
     @staticmethod
-    def from_lists(
-        sequences: Sequence[Sequence[int]], pad_id: int, types: Sequence[Sequence[int]] | None = None
-    ) -> Batch:
+    def from_lists(sequences: Sequence[Sequence[int]], pad_id: int, types: Sequence[Sequence[int]] | None = None) -> Batch:
         """Sequences of token ids, padded on the right to the longest."""
         longest = max((len(s) for s in sequences), default=0)
         tokens = torch.full((len(sequences), longest), pad_id, dtype=torch.long)
@@ -156,15 +156,10 @@ class Batch:
     def pack(self) -> Batch:
         """The same sequences in one row [1, T] without padding, in the order of `spans`."""
         index = torch.cat(
-            [
-                torch.arange(row * self.shape[1] + start, row * self.shape[1] + start + n)
-                for row, start, n in self.sequences
-            ]
+            [torch.arange(row * self.shape[1] + start, row * self.shape[1] + start + n) for row, start, n in self.sequences]
         ).to(self.tokens.device)
         lengths = [n for _, _, n in self.sequences]
-        segments = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))[None].to(
-            self.tokens.device
-        )
+        segments = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))[None].to(self.tokens.device)
         places = torch.cat([torch.arange(n) for n in lengths])[None].to(self.tokens.device)
         kinds = None if self.types is None else self.types.flatten()[index][None]
         batch = Batch(self.tokens.flatten()[index][None], places, None, kinds, segments)
@@ -191,19 +186,10 @@ def _spans_of_lengths(lengths: Sequence[int]) -> tuple[tuple[int, int, int], ...
 def bind(rule: Mask, queries: Batch, keys: Batch) -> Mask:
     """`rule` between two batches (the same one for self-attention) in storage indices.
 
-    Places are the batches' positions; where these are not the storage indices and the rule is not shift invariant, it is
-    wrapped in `Placed`. Padding adds `Keep`, packing adds `Segments`.
+    Places are the batches' positions; a part of the rule that speaks of them is wrapped in `Placed` where they are not the
+    storage indices. Padding adds `Keep`, packing adds `Segments`.
     """
-    parts: list[Mask] = []
-    moved = queries.is_packed or queries.positions.shape[0] > 1 or keys.is_packed or keys.positions.shape[0] > 1
-    if moved and not rule.shift_invariant:
-        rows, width = queries.shape
-        own = torch.arange(rows, device=queries.tokens.device)[:, None].expand(rows, width)
-        if queries.segments is not None and rows == 1:
-            own = queries.segments.clamp_min(0)
-        parts.append(Placed(rule, own, queries.positions.expand(rows, -1), keys.positions.expand(rows, -1)))
-    elif not isinstance(rule, Full):
-        parts.append(rule)
+    parts = [_placed(rule, queries, keys)]
     if keys.keep is not None:
         parts.append(Keep(keys.keep))
     if queries.segments is not None or keys.segments is not None:
@@ -211,3 +197,33 @@ def bind(rule: Mask, queries: Batch, keys: Batch) -> Mask:
             raise UsageError("one side of the attention is packed and the other is not: pack both, or neither")
         parts.append(Segments(queries.segments, keys.segments))
     return conjunction(parts)
+
+
+def _placed(rule: Mask, queries: Batch, keys: Batch) -> Mask:
+    if isinstance(rule, And | Or):
+        return type(rule)(tuple(_placed(part, queries, keys) for part in rule.parts))
+    if rule.speaks_of in ("order", "storage"):
+        return rule
+    if rule.speaks_of == "distance" and not _has_holes(keys):
+        return rule
+    if rule.speaks_of == "place" and _as_stored(queries) and _as_stored(keys):
+        return rule
+    rows, width = queries.shape
+    own = torch.arange(rows, device=queries.tokens.device)[:, None].expand(rows, width)
+    if queries.segments is not None and rows == 1:
+        own = queries.segments.clamp_min(0)
+    return Placed(rule, own, queries.positions.expand(rows, -1), keys.positions.expand(rows, -1))
+
+
+def _as_stored(batch: Batch) -> bool:
+    """Whether each token's place is its storage index."""
+    places = torch.arange(batch.shape[1], device=batch.tokens.device)
+    return not batch.is_packed and bool((batch.positions == places).all())
+
+
+def _has_holes(batch: Batch) -> bool:
+    """Whether padding stands between the tokens of a sequence."""
+    if batch.keep is None:
+        return False
+    begins = batch.keep[:, 1:] & ~batch.keep[:, :-1]
+    return bool((begins.sum(1) + batch.keep[:, 0].long() > 1).any())

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from maskfork.core.batch import Batch
+from maskfork.errors import UsageError
 
 
 class Cache:
@@ -25,31 +26,28 @@ class Cache:
         self._values: dict[int, Tensor] = {}
         self._cross: dict[int, tuple[Tensor, Tensor]] = {}
 
-    def place(self, batch: Batch) -> Batch:
-        """Append a batch of new tokens and return it with its positions counted on from what is stored.
+    def place(self, batch: Batch) -> tuple[Batch, Batch]:
+        """New tokens with their positions counted on from what is stored, and all that will then be stored.
 
-        Positions continue from each row's last kept token, so left-padded rows of unlike lengths go on rightly.
+        Padding is no place: positions continue from each row's last kept token. Nothing changes before `advance`, so a
+        pass that fails can be tried again.
         """
-        rows, width = batch.shape
-        if self.stored is None:
-            self.stored = batch
-            return batch
         old = self.stored
-        last = old.positions[:, -1:]
-        placed = replace(batch, positions=last + 1 + batch.positions)
-        keep = None
-        if old.keep is not None or batch.keep is not None:
-            first = old.keep if old.keep is not None else torch.ones_like(old.tokens, dtype=torch.bool)
-            second = batch.keep if batch.keep is not None else torch.ones_like(batch.tokens, dtype=torch.bool)
-            keep = torch.cat([first, second], dim=1)
-            if placed.positions.shape[0] == 1 and not bool(first.all()):  # padding on the right stays a hole
-                counted = (keep.long().cumsum(-1) - 1).clamp_min(0)
-                placed = replace(placed, positions=counted[:, -width:])
-                old = replace(old, positions=counted[:, :-width])
-        both = max(old.positions.shape[0], placed.positions.shape[0])
-        positions = torch.cat([old.positions.expand(both, -1), placed.positions.expand(both, -1)], dim=1)
-        self.stored = Batch(torch.cat([old.tokens, batch.tokens], dim=1), positions, keep)
-        return placed
+        if old is None:
+            return batch, batch
+        if old.shape[0] != batch.shape[0]:
+            raise UsageError(f"the cache holds {old.shape[0]} rows and the new tokens have {batch.shape[0]}: pass a row for each")
+        tokens = torch.cat([old.tokens, batch.tokens], dim=1)
+        if old.keep is None and batch.keep is None:
+            places = old.positions[:, -1:] + 1 + batch.positions
+            both = max(old.positions.shape[0], places.shape[0])
+            stored = Batch(tokens, torch.cat([old.positions.expand(both, -1), places.expand(both, -1)], dim=1))
+            return replace(batch, positions=places), stored
+        first = torch.ones_like(old.tokens, dtype=torch.bool) if old.keep is None else old.keep
+        second = torch.ones_like(batch.tokens, dtype=torch.bool) if batch.keep is None else batch.keep
+        keep = torch.cat([first, second], dim=1)
+        places = (keep.long().cumsum(-1) - 1).clamp_min(0)
+        return replace(batch, positions=places[:, -batch.shape[1] :]), Batch(tokens, places, keep)
 
     def extend(self, layer: int, k_BSHD: Tensor, v_BSHD: Tensor) -> tuple[Tensor, Tensor]:
         """Store a layer's new keys and values after the first `length` places; return all in use, [B, K, H, D]."""
@@ -71,9 +69,9 @@ class Cache:
     def keep_cross(self, layer: int, k_BSHD: Tensor, v_BSHD: Tensor) -> None:
         self._cross[layer] = (k_BSHD, v_BSHD)
 
-    def advance(self, tokens: int) -> None:
+    def advance(self, stored: Batch) -> None:
         """Count the tokens that every layer has stored."""
-        self.length += tokens
+        self.stored, self.length = stored, stored.shape[1]
 
     def repeat(self, times: int) -> Cache:
         """Every row `times` times over, as its own storage: one shared prefix for several continuations."""
@@ -85,9 +83,7 @@ class Cache:
             copy.source = (self.source[0].repeat_interleave(times, 0), _repeat_batch(self.source[1], times))
         copy._keys = {i: x[:, : self.length].repeat_interleave(times, 0) for i, x in self._keys.items()}
         copy._values = {i: x[:, : self.length].repeat_interleave(times, 0) for i, x in self._values.items()}
-        copy._cross = {
-            i: (k.repeat_interleave(times, 0), v.repeat_interleave(times, 0)) for i, (k, v) in self._cross.items()
-        }
+        copy._cross = {i: (k.repeat_interleave(times, 0), v.repeat_interleave(times, 0)) for i, (k, v) in self._cross.items()}
         return copy
 
 

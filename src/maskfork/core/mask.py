@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import reduce
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -34,8 +34,11 @@ Index = Any  # an int, or an integer tensor that broadcasts with the others
 class Mask:
     """A rule: subclasses give `allow`. Values compare by content, except those that hold a batch's tensors."""
 
-    #: the answer depends on q - k alone, so it is the same wherever a sequence is stored
-    shift_invariant = True
+    #: what `q` and `k` are to the rule. "order": only which comes first; "distance": only q - k; "place": where in its
+    #: sequence a token stands; "storage": where in the batch's tensors it lies
+    speaks_of: ClassVar[Literal["order", "distance", "place", "storage"]] = "place"
+    #: the rule says the same of every sequence: it does not look at `b`
+    same_for_all: ClassVar[bool] = False
 
     def allow(self, b: Index, h: Index, q: Index, k: Index) -> Any:
         """True where query `q` may read key `k`. Arguments broadcast: ints give a bool, tensors a bool tensor."""
@@ -87,6 +90,9 @@ class Mask:
 class Full(Mask):
     """Every token sees every token (BERT)."""
 
+    speaks_of = "order"
+    same_for_all = True
+
     def allow(self, b: Index, h: Index, q: Index, k: Index) -> Any:
         return (q == q) & (k == k)  # noqa: PLR0124 (true, in the arguments' broadcast shape)
 
@@ -94,6 +100,9 @@ class Full(Mask):
 @dataclass(frozen=True)
 class Causal(Mask):
     """A token sees itself and the past (GPT)."""
+
+    speaks_of = "order"
+    same_for_all = True
 
     def allow(self, b: Index, h: Index, q: Index, k: Index) -> Any:
         return k <= q
@@ -108,6 +117,8 @@ class Window(Mask):
 
     before: int | None
     after: int | None = 0
+    speaks_of = "distance"
+    same_for_all = True
 
     def __post_init__(self) -> None:
         for side in (self.before, self.after):
@@ -128,7 +139,7 @@ class Prefix(Mask):
     """The first `length` tokens see each other in full, the rest is causal (prefix LM; T5, section 3.2.1)."""
 
     length: int
-    shift_invariant = False
+    same_for_all = True
 
     def allow(self, b: Index, h: Index, q: Index, k: Index) -> Any:
         return (k < self.length) | (k <= q)
@@ -143,11 +154,10 @@ class Permutation(Mask):
 
     order: Tensor
     itself: bool = True
-    shift_invariant = False
 
     def allow(self, b: Index, h: Index, q: Index, k: Index) -> Any:
         order = self.order if self.order.dim() == 2 else self.order[None]
-        row = torch.as_tensor(b, device=order.device) % order.shape[0]
+        row = b if order.shape[0] > 1 else 0
         turn_q, turn_k = order[row, q], order[row, k]
         return turn_k <= turn_q if self.itself else turn_k < turn_q
 
@@ -160,6 +170,7 @@ class Keep(Mask):
     """Only keys with `keep[b, k]` are read: padding, or the source of cross-attention. `keep` is bool [B, K]."""
 
     keep: Tensor
+    speaks_of = "storage"
 
     def allow(self, b: Index, h: Index, q: Index, k: Index) -> Any:
         row = b if self.keep.shape[0] > 1 else 0
@@ -175,6 +186,7 @@ class Segments(Mask):
 
     queries: Tensor
     keys: Tensor = field(default=None)  # type: ignore[assignment]
+    speaks_of = "storage"
 
     def __post_init__(self) -> None:
         if self.keys is None:
@@ -200,6 +212,7 @@ class Placed(Mask):
     rows: Tensor
     queries: Tensor
     keys: Tensor
+    speaks_of = "storage"
 
     def allow(self, b: Index, h: Index, q: Index, k: Index) -> Any:
         return self.rule.allow(self.rows[b, q], h, self.queries[b, q], self.keys[b, k])
@@ -214,10 +227,6 @@ class And(Mask):
 
     parts: tuple[Mask, ...]
 
-    @property
-    def shift_invariant(self) -> bool:  # type: ignore[override]
-        return all(p.shift_invariant for p in self.parts)
-
     def allow(self, b: Index, h: Index, q: Index, k: Index) -> Any:
         return reduce(lambda x, y: x & y, (p.allow(b, h, q, k) for p in self.parts))
 
@@ -230,10 +239,6 @@ class Or(Mask):
     """Some part must allow."""
 
     parts: tuple[Mask, ...]
-
-    @property
-    def shift_invariant(self) -> bool:  # type: ignore[override]
-        return all(p.shift_invariant for p in self.parts)
 
     def allow(self, b: Index, h: Index, q: Index, k: Index) -> Any:
         return reduce(lambda x, y: x | y, (p.allow(b, h, q, k) for p in self.parts))
@@ -265,10 +270,10 @@ def conjunction(masks: Sequence[Mask]) -> Mask:
 
 
 def is_static(mask: Mask) -> bool:
-    """Whether the rule is plain data without a batch's tensors, so that it says the same of every sequence."""
+    """Whether the rule says the same of every sequence, so that one drawing holds for a whole batch."""
     if isinstance(mask, And | Or):
         return all(is_static(p) for p in mask.parts)
-    return not isinstance(mask, Keep | Segments | Placed | Permutation)
+    return mask.same_for_all
 
 
 def parse_rule(text: str) -> Mask:

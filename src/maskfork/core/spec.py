@@ -28,7 +28,7 @@ class NormSpec(Spec):
 
 @dataclass(frozen=True)
 class AttentionSpec(Spec):
-    """Heads and their sizes. `scale` multiplies q.k; None means 1/sqrt(head_size). `num_kv_heads` < `num_heads` groups queries."""
+    """Heads and their sizes. `scale` multiplies q.k, None means 1/sqrt(head_size); fewer `num_kv_heads` group the queries."""
 
     num_heads: int
     head_size: int

@@ -12,7 +12,7 @@ Legend: B batch, S sequence, Q queries, K keys, H heads, G key/value heads, D he
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import torch
@@ -105,9 +105,7 @@ class Attention(nn.Module):
     Self: `qkv` [(H + 2G) * D, E]. Cross: `q` [H * D, E] and `kv` [2G * D, E] over the source. `out` [E, H * D].
     """
 
-    def __init__(
-        self, spec: AttentionSpec, hidden_size: int, index: int, positions: list[Positions], *, cross: bool
-    ) -> None:
+    def __init__(self, spec: AttentionSpec, hidden_size: int, index: int, positions: list[Positions], *, cross: bool) -> None:
         super().__init__()
         self.spec, self.index, self.cross = spec, index, cross
         self.scale = spec.head_size**-0.5 if spec.scale is None else spec.scale
@@ -125,9 +123,7 @@ class Attention(nn.Module):
     def project(self, x: Tensor, part: str) -> Tensor:
         """x [..., E] through the query or the key rows of the fused weight, [..., H * D]."""
         inner = self.spec.num_heads * self.spec.head_size
-        rows = (
-            slice(0, inner) if part == "query" else slice(inner, inner + self.spec.num_kv_heads * self.spec.head_size)
-        )
+        rows = slice(0, inner) if part == "query" else slice(inner, inner + self.spec.num_kv_heads * self.spec.head_size)
         bias = None if self.qkv.bias is None else self.qkv.bias[rows]
         return nn.functional.linear(x, self.qkv.weight[rows], bias)
 
@@ -165,7 +161,7 @@ class Attention(nn.Module):
 
     def _logits(self, run: Pass, q: Tensor, k: Tensor, qpos: Tensor, kpos: Tensor) -> Tensor:
         parts = [p.logits(q, k, qpos, kpos, self, run.memo) for p in self.__dict__["positions"] if p.has_logits]
-        return parts[0] if len(parts) == 1 else torch.stack(torch.broadcast_tensors(*parts)).sum(0)
+        return reduce(torch.add, parts)
 
 
 class Residual(nn.Module):
@@ -232,11 +228,12 @@ class Stack(nn.Module):
             if i == 0 and self.conv is not None:
                 x_BSE = self.conv(entered_BSE, x_BSE, run.batch)
         if run.cache is not None:
-            run.cache.advance(run.batch.shape[1])
+            run.cache.advance(run.stored)
         return self.drop(self.norm(x_BSE))  # type: ignore[no-any-return]
 
     def _check(self, stored: Batch) -> None:
-        limits = [int(p.limit) for p in self.positions if p.limit is not None]
+        schemes: list[Positions] = list(self.positions)  # type: ignore[arg-type]
+        limits = [p.limit for p in schemes if p.limit is not None]
         if limits and stored.shape[1] > min(limits) and int(stored.positions.max()) >= min(limits):
             longest = int(stored.positions.max()) + 1
             raise ModelError(
@@ -312,8 +309,8 @@ class Transformer(nn.Module):
             return Pass(batch, batch, kernel=kernel, want_weights=want_weights)
         if batch.is_packed:
             raise UsageError("a cache keeps one sequence a row: pass a padded batch, not a packed one")
-        placed = cache.place(batch)
-        return Pass(placed, cache.stored or placed, cache=cache, kernel=kernel, want_weights=want_weights)
+        placed, stored = cache.place(batch)
+        return Pass(placed, stored, cache=cache, kernel=kernel, want_weights=want_weights)
 
     def _read_source(
         self, batch: Batch | None, cache: Cache | None, kernel: str, want_weights: bool

@@ -86,8 +86,6 @@ def _last_eos(batch: Batch, eos: int | tuple[int, ...] | None) -> Tensor:
     for row, start, n in batch.sequences:
         at = [i for i, token in enumerate(batch.tokens[row, start : start + n].tolist()) if token in ids]
         if not at:
-            raise UsageError(
-                "this classifier reads the end-of-text token and a text has none: let its tokenizer add it"
-            )
+            raise UsageError("this classifier reads the end-of-text token and a text has none: let its tokenizer add it")
         found.append(row * width + start + at[-1])
     return torch.tensor(found, device=batch.tokens.device)

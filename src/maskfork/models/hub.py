@@ -65,7 +65,8 @@ def find_folder(where: str | Path) -> Path:
         raise ModelError(f"{path} is a file: give the folder that holds config.json and the weights")
     if not _REPOSITORY.fullmatch(text) or text.startswith((".", "~")):
         raise ModelError(
-            f"there is no folder {path}{_nearest(path)}: give a folder with config.json, or a Hub id like google-bert/bert-base-uncased"
+            f"there is no folder {path}{_nearest(path)}: "
+            "give a folder with config.json, or a Hub id like google-bert/bert-base-uncased"
         )
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
@@ -126,9 +127,7 @@ def table_of(family: Family, spec: ModelSpec) -> Table:
     return Table(family.weights(spec), family.prefix, family.aliases, family.leave)
 
 
-def build(
-    config: Mapping[str, Any], head: str | None = None, *, seed: int = 0, labels: Sequence[str] | None = None
-) -> Model:
+def build(config: Mapping[str, Any], head: str | None = None, *, seed: int = 0, labels: Sequence[str] | None = None) -> Model:
     """A model with fresh weights from a config: what pre-training starts from, and what tests are made of."""
     family = family_of(config)
     config = _with_labels(dict(config), labels)
@@ -301,9 +300,7 @@ def save(model: Model, folder: str | Path) -> Path:
     temporary = folder / "model.safetensors.part"
     save_file(tensors, str(temporary), metadata={"format": "pt"})
     temporary.replace(folder / "model.safetensors")
-    (folder / "config.json").write_text(
-        json.dumps(config, indent=2, ensure_ascii=False, sort_keys=True) + "\n", "utf-8"
-    )
+    (folder / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False, sort_keys=True) + "\n", "utf-8")
     if model.has_tokenizer:
         model.tokenizer.save(folder)
     return folder

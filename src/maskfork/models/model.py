@@ -41,9 +41,7 @@ class Output:
 class Model(nn.Module):
     """`maskfork.load(folder)` gives one. `model(input_ids, attention_mask)` runs it; `.save(folder)` writes it back."""
 
-    def __init__(
-        self, spec: ModelSpec, config: Mapping[str, Any] | None = None, tokenizer: Tokenizer | None = None
-    ) -> None:
+    def __init__(self, spec: ModelSpec, config: Mapping[str, Any] | None = None, tokenizer: Tokenizer | None = None) -> None:
         super().__init__()
         self.spec = spec
         self.config: dict[str, Any] = dict(config or {})
@@ -61,9 +59,7 @@ class Model(nn.Module):
         """The model's own. Raises TokenizerError where the folder has none."""
         if self._tokenizer is None:
             where = f" in {self.folder}" if self.folder else ""
-            raise TokenizerError(
-                f"this model has no tokenizer{where}: put its tokenizer.json (or vocab.txt) into the folder"
-            )
+            raise TokenizerError(f"this model has no tokenizer{where}: put its tokenizer.json (or vocab.txt) into the folder")
         return self._tokenizer
 
     @tokenizer.setter
@@ -111,7 +107,8 @@ class Model(nn.Module):
         target = _batch(decoder_input_ids, decoder_attention_mask, None)
         if self.spec.fork == "encoder-decoder" and target is None and batch is not None:
             target = self._shift_right(batch)
-        self._check_tokens(batch if batch is not None else target)
+        for tokens in (batch, target):
+            self._check_tokens(tokens)
         states = self.body(batch, target, mask=mask, cache=cache, kernel=kernel, want_weights=output_attentions)
         hidden = states.last_hidden_state
         main = target if self.spec.fork == "encoder-decoder" else batch

@@ -86,9 +86,7 @@ class Rule:
     optional: bool = False  # absent from some folders, and then zeros (BART's final_logits_bias)
 
 
-def rule(
-    theirs: str | Sequence[str], ours: str | None, operation: Operation | None = None, *, optional: bool = False
-) -> Rule:
+def rule(theirs: str | Sequence[str], ours: str | None, operation: Operation | None = None, *, optional: bool = False) -> Rule:
     """A line of a table."""
     names = (theirs,) if isinstance(theirs, str) else tuple(theirs)
     return Rule(names, ours, operation or Same(), optional)
@@ -132,9 +130,7 @@ class Table:
                 continue
             if len(parts) < len(r.theirs) and not isinstance(r.operation, Same):
                 lacking = ", ".join(_fill(n, captured, "") for i, n in enumerate(r.theirs) if i not in parts)
-                raise ModelError(
-                    f"the folder has {parts[min(parts)][0]} but lacks {lacking}: the download is incomplete"
-                )
+                raise ModelError(f"the folder has {parts[min(parts)][0]} but lacks {lacking}: the download is incomplete")
             ours[_fill(r.ours, captured, "")] = r.operation.ours([parts[i][1] for i in sorted(parts)])
         return ours, left
 
@@ -146,9 +142,7 @@ class Table:
         for name, tensor in ours.items():
             hits = [(r, m.groups()) for r, pattern in compiled if (m := pattern.fullmatch(name))]
             if len(hits) != 1:
-                raise ModelError(
-                    f"our tensor '{name}' matches {len(hits)} rules of its family's table: the table is wrong"
-                )
+                raise ModelError(f"our tensor '{name}' matches {len(hits)} rules of its family's table: the table is wrong")
             r, captured = hits[0]
             parts = r.operation.theirs(tensor, len(r.theirs))
             for their_name, part in zip(r.theirs, parts, strict=True):

@@ -65,7 +65,7 @@ class Ask:
     def allowed(self) -> Tensor:
         """The bound rule as bool [B or 1, H or 1, Q, K]."""
         rows, queries, keys = self.sizes
-        return self.bound.matrix(queries, keys, rows=rows, heads=1, offset=self.offset, device=self.device)
+        return self.bound.matrix(queries, keys, rows=rows, heads=self.heads, offset=self.offset, device=self.device)
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,21 +21,23 @@ class Flex:
             return Refusal(self.name, "it does not give the attention weights")
         if ask.dropout:
             return Refusal(self.name, "it has no dropout")
+        if ask.grad and ask.device.type == "cpu":
+            return Refusal(self.name, "on a CPU torch gives it no gradients, so it needs torch.no_grad()")
         rows, queries, keys = ask.sizes
         rule, offset, softcap = ask.bound, ask.offset, ask.softcap
 
         def mask_mod(b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
-            allowed: Tensor = rule.allow(b, h, q + offset, k)
-            return allowed
+            may: Tensor = rule.allow(b, h, q + offset, k)
+            return may
 
-        blocks = create_block_mask(mask_mod, rows, None, queries, keys, device=str(ask.device))
-        empty = ~ask.allowed().any(-1).transpose(1, 2)[..., None]
+        allowed = ask.allowed()
+        apart = ask.heads if allowed.shape[1] > 1 else None  # None: every head has the same rule
+        blocks = create_block_mask(mask_mod, rows, apart, queries, keys, device=str(ask.device))
+        empty = ~allowed.any(-1).transpose(1, 2)[..., None]
 
         def run(q: Tensor, k: Tensor, v: Tensor, bias: Bias | None) -> tuple[Tensor, Tensor | None]:
             k, v = spread(k, ask.heads), spread(v, ask.heads)
-            added = (
-                None if bias is None else bias(q, k, ask.queries.positions, ask.keys.positions).expand(rows, -1, -1, -1)
-            )
+            added = None if bias is None else bias(q, k, ask.queries.positions, ask.keys.positions).expand(rows, -1, -1, -1)
 
             def score_mod(score: Tensor, b: Tensor, h: Tensor, q_at: Tensor, k_at: Tensor) -> Tensor:
                 if added is not None:

@@ -29,8 +29,8 @@ class Group:
     key_slice: slice | None
     query_places: Tensor
     key_places: Tensor
-    allowed: Tensor | None  # [1, 1, Q, K]
-    empty: Tensor | None  # [1, Q, 1, 1]
+    allowed: Tensor | None  # [1, 1 or H, Q, K]
+    empty: Tensor | None  # [1, Q, 1 or H, 1]
     causal: bool
 
 
@@ -67,7 +67,7 @@ class Varlen:
                 out = outs if len(groups) == 1 and groups[0].query_slice else outs[inverse]
             else:
                 out = outs.new_zeros(rows * width, *outs.shape[1:]).index_copy(0, order, outs)
-            return out.unflatten(0, (rows, width)), None
+            return out.view(rows, width, *out.shape[1:]), None
 
         return Plan(self.name, f"{len(ask.queries.spans)} sequences in {len(groups)} groups of equal length", run)
 
@@ -97,7 +97,7 @@ class Varlen:
             causal = isinstance(ask.rule, Causal) and q_n == k_n
             allowed = empty = None
             if not isinstance(ask.rule, Full) and not (causal and not ask.bias):
-                allowed = ask.rule.matrix(q_n, k_n, device=ask.device)
+                allowed = ask.rule.matrix(q_n, k_n, heads=ask.heads, device=ask.device)
                 nothing = ~allowed.any(-1)
                 if bool(nothing.any()):
                     empty = nothing.transpose(1, 2)[..., None]

@@ -41,9 +41,7 @@ class AlibiPositions(Positions):
         super().__init__()
         self.register_buffer("slopes", torch.tensor(slopes(heads)), persistent=False)
 
-    def logits(
-        self, q_BQHD: Tensor, k_BKHD: Tensor, qpos_BQ: Tensor, kpos_BK: Tensor, layer: Attention, memo: Memo
-    ) -> Tensor:
+    def logits(self, q_BQHD: Tensor, k_BKHD: Tensor, qpos_BQ: Tensor, kpos_BK: Tensor, layer: Attention, memo: Memo) -> Tensor:
         distance = (qpos_BQ[:, None, :, None] - kpos_BK[:, None, None, :]).abs()
         slope: Tensor = self.get_buffer("slopes")
         return -slope.view(1, -1, 1, 1).to(q_BQHD.dtype) * distance

@@ -56,9 +56,7 @@ class DisentangledPositions(Positions):
         self.drop = nn.Dropout(spec.dropout)
 
         def own(wanted: bool) -> nn.ModuleList:
-            return nn.ModuleList(
-                nn.Linear(width, inner) for _ in range(stack.depth if wanted and not spec.shared else 0)
-            )
+            return nn.ModuleList(nn.Linear(width, inner) for _ in range(stack.depth if wanted and not spec.shared else 0))
 
         self.keys = own(spec.content_to_position)
         self.queries = own(spec.position_to_content)
@@ -76,9 +74,7 @@ class DisentangledPositions(Positions):
             distance = torch.where(size <= middle, distance.float(), far).long()
         return (distance + spec.span).clamp(0, 2 * spec.span - 1)
 
-    def logits(
-        self, q_BQHD: Tensor, k_BKHD: Tensor, qpos_BQ: Tensor, kpos_BK: Tensor, layer: Attention, memo: Memo
-    ) -> Tensor:
+    def logits(self, q_BQHD: Tensor, k_BKHD: Tensor, qpos_BQ: Tensor, kpos_BK: Tensor, layer: Attention, memo: Memo) -> Tensor:
         if (found := memo.get(("rows", id(qpos_BQ), id(kpos_BK)))) is None:
             rows = self.index(qpos_BQ[:, :, None] - kpos_BK[:, None, :])
             low, high = int(rows.min()), int(rows.max()) + 1  # short texts touch few of the places: project only those

@@ -35,8 +35,6 @@ class Positions(nn.Module):
         """Queries and keys of the same tokens, turned by their place."""
         return q_BSHD, k_BSHD
 
-    def logits(
-        self, q_BQHD: Tensor, k_BKHD: Tensor, qpos_BQ: Tensor, kpos_BK: Tensor, layer: Attention, memo: Memo
-    ) -> Tensor:
+    def logits(self, q_BQHD: Tensor, k_BKHD: Tensor, qpos_BQ: Tensor, kpos_BK: Tensor, layer: Attention, memo: Memo) -> Tensor:
         """What is added to the scaled q.k, [B or 1, H, Q, K]."""
         raise TypeError(f"{type(self).__name__} adds nothing to the attention logits")

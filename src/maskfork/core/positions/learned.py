@@ -31,4 +31,4 @@ class LearnedPositions(Positions):
         self.table = nn.Embedding(spec.size + spec.offset, width)
 
     def embed(self, x_BSE: Tensor, pos_BS: Tensor) -> Tensor:
-        return x_BSE + self.table(pos_BS + self.offset)
+        return x_BSE + self.table(pos_BS + self.offset)  # type: ignore[no-any-return]

@@ -56,9 +56,7 @@ class T5Positions(Positions):
         far = (exact + (steps * (buckets - exact)).long()).clamp_max(buckets - 1)
         return start + torch.where(distance < exact, distance, far)
 
-    def logits(
-        self, q_BQHD: Tensor, k_BKHD: Tensor, qpos_BQ: Tensor, kpos_BK: Tensor, layer: Attention, memo: Memo
-    ) -> Tensor:
+    def logits(self, q_BQHD: Tensor, k_BKHD: Tensor, qpos_BQ: Tensor, kpos_BK: Tensor, layer: Attention, memo: Memo) -> Tensor:
         key = (id(self), id(qpos_BQ), id(kpos_BK))
         if key not in memo:
             buckets = self.bucket(kpos_BK[:, None, :] - qpos_BQ[:, :, None])

@@ -11,9 +11,7 @@ from maskfork.models.weights import Fuse, Rule, rule
 
 def spec(config: Config) -> ModelSpec:
     if read(config, "position_embedding_type", default="absolute") != "absolute" or config.get("is_decoder"):
-        raise ModelError(
-            "this BERT has relative positions or a causal mask, which its published checkpoints do not: not known"
-        )
+        raise ModelError("this BERT has relative positions or a causal mask, which its published checkpoints do not: not known")
     width, heads, depth = config["hidden_size"], config["num_attention_heads"], config["num_hidden_layers"]
     norm = layer_norm(config, "layer_norm_eps", 1e-12)
     drop = float(read(config, "hidden_dropout_prob", default=0.1))

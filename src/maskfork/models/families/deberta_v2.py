@@ -150,7 +150,8 @@ FAMILY = Family(
     architectures={None: "DebertaV2Model", "masked_lm": "DebertaV2ForMaskedLM", "classify": "DebertaV2ForSequenceClassification"},
     tiny=(
         TINY,
-        {**TINY, "conv_kernel_size": 3, "conv_act": "gelu", "share_att_key": False, "pos_att_type": ["c2p"], "position_buckets": -1},
+        {**TINY, "conv_kernel_size": 3, "conv_act": "gelu", "share_att_key": False, "pos_att_type": ["c2p"],
+         "position_buckets": -1},
         {**TINY, "share_att_key": False, "position_biased_input": True, "type_vocab_size": 2, "position_buckets": 4,
          "max_relative_positions": 24, "norm_rel_ebd": "none", "legacy": False},
     ),

@@ -11,9 +11,7 @@ from maskfork.models.weights import Rule, Transpose, rule
 
 def spec(config: Config) -> ModelSpec:
     if config.get("scale_attn_by_inverse_layer_idx") or config.get("add_cross_attention"):
-        raise ModelError(
-            "this GPT-2 scales by layer or reads an encoder, which no published checkpoint does: not known"
-        )
+        raise ModelError("this GPT-2 scales by layer or reads an encoder, which no published checkpoint does: not known")
     width, heads = read(config, "n_embd", "hidden_size"), read(config, "n_head", "num_attention_heads")
     depth, longest = read(config, "n_layer", "num_hidden_layers"), read(config, "n_positions", "n_ctx", default=1024)
     decoder = StackSpec(

@@ -14,9 +14,7 @@ Side = Literal["encoder", "decoder"]
 
 def stack(config: Config, side: Side) -> StackSpec:
     width, heads = config["d_model"], config["num_heads"]
-    depth = (
-        config["num_layers"] if side == "encoder" else read(config, "num_decoder_layers", default=config["num_layers"])
-    )
+    depth = config["num_layers"] if side == "encoder" else read(config, "num_decoder_layers", default=config["num_layers"])
     kind = read(config, "feed_forward_proj", default="relu")
     act = "gelu_new" if kind == "gated-gelu" else kind.removeprefix("gated-")
     drop = float(read(config, "dropout_rate", default=0.1))

@@ -81,9 +81,7 @@ class Tokenizer:
         short = [i for i, e in enumerate(whole) if len(e.ids) > limit]
         cut = dict(zip(short, self._cut([inputs[i] for i in short], limit, special), strict=True))
         return [
-            Encoded(cut[i].ids, cut[i].type_ids, len(e.ids) - len(cut[i].ids))
-            if i in cut
-            else Encoded(e.ids, e.type_ids)
+            Encoded(cut[i].ids, cut[i].type_ids, len(e.ids) - len(cut[i].ids)) if i in cut else Encoded(e.ids, e.type_ids)
             for i, e in enumerate(whole)
         ]
 
@@ -93,9 +91,7 @@ class Tokenizer:
             cutter.enable_truncation(limit, strategy="longest_first")
             return list(cutter.encode_batch(inputs, add_special_tokens=special))
         except Exception as error:
-            raise TokenizerError(
-                f"a limit of {limit} tokens leaves no room beside the special tokens: raise it"
-            ) from error
+            raise TokenizerError(f"a limit of {limit} tokens leaves no room beside the special tokens: raise it") from error
 
     def offsets(self, text: str, special: bool = True) -> list[tuple[int, int]]:
         """(start, end) characters of each token; special tokens are (0, 0)."""

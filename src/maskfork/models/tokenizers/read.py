@@ -44,9 +44,7 @@ def _find(folder: Path) -> Path:
     for name in FILES:
         if (folder / name).is_file():
             return folder / name
-    raise TokenizerError(
-        f"{folder} has no tokenizer: put tokenizer.json, vocab.txt or vocab.json with merges.txt there"
-    )
+    raise TokenizerError(f"{folder} has no tokenizer: put tokenizer.json, vocab.txt or vocab.json with merges.txt there")
 
 
 def _config(folder: Path) -> dict[str, Any]:
@@ -66,9 +64,7 @@ def _word_piece(file: Path, config: dict[str, Any]) -> Tokenizer:
     config = _named(config, unk="[UNK]", cls="[CLS]", sep="[SEP]", pad="[PAD]", mask="[MASK]")
     words = {line.rstrip("\n"): i for i, line in enumerate(file.read_text("utf-8").split("\n")) if line.rstrip("\n")}
     if "[UNK]" not in words:
-        raise TokenizerError(
-            f"{file} has no [UNK] token, so it is not a WordPiece vocabulary: give tokenizer.json instead"
-        )
+        raise TokenizerError(f"{file} has no [UNK] token, so it is not a WordPiece vocabulary: give tokenizer.json instead")
     lower = bool(config.get("do_lower_case", not any(w[:1].isupper() for w in words if not w.startswith("["))))
     inner = tokenizers.Tokenizer(models.WordPiece(words, unk_token="[UNK]", max_input_chars_per_word=100))
     inner.normalizer = normalizers.BertNormalizer(lowercase=lower)
