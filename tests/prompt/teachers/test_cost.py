@@ -43,10 +43,10 @@ def test_free_is_a_price_and_not_an_unknown_one() -> None:
     assert Ledger(Prices.of(0.0, 0.0)).cost == 0.0
 
 
-@pytest.mark.parametrize("limit_in_calls", [0.5, 1.0, 3.0, 10.5, 1000.0])
+@pytest.mark.parametrize("limit_in_calls", [0.5, 3.0, 1000.0])
 @pytest.mark.parametrize("parallel", [1, 8])
 def test_the_highest_cost_is_never_passed_and_used_up_closely(limit_in_calls: float, parallel: int) -> None:
-    true_tokens, rows = (30, 10), 40  # 40 characters: at most 88 tokens by the bound
+    true_tokens, rows = (30, 10), 24  # 40 characters: at most 88 tokens by the bound
     one = (30 * 1.0 + 10 * 4.0) / 1e6
     most_of_one = (88 * 1.0 + 10 * 4.0) / 1e6
     limit = limit_in_calls * most_of_one
@@ -56,9 +56,8 @@ def test_the_highest_cost_is_never_passed_and_used_up_closely(limit_in_calls: fl
     assert len(server.calls) * one <= limit + 1e-12
     assert teacher.ledger.cost == pytest.approx(len(server.calls) * one)
     paid = sum(a.ok for a in answers)
-    assert (
-        paid == len(server.calls) == min(rows, max(0, int((limit - most_of_one) / one + 1e-9) + 1 if limit >= most_of_one else 0))
-    )
+    affordable = int((limit - most_of_one) / one + 1e-9) + 1 if limit >= most_of_one else 0
+    assert paid == len(server.calls) == min(rows, affordable)
     if paid < rows:
         assert {a.status for a in answers if not a.ok} == {"unanswered"}
         assert "highest cost" in str(next(a.error for a in answers if not a.ok))

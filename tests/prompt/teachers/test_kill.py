@@ -36,21 +36,26 @@ def start(url: str, cache: Path) -> subprocess.Popen[str]:
 
 def test_a_killed_run_pays_no_finished_answer_twice(tmp_path: Path) -> None:
     with ChatServer(lambda call: Say(delay=0.02)) as server:
-        finished: list[str] = []
+        finished: dict[str, int] = {}  # row -> how often it had been asked when it was finished
         for want in (10, 30):  # killed twice, at different depths
             child = start(server.url, tmp_path)
             assert child.stdout is not None
-            while sum(c > 0 for c in server.served.values()) < want:
+            while len(server.served) < want:
                 time.sleep(0.005)
             child.send_signal(signal.SIGKILL)
-            finished += [line.split()[0] for line in child.stdout.read().splitlines() if line.endswith("ok")]
+            lines = child.stdout.read().splitlines()
             assert child.wait(10) == -signal.SIGKILL
+            for row in (line.split()[0] for line in lines if line.endswith("ok")):
+                assert row not in finished, "a finished row was asked again"
+                finished[row] = asked(server, row)
         out, _ = start(server.url, tmp_path).communicate(timeout=60)
+        assert {row: asked(server, row) for row in finished} == finished
     assert 20 <= len(finished) < ROWS
-    assert len(finished) == len(set(finished)), "no finished row was asked again"
-    asked_again = [m for m, n in server.counts.items() if n > 1]
-    assert len(asked_again) <= 2 * PARALLEL, "only calls in flight at a kill may be asked again"
-    again = set(asked_again)
-    assert not any(f'"text {row}"' in message for row in finished for message in again)
-    assert out.splitlines()[-1] == f"calls {len(out.splitlines()) - 1}"
-    assert sum(server.counts.values()) <= ROWS + 2 * PARALLEL
+    *rows, calls = out.splitlines()
+    assert calls == f"calls {len(rows)}"
+    assert {line.split()[0] for line in rows}.isdisjoint(finished)
+    assert len(server.calls) <= ROWS + 2 * PARALLEL, "only calls in flight at a kill are asked again"
+
+
+def asked(server: ChatServer, row: str) -> int:
+    return sum(call.last == f"text {row}" for call in server.calls)
