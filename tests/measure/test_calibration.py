@@ -78,16 +78,16 @@ def test_ece_interval_holds_the_true_ece(temperature):
 
 @pytest.mark.parametrize("temperature", [0.4, 1.0, 3.0])
 def test_temperature_is_found_again_from_logits_and_from_probabilities(temperature):
-    logits, labels = world(3, 20_000, temperature=temperature)
+    logits, labels = world(3, 8000, temperature=temperature)
     want = 1.0 / temperature
-    assert fit_temperature(logits, labels) == pytest.approx(want, rel=0.05)
+    assert fit_temperature(logits, labels) == pytest.approx(want, rel=0.08)
     probs = softmax(logits, axis=1)
     found = fit_temperature(probs, labels)
-    assert found == pytest.approx(want, rel=0.05)
+    assert found == pytest.approx(want, rel=0.08)
     after = apply_temperature(probs, found)
     assert nll(after, labels) <= nll(probs, labels) + 1e-12
     assert (after.argmax(axis=1) == probs.argmax(axis=1)).all()
-    assert after == pytest.approx(apply_temperature(logits, found), abs=1e-6)
+    assert after == pytest.approx(apply_temperature(logits, found), abs=1e-4)
 
 
 def test_temperature_of_a_perfect_model_stops_at_the_bound():

@@ -93,7 +93,9 @@ def ece_interval(
     """ECE with an interval from a bootstrap over rows; bins stay where the rows seen put them.
 
     ECE rises under resampling as it does under sampling, so the bounds are moved down by the rise seen (the bias
-    correction of Efron & Tibshirani 1993, section 10.6) and cut at 0; the plain value stays the value.
+    correction of Efron & Tibshirani 1993, section 10.6) and cut at 0; the plain value stays the value. That is not
+    enough near 0, where all of the value may be such rise: the lower bound is 0 wherever a perfectly calibrated model
+    with these confidences would show as much (consistency resampling, Bröcker & Smith 2007, normal in each bin).
     """
     values, truth = _probabilities(probs, labels)
     confidence, right = values.max(axis=1), values.argmax(axis=1) == truth
@@ -105,7 +107,11 @@ def ece_interval(
     draws = draws.astype(np.float64) / confidence.size
     centre = max(0.0, value - (float(draws.mean()) - value))
     half = quantile(level) * float(draws.std(ddof=1))
-    return Interval(value, min(value, max(0.0, centre - half)), max(value, min(1.0, centre + half)))
+    noise = np.sqrt(np.bincount(number, confidence * (1.0 - confidence), bins))
+    chance = np.abs(np.random.default_rng(seed).standard_normal((resamples, bins)) * noise).sum(axis=1)
+    by_chance = float(np.quantile(chance, (1.0 + level) / 2.0)) / confidence.size
+    low = 0.0 if value <= by_chance else min(value, max(0.0, centre - half))
+    return Interval(value, low, max(value, min(1.0, centre + half)))
 
 
 def brier(probs: ArrayLike, labels: ArrayLike) -> float:

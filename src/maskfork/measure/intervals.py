@@ -78,7 +78,8 @@ def seed_parts(spread: Spread, *contenders: int) -> list[tuple[float, float]]:
 
     By the book the weight of a component is that of the mean square it was taken from (`between`). Where rows explain
     most of it that is too heavy: coverage 98-99 %; the component alone (`seeds`) is too light: down to 91 %. The
-    geometric mean of the two gave 92-98 % in simulation for scores and differences, and 91 % where seeds outweigh rows and S is 3.
+    geometric mean of the two gave 92-98 % in simulation for scores and differences; 91 % where S is 3 and seeds outweigh
+    rows.
     """
     return [(sqrt(float(spread.between[k] * spread.seeds[k])), float(spread.freedom[k])) for k in contenders]
 
