@@ -6,8 +6,12 @@ import hashlib
 import json
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from maskfork.errors import ModelError
+from maskfork.errors import UsageError
+
+if TYPE_CHECKING:
+    from maskfork.core.spec import ModelSpec
 
 _SAID = ("*.json", "*.txt", "*.model", "*.safetensors", "*.jinja")  # what decides a model's answers
 
@@ -23,14 +27,47 @@ def short_name(base: str) -> str:
     return parts[-1] if parts else base
 
 
-def check_base(base: str) -> Path:
-    """The model's folder on this machine, with weights and a tokenizer. Raises ModelError or TokenizerError."""
-    from maskfork.models.hub import local_folder
+def find_base(base: str) -> Path:
+    """The model's folder on this machine. Raises ModelError where there is none."""
+    from maskfork.models.hub import find_folder
 
-    folder = local_folder(base)
-    if not (folder / "config.json").exists():
-        raise ModelError(f"{base} has no config.json: give a folder in the Hugging Face layout, or a Hub id.")
-    return folder
+    return find_folder(base)
+
+
+def check_encoder(base: str) -> None:
+    """Raise unless a classifier can be trained on this model: UsageError, ModelError or TokenizerError."""
+    from maskfork.models.families import family_of
+    from maskfork.models.hub import read_config
+
+    folder = find_base(base)
+    config = read_config(folder)
+    family = family_of(config)
+    if "classify" not in family.architectures:
+        raise UsageError(f"{base} is a {family.name} model, which maskfork cannot fine-tune to label texts: take another.")
+    _check_tokenizer(folder, family.spec(config), base)
+
+
+def check_decoder(base: str) -> None:
+    """Raise unless this model can be prompted: UsageError (an encoder), ModelError or TokenizerError."""
+    from maskfork.models.families import family_of
+    from maskfork.models.hub import read_config
+
+    folder = find_base(base)
+    config = read_config(folder)
+    family = family_of(config)
+    if "causal_lm" not in family.architectures:
+        raise UsageError(
+            f"{base} is a {family.name} model: every token sees what follows, so it cannot be prompted to answer; "
+            "give it to --encoder, and a model such as GPT-2 or Llama to --decoder."
+        )
+    _check_tokenizer(folder, family.spec(config), base)
+
+
+def _check_tokenizer(folder: Path, spec: ModelSpec, base: str) -> None:
+    from maskfork.models.model import check_vocabulary
+    from maskfork.models.tokenizers.read import load_tokenizer
+
+    check_vocabulary(spec, load_tokenizer(folder), base)
 
 
 @lru_cache(maxsize=64)

@@ -52,11 +52,14 @@ class HeldOut:
 class Predictor(Protocol):
     """A fitted contender: what is measured, saved, and served."""
 
-    def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> NDArray[np.float32]:
+    @property
+    def label_names(self) -> tuple[str, ...]: ...
+
+    def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> NDArray[Any]:
         """Probabilities [N, C] in the order of the label names."""
         ...
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path) -> object:
         """Write everything that predicting needs into the folder, which exists and is empty."""
         ...
 
@@ -66,7 +69,8 @@ class Outcome:
     """What one run (one budget, one seed) gave.
 
     probs: float32 [N, C] for the held-out rows, rows sum to 1. validation: a score on labelled rows that were kept
-    back from fitting (never on held-out rows), or None. usage: what an endpoint counted, such as tokens.
+    back from fitting (never on held-out rows), or None. usage: what an endpoint counted, such as tokens and latency.
+    answered: bool [N], False where no label was given (such a row counts as wrong); None where all were.
     """
 
     probs: NDArray[np.float32]
@@ -75,6 +79,7 @@ class Outcome:
     validation: float | None = None
     notes: tuple[str, ...] = ()
     usage: Mapping[str, float] = field(default_factory=dict)
+    answered: NDArray[np.bool_] | None = None
 
 
 class Contender(ABC):
@@ -133,7 +138,3 @@ class Contender(ABC):
     @abstractmethod
     def open(self, folder: Path) -> Predictor:
         """The predictor that `Predictor.save` wrote, ready to be measured."""
-
-    def cost_per_million(self, usage: Mapping[str, float], texts: int) -> float | None:
-        """Price of a million texts from the endpoint's own usage figures; None for contenders that run here."""
-        return None

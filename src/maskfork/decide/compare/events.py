@@ -4,54 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Job(NamedTuple):
+    """One run: a series at a label budget with a seed."""
+
+    series: str
+    budget: int
+    seed: int
 
 
 @dataclass(frozen=True)
 class Planned:
-    """Before the first run. names: "series @ budget" in the order of the report; seconds: a rough estimate."""
+    """Before the first run. jobs: in the order of work; reused: finished earlier; seconds: a rough guess of the rest."""
 
-    names: tuple[str, ...]
-    runs: int
+    jobs: tuple[Job, ...]
     reused: int
     seconds: float
 
 
 @dataclass(frozen=True)
-class Started:
-    name: str
-    seed: int
-
-
-@dataclass(frozen=True)
 class Moved:
-    """Progress inside one run: share in [0, 1] and what is being done."""
+    """Progress inside one run, also its start: share in [0, 1] and what is being done."""
 
-    name: str
-    seed: int
+    job: Job
     share: float
     doing: str
 
 
 @dataclass(frozen=True)
 class Finished:
-    """One run is done and kept on disk. accuracy: of this run on the held-out rows; left: seconds, estimated."""
+    """One run is done and kept on disk. accuracy: on the held-out rows; left: seconds to go, estimated."""
 
-    name: str
-    seed: int
+    job: Job
     accuracy: float
     seconds: float
     reused: bool
-    done: int
-    runs: int
     left: float
 
 
 @dataclass(frozen=True)
 class Failed:
-    """One contender could not go on; the others do."""
+    """A run that could not be done; the other contenders go on."""
 
-    name: str
-    seed: int
+    job: Job
     why: str
 
 
@@ -62,7 +59,7 @@ class Working:
     doing: str
 
 
-Event = Planned | Started | Moved | Finished | Failed | Working
+Event = Planned | Moved | Finished | Failed | Working
 Listener = Callable[[Event], None]
 
 

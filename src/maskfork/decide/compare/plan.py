@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskfork.decide.compare.contender import Contender, HeldOut
+from maskfork.decide.compare.events import Job
 from maskfork.decide.compare.settings import CompareSettings
 from maskfork.decide.compare.store import content_key
 from maskfork.errors import UsageError
-from maskfork.learn.data.budgets import nested_budgets
 from maskfork.learn.data.rows import Rows
+from maskfork.learn.data.split import nested_budgets
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,17 @@ class Run:
     def name(self) -> str:
         return entry_name(self.contender, self.budget)
 
+    @property
+    def job(self) -> Job:
+        return Job(self.contender.series, self.budget, self.seed)
+
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the report: a contender at one budget, with a run for each seed. label_count: all rows used."""
+    """One line of the report: a contender at one budget, with a run for each seed that matters.
+
+    finalist: its model is kept and measured (the largest budget of a trained series, and everything prompted).
+    """
 
     contender: Contender
     budget: int
@@ -62,9 +70,7 @@ def entry_name(contender: Contender, budget: int) -> str:
     return f"{contender.series} @ {budget}"
 
 
-def make_plan(
-    contenders: Sequence[Contender], train: Rows, held_out: HeldOut, settings: CompareSettings
-) -> Plan:
+def make_plan(contenders: Sequence[Contender], train: Rows, held_out: HeldOut, settings: CompareSettings) -> Plan:
     """Every run, keyed by content. Raises UsageError where nothing can run or two contenders share a name."""
     series = [contender.series for contender in contenders]
     twice = {name for name in series if series.count(name) > 1}
@@ -126,6 +132,6 @@ def _draws(train: Rows, sizes: Sequence[int], seed: int) -> dict[int, NDArray[np
     some = [size for size in sizes if 0 < size < len(train)]
     draws = {0: np.zeros(0, dtype=np.int64), len(train): np.arange(len(train))}
     if some:
-        drawn = nested_budgets(train.labels, list(some), draw=seed)
-        draws |= {size: np.asarray(drawn[size], dtype=np.int64) for size in some}
+        drawn = nested_budgets(train.labels, some, draw=seed)
+        draws |= {size: drawn[size] for size in some}
     return draws

@@ -19,6 +19,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +35,21 @@ RECIPE = 1
 
 @dataclass(frozen=True)
 class Record:
-    """A finished run, as read back. probs: float32 [N, C]."""
+    """A finished run, as read back. probs: float32 [N, C]; answered: bool [N]."""
 
     key: str
     probs: NDArray[np.float32]
+    answered: NDArray[np.bool_]
     fit_seconds: float
     validation: float | None
     notes: tuple[str, ...]
     usage: Mapping[str, float]
+
+    def predicted(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The likeliest class [N]; a row that was not answered with a label counts as wrong, whatever its label is."""
+        guess: NDArray[np.int64] = self.probs.argmax(axis=1).astype(np.int64)
+        guess[~self.answered] = (labels[~self.answered] + 1) % self.probs.shape[1]
+        return guess
 
 
 def content_key(**parts: Any) -> str:
@@ -60,19 +68,21 @@ def write_atomic(path: Path, data: bytes) -> None:
     os.replace(beside, path)
 
 
+def check_writable(out: Path) -> None:
+    """Raise unless `out` is new, empty, or an earlier comparison. Touches nothing; says nothing of its data."""
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out} is a file: give a folder that is new or holds an earlier comparison.")
+    if out.is_dir() and not (out / MARKER).exists():
+        held = sorted(entry.name for entry in out.iterdir() if entry.name != ".lock")
+        if held:
+            raise UsageError(f"--out {out} holds other files ({held[0]}, ...) and nothing is overwritten: give a new folder.")
+
+
 def check_free(out: Path, data_path: str, data_digest: str) -> None:
     """Raise unless `out` is new, empty, or holds a comparison on the same data. Touches nothing."""
-    if not out.exists():
-        return
-    if not out.is_dir():
-        raise UsageError(f"--out {out} is a file: give a folder that is new or holds an earlier comparison.")
+    check_writable(out)
     marker = out / MARKER
     if not marker.exists():
-        held = [entry.name for entry in out.iterdir() if entry.name != ".lock"]
-        if held:
-            raise UsageError(
-                f"--out {out} holds other files ({sorted(held)[0]}, ...) and nothing is overwritten: give a new folder."
-            )
         return
     try:
         said = json.loads(marker.read_text("utf-8"))
@@ -114,21 +124,17 @@ class Store:
         try:
             said = json.loads((self.runs / f"{key}.json").read_text("utf-8"))
             with np.load(self.runs / f"{key}.npz", allow_pickle=False) as file:
-                probs = file["probs"]
+                probs, answered = file["probs"], file["answered"]
         except (FileNotFoundError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None
-        if probs.shape != shape or probs.dtype != np.float32:
+        if probs.shape != shape or probs.dtype != np.float32 or answered.shape != shape[:1]:
             return None
-        return Record(
-            key, probs, said["fit_seconds"], said["validation"], tuple(said["notes"]), dict(said["usage"])
-        )
+        return Record(key, probs, answered, said["fit_seconds"], said["validation"], tuple(said["notes"]), dict(said["usage"]))
 
     def write(self, record: Record, about: Mapping[str, Any]) -> None:
         """Keep a finished run. `about` (name, budget, seed, ...) is for the reader of the folder."""
-        from io import BytesIO
-
         raw = BytesIO()
-        np.savez_compressed(raw, probs=record.probs)
+        np.savez_compressed(raw, probs=record.probs, answered=record.answered)
         write_atomic(self.runs / f"{record.key}.npz", raw.getvalue())
         said = {
             **about,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from maskfork.decide.compare.contender import Predictor
@@ -45,6 +46,8 @@ def kind_of(folder: Path) -> str:
     """What maskfork.json says; a folder with config.json and none of ours is a fine-tuned classifier."""
     path = folder / "maskfork.json"
     if not path.exists():
+        if (folder / "probe.safetensors").exists():
+            return "probe"
         if (folder / "config.json").exists():
             return "fine-tune"
         raise ModelError(f"{folder} holds neither maskfork.json nor config.json: give the folder of a model.")
@@ -57,19 +60,21 @@ def kind_of(folder: Path) -> str:
     return str(kind)
 
 
-def write_winner(model: Path, winner: Path, about: dict[str, object], card: str) -> None:
-    """Copy the fitted model to OUT/winner with its card (README.md); the old winner gives way only to a whole one.
-
-    about: is added to what the model's own maskfork.json says.
-    """
-    beside = winner.with_name(f".{winner.name}.{os.getpid()}.part")
-    shutil.copytree(model, beside)
-    path = beside / "maskfork.json"
+def describe(folder: Path, about: Mapping[str, object]) -> None:
+    """Write maskfork.json, or add to it what it does not say yet."""
+    path = folder / "maskfork.json"
     said = json.loads(path.read_text("utf-8")) if path.exists() else {}
     path.write_text(json.dumps({**about, **said}, ensure_ascii=False, indent=1) + "\n", "utf-8")
+
+
+def write_winner(model: Path, winner: Path, about: Mapping[str, object], card: str) -> None:
+    """Copy the fitted model to OUT/winner with its card (README.md); the old winner gives way only to a whole one."""
+    beside = winner.with_name(f".{winner.name}.{os.getpid()}.part")
+    shutil.copytree(model, beside)
+    describe(beside, about)
     (beside / "README.md").write_text(card, "utf-8")
     if winner.exists():
-        old = winner.with_name(f".{winner.name}.{os.getpid()}.old.part")
+        old = winner.with_name(f".{winner.name}.old.{os.getpid()}.part")
         os.replace(winner, old)
         os.replace(beside, winner)
         shutil.rmtree(old)

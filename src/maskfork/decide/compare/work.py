@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from maskfork.decide.compare.contender import HeldOut, Outcome
-from maskfork.decide.compare.events import Failed, Finished, Listener, Moved, Planned, Started, silent
+from maskfork.decide.compare.events import Failed, Finished, Listener, Moved, Planned, silent
 from maskfork.decide.compare.plan import Entry, Plan, Run
 from maskfork.decide.compare.store import Record, Store
+from maskfork.decide.compare.winner import describe
 from maskfork.errors import MaskforkError, ModelError
-from maskfork.learn.data.rows import Dataset
+from maskfork.learn.data.dataset import Dataset
 
 
 @dataclass
@@ -32,44 +33,43 @@ class Results:
         return max(entry.runs, key=lambda run: _rank(self.records[run.key], run))
 
 
+def finished_runs(plan: Plan, held_out: HeldOut, num_classes: int, store: Store) -> dict[str, Record]:
+    """The runs of the plan that an earlier comparison in this folder has finished, by key."""
+    read = ((run.key, store.read(run.key, (len(held_out), num_classes))) for run in plan.runs)
+    return {key: record for key, record in read if record is not None}
+
+
 def do_runs(plan: Plan, dataset: Dataset, held_out: HeldOut, store: Store, tell: Listener) -> Results:
     """Finish every run of the plan. A contender that fails with one of our errors is left out and named."""
     shape = (len(held_out), dataset.train.num_classes)
-    results = Results()
-    for run in plan.runs:
-        record = store.read(run.key, shape)
-        if record is not None:
-            results.records[run.key] = record
+    results = Results(finished_runs(plan, held_out, dataset.train.num_classes, store))
     reused = set(results.records)
     entries = {run.key: entry for entry in plan.entries for run in entry.runs}
     clock = _Clock({run.key: run.seconds for run in plan.runs if run.key not in reused})
-    tell(Planned(tuple(entry.name for entry in plan.entries), len(plan.runs), len(reused), clock.left()))
-    done = 0
+    tell(Planned(tuple(run.job for run in plan.runs), len(reused), clock.left()))
     for run in plan.runs:
         entry = entries[run.key]
         started = time.perf_counter()
         if run.key not in results.records:
-            if run.name in results.failed:
+            why = results.failed.get(run.name)
+            if why is None:
+                try:
+                    outcome = _run(run, dataset, held_out, tell)
+                    record = _record(run, outcome, shape)
+                except MaskforkError as error:
+                    why = results.failed[run.name] = str(error)
+            if why is not None:
                 clock.forget(run.key)
-                continue
-            tell(Started(run.name, run.seed))
-            try:
-                outcome = _run(run, dataset, held_out, tell)
-                record = _record(run, outcome, shape)
-            except MaskforkError as error:
-                results.failed[run.name] = str(error)
-                clock.forget(run.key)
-                tell(Failed(run.name, run.seed, str(error)))
+                tell(Failed(run.job, why))
                 continue
             if entry.finalist:
                 _keep_best(run, record, outcome, entry, results, store)
             store.write(record, {"name": run.name, "budget": run.budget, "seed": run.seed, "rows": len(run.rows)})
             results.records[run.key] = record
             clock.did(run.key, time.perf_counter() - started)
-        done += 1
-        accuracy = float((results.records[run.key].probs.argmax(axis=1) == dataset.test.labels).mean())
+        right = results.records[run.key].predicted(dataset.test.labels) == dataset.test.labels
         seconds = time.perf_counter() - started
-        tell(Finished(run.name, run.seed, accuracy, seconds, run.key in reused, done, len(plan.runs), clock.left()))
+        tell(Finished(run.job, float(right.mean()), seconds, run.key in reused, clock.left()))
     return results
 
 
@@ -82,14 +82,25 @@ def fitted_model(entry: Entry, results: Results, dataset: Dataset, held_out: Hel
     run = results.kept(entry)
     folder = store.model(run.key)
     if folder is None:
-        folder = store.keep_model(run.key, _run(run, dataset, held_out, silent).predictor.save)
+        folder = _save(run, _run(run, dataset, held_out, silent), store)
     return folder
+
+
+def _save(run: Run, outcome: Outcome, store: Store) -> Path:
+    predictor, contender = outcome.predictor, run.contender
+
+    def save(folder: Path) -> None:
+        predictor.save(folder)
+        describe(folder, {"kind": contender.kind, "labels": list(predictor.label_names), "base": contender.base})
+
+    return store.keep_model(run.key, save)
 
 
 def _run(run: Run, dataset: Dataset, held_out: HeldOut, tell: Listener) -> Outcome:
     def progress(share: float, doing: str) -> None:
-        tell(Moved(run.name, run.seed, share, doing))
+        tell(Moved(run.job, share, doing))
 
+    progress(0.0, "starting")
     return run.contender.run(dataset.train.take(run.rows), held_out, seed=run.seed, progress=progress)
 
 
@@ -100,7 +111,8 @@ def _record(run: Run, outcome: Outcome, shape: tuple[int, int]) -> Record:
             f"{run.name} gave no probabilities of shape {shape} for seed {run.seed} (got {probs.shape}"
             f"{'' if np.isfinite(probs).all() else ', not finite'}): lower its learning rate or leave it out."
         )
-    return Record(run.key, probs, outcome.fit_seconds, outcome.validation, outcome.notes, dict(outcome.usage))
+    answered = np.ones(len(probs), dtype=np.bool_) if outcome.answered is None else outcome.answered
+    return Record(run.key, probs, answered, outcome.fit_seconds, outcome.validation, outcome.notes, dict(outcome.usage))
 
 
 def _keep_best(run: Run, record: Record, outcome: Outcome, entry: Entry, results: Results, store: Store) -> None:
@@ -109,7 +121,7 @@ def _keep_best(run: Run, record: Record, outcome: Outcome, entry: Entry, results
     best = max((_rank(results.records[other.key], other) for other in others), default=None)
     if best is not None and best >= _rank(record, run):
         return
-    store.keep_model(run.key, outcome.predictor.save)
+    _save(run, outcome, store)
     for other in others:
         store.drop_model(other.key)
 

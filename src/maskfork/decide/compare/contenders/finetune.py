@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from maskfork.decide.compare.bases import check_base, compute_parameters, digest, flops_per_second, short_name, tokens
+from maskfork.decide.compare.bases import (
+    check_encoder,
+    compute_parameters,
+    digest,
+    find_base,
+    flops_per_second,
+    short_name,
+    tokens,
+)
 from maskfork.decide.compare.contender import Contender, HeldOut, Kind, Outcome, Predictor, Progress
 from maskfork.learn.data.rows import Rows
-
-if TYPE_CHECKING:
-    from maskfork.learn.tasks.classify import FineTuneSettings
+from maskfork.learn.train.settings import FineTuneSettings
 
 
 class FineTuneContender(Contender):
@@ -24,33 +29,24 @@ class FineTuneContender(Contender):
         self.base = base
         self.kind: Kind = "fine-tune"
         self.series = f"fine-tuned {short_name(base)}"
-        self._settings = settings
-
-    @property
-    def settings(self) -> FineTuneSettings:
-        if self._settings is None:
-            from maskfork.learn.tasks.classify import FineTuneSettings
-
-            self._settings = FineTuneSettings()
-        return self._settings
+        self.settings = settings or FineTuneSettings()
 
     def check(self, train: Rows) -> None:
-        from maskfork.learn.tasks.classify import check_trainable
-
-        check_trainable(check_base(self.base))
+        check_encoder(self.base)
 
     def identity(self) -> Mapping[str, Any]:
         return {
             "kind": self.kind,
             "recipe": 1,
-            "base": digest(check_base(self.base)),
-            "settings": asdict(self.settings),
+            "base": digest(find_base(self.base)),
+            "settings": self.settings.as_dict(),
             "torch": version("torch"),
         }
 
     def seconds(self, budget: int, held_out: HeldOut) -> float:
-        per_text = 2 * compute_parameters(check_base(self.base)) * tokens(held_out.texts, held_out.pairs)
-        passes = 3 * self.settings.epochs * max(budget, 200) + len(held_out)
+        per_text = 2 * compute_parameters(find_base(self.base)) * tokens(held_out.texts, held_out.pairs)
+        steps, _ = self.settings.steps(budget)
+        passes = 3 * steps * self.settings.batch_size + len(held_out)  # backward is about two forwards
         return 1.0 + per_text * passes / flops_per_second()
 
     def run(self, train: Rows, held_out: HeldOut, *, seed: int, progress: Progress) -> Outcome:
@@ -58,7 +54,7 @@ class FineTuneContender(Contender):
 
         started = time.perf_counter()
         model = Classifier.train(
-            str(check_base(self.base)),
+            find_base(self.base),
             train,
             settings=self.settings,
             seed=seed,

@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -29,7 +30,7 @@ def terms(text: str, unit: Unit) -> Iterator[str]:
     if unit == "word":
         words = _WORD.findall(text)
         yield from words
-        for first, second in zip(words, words[1:], strict=False):
+        for first, second in pairwise(words):
             yield f"{first} {second}"
         return
     for word in _SPACES.sub(" ", text).split():
@@ -85,9 +86,7 @@ class Vocabulary:
         return sparse.csr_matrix(sparse.diags(scale) @ matrix)
 
 
-def stack(
-    vocabularies: Sequence[Vocabulary], texts: Sequence[str], pairs: Sequence[str] | None
-) -> sparse.csr_matrix:
+def stack(vocabularies: Sequence[Vocabulary], texts: Sequence[str], pairs: Sequence[str] | None) -> sparse.csr_matrix:
     """All blocks side by side; for pairs: the first text, the second, and what both hold (their product)."""
     blocks = []
     for vocabulary in vocabularies:

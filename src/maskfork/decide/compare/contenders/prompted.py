@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskfork.decide.compare.bases import check_base, compute_parameters, digest, flops_per_second, short_name, tokens
+from maskfork.decide.compare.bases import (
+    check_decoder,
+    compute_parameters,
+    digest,
+    find_base,
+    flops_per_second,
+    short_name,
+    tokens,
+)
 from maskfork.decide.compare.contender import Contender, HeldOut, Kind, Outcome, Progress
 from maskfork.errors import ModelError
 from maskfork.learn.data.rows import Rows
@@ -37,9 +45,7 @@ class PromptTask:
     def build(self) -> PromptedClassifier:
         from maskfork.prompt.score import PromptedClassifier
 
-        return PromptedClassifier(
-            self.decoder, self.label_names, self.shots, template=self.template, calibrate=self.calibrate
-        )
+        return PromptedClassifier(self.decoder, self.label_names, self.shots, template=self.template, calibrate=self.calibrate)
 
 
 class PromptedPredictor:
@@ -79,7 +85,7 @@ class PromptedPredictor:
             wanted = str(said["decoder_digest"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{folder} is not a whole prompted model ({error}): save it again.") from error
-        if digest(check_base(task.decoder)) != wanted:
+        if digest(find_base(task.decoder)) != wanted:
             raise ModelError(f"The decoder at {task.decoder} is not the one that {folder} was made with: compare again.")
         return cls(task, task.build(), wanted)
 
@@ -104,15 +110,13 @@ class PromptedContender(Contender):
         return None
 
     def check(self, train: Rows) -> None:
-        from maskfork.prompt.score import check_promptable
-
-        check_promptable(check_base(self.base))
+        check_decoder(self.base)
 
     def identity(self) -> Mapping[str, Any]:
         return {
             "kind": self.kind,
             "recipe": 1,
-            "base": digest(check_base(self.base)),
+            "base": digest(find_base(self.base)),
             "calibrate": self.calibrate,
             "template": self.template,
             "torch": version("torch"),
@@ -120,14 +124,14 @@ class PromptedContender(Contender):
 
     def seconds(self, budget: int, held_out: HeldOut) -> float:
         size = tokens(held_out.texts, held_out.pairs) + 10  # the shared prefix is computed once
-        per_text = 2 * compute_parameters(check_base(self.base)) * size
+        per_text = 2 * compute_parameters(find_base(self.base)) * size
         return 0.5 + per_text * (len(held_out) + budget) / flops_per_second()
 
     def run(self, train: Rows, held_out: HeldOut, *, seed: int, progress: Progress) -> Outcome:
         started = time.perf_counter()
         progress(0.0, "reading the prompt")
         task = PromptTask(self.base, train.label_names, shots(train, seed), self.template, self.calibrate)
-        predictor = PromptedPredictor(task, task.build(), digest(check_base(self.base)))
+        predictor = PromptedPredictor(task, task.build(), digest(find_base(self.base)))
         fit_seconds = time.perf_counter() - started
         progress(0.1, "answering")
         probs = predictor.predict(held_out.texts, held_out.pairs)

@@ -58,7 +58,7 @@ class TfidfPredictor:
         (folder / "maskfork.json").write_text(json.dumps(about, ensure_ascii=False, indent=1), "utf-8")
         words = [{"unit": v.unit, "terms": list(v.index)} for v in self.vocabularies]
         (folder / "vocabulary.json").write_text(json.dumps(words, ensure_ascii=False), "utf-8")
-        tensors = {"coef": self.coef, "bias": self.bias}
+        tensors: dict[str, NDArray[Any]] = {"coef": self.coef, "bias": self.bias}
         tensors |= {f"idf.{i}": v.idf for i, v in enumerate(self.vocabularies)}
         save_file({name: np.ascontiguousarray(value) for name, value in tensors.items()}, folder / "model.safetensors")
 
@@ -140,9 +140,7 @@ class TfidfContender(Contender):
         probs = predictor.predict(held_out.texts, held_out.pairs)
         return Outcome(probs, predictor, fit_seconds, score, (note,))
 
-    def _choose(
-        self, train: Rows, features: Any, fit: Any, progress: Progress
-    ) -> tuple[float, float | None, str]:
+    def _choose(self, train: Rows, features: Any, fit: Any, progress: Progress) -> tuple[float, float | None, str]:
         """The strength with the best cross-validated accuracy; folds are cut from the train rows only."""
         folds = _folds(train.labels)
         if folds is None:

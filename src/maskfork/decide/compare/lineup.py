@@ -1,0 +1,80 @@
+"""Which contenders run, from what a user names: encoders, decoders, endpoints, and the floors beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from maskfork.decide.compare.contender import Contender, HeldOut
+from maskfork.decide.compare.contenders.endpoint import EndpointContender, Terms
+from maskfork.decide.compare.contenders.finetune import FineTuneContender
+from maskfork.decide.compare.contenders.probe import ProbeContender
+from maskfork.decide.compare.contenders.prompted import PromptedContender
+from maskfork.decide.compare.contenders.tfidf import TfidfContender
+from maskfork.decide.compare.plan import make_plan
+from maskfork.decide.compare.settings import CompareSettings
+from maskfork.errors import UsageError
+from maskfork.learn.data.dataset import Dataset
+from maskfork.learn.train.settings import FineTuneSettings
+
+
+@dataclass(frozen=True)
+class Lineup:
+    """encoders, decoders: folders or Hub ids. endpoints: with their prices. max_shots: examples in one prompt."""
+
+    encoders: tuple[str, ...] = ()
+    decoders: tuple[str, ...] = ()
+    endpoints: tuple[Terms, ...] = ()
+    training: FineTuneSettings = field(default_factory=FineTuneSettings)
+    max_shots: int = 32
+    template: str | None = None
+    finetune: bool = True
+    probe: bool = True
+    tfidf: bool = True
+    calibrated: bool = True
+
+
+def line_up(lineup: Lineup, out: Path) -> list[Contender]:
+    """The contenders in the order of the report. Raises UsageError where nothing is left to compare."""
+    found: list[Contender] = []
+    weight, longest = lineup.training.class_weight, lineup.training.max_length
+    for base in dict.fromkeys(lineup.encoders):
+        if lineup.finetune:
+            found.append(FineTuneContender(base, lineup.training))
+        if lineup.probe:
+            found.append(ProbeContender(base, weight, longest))
+    if lineup.tfidf:
+        found.append(TfidfContender(weight))
+    for base in dict.fromkeys(lineup.decoders):
+        for calibrate in (False, True) if lineup.calibrated else (False,):
+            found.append(PromptedContender(base, calibrate=calibrate, max_shots=lineup.max_shots, template=lineup.template))
+    for terms in dict.fromkeys(lineup.endpoints):
+        found.append(EndpointContender(terms, answers=out / "answers", max_shots=lineup.max_shots))
+    if not found:
+        raise UsageError("No contender is left: name an --encoder, a --decoder or an --llm, or leave out a --no- option.")
+    return found
+
+
+def previews(contenders: Sequence[Contender], dataset: Dataset, settings: CompareSettings) -> list[tuple[str, str]]:
+    """(name, what it will cost) of every endpoint that is not on this machine and has questions to ask."""
+    held_out = HeldOut(dataset.test.texts, dataset.test.pairs)
+    found = []
+    paid = [c for c in contenders if isinstance(c, EndpointContender) and not c.local]
+    for contender in paid:
+        plan = make_plan([contender], dataset.train, held_out, settings)
+        calls, kept, tokens, cost, most = 0, 0, 0, 0.0, 0.0
+        known = True
+        for run in plan.runs:
+            preview = contender.preview(dataset.train.take(run.rows), held_out, run.seed)
+            calls, kept = calls + preview.calls, kept + preview.cached
+            tokens += preview.prompt_tokens
+            if preview.cost is None or preview.most_cost is None:
+                known = False
+            else:
+                cost, most = cost + preview.cost, most + preview.most_cost
+        if calls:
+            price = f"about {cost:.4g}, at most {most:.4g}" if known else "not known (give --price-in and --price-out)"
+            said = f"{calls:,} calls, {kept:,} answers already paid, about {tokens:,} tokens in; cost: {price}"
+            found.append((contender.series, said))
+    return found
