@@ -12,7 +12,7 @@ Legend: B batch, S sequence, Q queries, K keys, H heads, G key/value heads, D he
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial, reduce
+from functools import partial
 from typing import Any
 
 import torch
@@ -161,7 +161,7 @@ class Attention(nn.Module):
 
     def _logits(self, run: Pass, q: Tensor, k: Tensor, qpos: Tensor, kpos: Tensor) -> Tensor:
         parts = [p.logits(q, k, qpos, kpos, self, run.memo) for p in self.__dict__["positions"] if p.has_logits]
-        return reduce(torch.add, parts)
+        return sum(parts[1:], parts[0])  # type: ignore[no-any-return]
 
 
 class Residual(nn.Module):

@@ -11,16 +11,15 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from maskfork.core.spec import ModelSpec
 from maskfork.errors import MaskforkError, ModelError, UsageError
 from maskfork.models.families import Family, family_of
-from maskfork.models.families.family import labels_of
+from maskfork.models.folder import strip, table_of, their_names
 from maskfork.models.model import Model, check_vocabulary, initialise_tensor
 from maskfork.models.tokenizers.read import has_tokenizer, load_tokenizer
-from maskfork.models.weights import Table
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "1_Pooling/*")
@@ -120,11 +119,6 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     except SafetensorError as error:
         raise ModelError(f"the weights in {folder} are broken ({error}): download them again") from error
     raise ModelError(f"{folder} has a config.json but no model.safetensors: the download is incomplete")
-
-
-def table_of(family: Family, spec: ModelSpec) -> Table:
-    """The family's rules for this spec."""
-    return Table(family.weights(spec), family.prefix, family.aliases, family.leave)
 
 
 def build(config: Mapping[str, Any], head: str | None = None, *, seed: int = 0, labels: Sequence[str] | None = None) -> Model:
@@ -253,11 +247,6 @@ def _rebuilt_buffer(module: torch.nn.Module, key: str) -> Tensor:
     return torch.tensor(slopes(module._buffers[key].shape[0]))  # type: ignore[union-attr]
 
 
-def strip(name: str) -> str:
-    """A parameter's name in the tables: without `body.`."""
-    return name.removeprefix("body.")
-
-
 def canonical(name: str) -> str:
     """The decoder's token table is the encoder's."""
     return "encoder.embed.tokens.weight" if name == "decoder.embed.tokens.weight" else name
@@ -269,51 +258,9 @@ def _share(model: Model) -> None:
         model.body.decoder.embed.tokens = model.body.encoder.embed.tokens
 
 
-def our_tensors(model: Model) -> dict[str, Tensor]:
-    """The model's parameters by the names of the tables, shared ones once."""
-    return {strip(name): p.detach() for name, p in model.named_parameters()}
-
-
 def their_tensors(model: Model, tensors: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
     """Tensors (the model's own, or others under the same names, such as gradients) under the checkpoint's names."""
-    family = family_of({"model_type": model.spec.family})
-    headed = model.spec.head is not None and model.spec.head.kind != "pool"
-    return table_of(family, model.spec).write(tensors if tensors is not None else our_tensors(model), headed=headed)
+    return their_names(model.spec, tensors if tensors is not None else model.tensors())
 
 
-def save(model: Model, folder: str | Path) -> Path:
-    """Write config.json, model.safetensors and the tokenizer's files. Raises ModelError where the folder is a file."""
-    folder = Path(folder)
-    if folder.is_file():
-        raise ModelError(f"{folder} is a file: name a folder to save into")
-    folder.mkdir(parents=True, exist_ok=True)
-    family = family_of({"model_type": model.spec.family})
-    kind = model.spec.head.kind if model.spec.head else None
-    config = {"model_type": model.spec.family, **model.config}
-    alone = model.spec.family == "t5" and model.spec.decoder is None
-    config["architectures"] = ["T5EncoderModel" if alone else family.architectures[kind]]
-    config.pop("torch_dtype", None)
-    config["dtype"] = str(next(model.parameters()).dtype).removeprefix("torch.")
-    tensors = {name: t.contiguous().cpu() for name, t in their_tensors(model).items()}
-    if len({t.data_ptr() for t in tensors.values()}) < len(tensors):  # safetensors keeps no two names of one memory
-        tensors = {name: t.clone() for name, t in tensors.items()}
-    temporary = folder / "model.safetensors.part"
-    save_file(tensors, str(temporary), metadata={"format": "pt"})
-    temporary.replace(folder / "model.safetensors")
-    (folder / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False, sort_keys=True) + "\n", "utf-8")
-    if model.has_tokenizer:
-        model.tokenizer.save(folder)
-    return folder
-
-
-__all__ = [
-    "MaskforkError",
-    "build",
-    "find_folder",
-    "labels_of",
-    "load",
-    "our_tensors",
-    "read_config",
-    "save",
-    "their_tensors",
-]
+__all__ = ["MaskforkError", "build", "find_folder", "load", "read_config", "read_weights", "their_tensors"]

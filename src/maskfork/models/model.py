@@ -17,6 +17,7 @@ from maskfork.core.mask import Mask
 from maskfork.core.spec import ModelSpec
 from maskfork.core.transformer import Transformer
 from maskfork.errors import ModelError, TokenizerError, UsageError
+from maskfork.models.folder import strip, write_folder
 from maskfork.models.heads import ClassifyHead, LanguageModelHead, PoolHead
 from maskfork.models.tokenizers import Tokenizer
 
@@ -130,9 +131,11 @@ class Model(nn.Module):
 
     def save(self, folder: str | Path) -> Path:
         """Write config.json, model.safetensors and the tokenizer as `transformers` reads them."""
-        from maskfork.models.hub import save
+        return write_folder(folder, self.spec, self.config, self.tensors(), self._tokenizer)
 
-        return save(self, folder)
+    def tensors(self) -> dict[str, Tensor]:
+        """The parameters by the names of the weight tables, shared ones once."""
+        return {strip(name): p.detach() for name, p in self.named_parameters()}
 
     def initialise(self, seed: int) -> Model:
         """Fresh weights, as BERT and GPT-2 start: normal with the spec's range; residual outputs of a decoder scaled down."""

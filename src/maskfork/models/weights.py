@@ -51,7 +51,7 @@ class Fuse:
         return torch.cat(list(theirs), dim=0)
 
     def theirs(self, ours: Tensor, count: int) -> list[Tensor]:
-        return list(ours.split(list(self.sizes), dim=0))
+        return list(torch.split(ours, list(self.sizes), dim=0))
 
 
 @dataclass(frozen=True)

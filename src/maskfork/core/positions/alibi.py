@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from maskfork.core.positions.hooks import Memo, Positions
+from maskfork.core.positions.hooks import Layer, Memo, Positions
 from maskfork.core.spec import PositionSpec, StackSpec
-
-if TYPE_CHECKING:
-    from maskfork.core.transformer import Attention
 
 
 @dataclass(frozen=True)
@@ -41,7 +37,7 @@ class AlibiPositions(Positions):
         super().__init__()
         self.register_buffer("slopes", torch.tensor(slopes(heads)), persistent=False)
 
-    def logits(self, q_BQHD: Tensor, k_BKHD: Tensor, qpos_BQ: Tensor, kpos_BK: Tensor, layer: Attention, memo: Memo) -> Tensor:
+    def logits(self, q_BQHD: Tensor, k_BKHD: Tensor, qpos_BQ: Tensor, kpos_BK: Tensor, layer: Layer, memo: Memo) -> Tensor:
         distance = (qpos_BQ[:, None, :, None] - kpos_BK[:, None, None, :]).abs()
         slope: Tensor = self.get_buffer("slopes")
         return -slope.view(1, -1, 1, 1).to(q_BQHD.dtype) * distance

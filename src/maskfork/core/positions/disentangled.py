@@ -10,16 +10,12 @@ weights of their own (v2).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from maskfork.core.positions.hooks import Memo, Positions
+from maskfork.core.positions.hooks import Layer, Memo, Positions
 from maskfork.core.spec import NormSpec, PositionSpec, StackSpec
-
-if TYPE_CHECKING:
-    from maskfork.core.transformer import Attention
 
 
 @dataclass(frozen=True)
@@ -74,7 +70,7 @@ class DisentangledPositions(Positions):
             distance = torch.where(size <= middle, distance.float(), far).long()
         return (distance + spec.span).clamp(0, 2 * spec.span - 1)
 
-    def logits(self, q_BQHD: Tensor, k_BKHD: Tensor, qpos_BQ: Tensor, kpos_BK: Tensor, layer: Attention, memo: Memo) -> Tensor:
+    def logits(self, q_BQHD: Tensor, k_BKHD: Tensor, qpos_BQ: Tensor, kpos_BK: Tensor, layer: Layer, memo: Memo) -> Tensor:
         if (found := memo.get(("rows", id(qpos_BQ), id(kpos_BK)))) is None:
             rows = self.index(qpos_BQ[:, :, None] - kpos_BK[:, None, :])
             low, high = int(rows.min()), int(rows.max()) + 1  # short texts touch few of the places: project only those

@@ -6,14 +6,22 @@ tokens -> embed -> x -> q, k -> rotate -> q.k -> + logits -> softmax
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from maskfork.core.transformer import Attention
-
 Memo = dict[Any, Any]  # what a scheme wants to keep within one forward pass
+
+
+class Layer(Protocol):
+    """What a scheme may ask of the attention layer that it serves."""
+
+    index: int
+    scale: float
+
+    def project(self, x: Tensor, part: str) -> Tensor:
+        """x [..., E] through the layer's own "query" or "key" weights, [..., H * D]."""
+        ...
 
 
 class Positions(nn.Module):
@@ -35,6 +43,6 @@ class Positions(nn.Module):
         """Queries and keys of the same tokens, turned by their place."""
         return q_BSHD, k_BSHD
 
-    def logits(self, q_BQHD: Tensor, k_BKHD: Tensor, qpos_BQ: Tensor, kpos_BK: Tensor, layer: Attention, memo: Memo) -> Tensor:
+    def logits(self, q_BQHD: Tensor, k_BKHD: Tensor, qpos_BQ: Tensor, kpos_BK: Tensor, layer: Layer, memo: Memo) -> Tensor:
         """What is added to the scaled q.k, [B or 1, H, Q, K]."""
         raise TypeError(f"{type(self).__name__} adds nothing to the attention logits")

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from maskfork.core.positions.hooks import Memo, Positions
+from maskfork.core.positions.hooks import Layer, Memo, Positions
 from maskfork.core.spec import PositionSpec, StackSpec
-
-if TYPE_CHECKING:
-    from maskfork.core.transformer import Attention
 
 
 @dataclass(frozen=True)
@@ -56,7 +52,7 @@ class T5Positions(Positions):
         far = (exact + (steps * (buckets - exact)).long()).clamp_max(buckets - 1)
         return start + torch.where(distance < exact, distance, far)
 
-    def logits(self, q_BQHD: Tensor, k_BKHD: Tensor, qpos_BQ: Tensor, kpos_BK: Tensor, layer: Attention, memo: Memo) -> Tensor:
+    def logits(self, q_BQHD: Tensor, k_BKHD: Tensor, qpos_BQ: Tensor, kpos_BK: Tensor, layer: Layer, memo: Memo) -> Tensor:
         key = (id(self), id(qpos_BQ), id(kpos_BK))
         if key not in memo:
             buckets = self.bucket(kpos_BK[:, None, :] - qpos_BQ[:, :, None])

@@ -32,6 +32,7 @@ class Family:
     aliases: tuple[tuple[str, str], ...] = ()
     tokenizer: str = ""
     about: str = ""
+    lone_encoder: str = ""  # the class name of an encoder-decoder's encoder alone
     also: Mapping[str, str | None] = field(default_factory=dict)  # further class names -> head
 
     def head_of(self, architecture: str | None) -> str | None:

@@ -112,6 +112,7 @@ FAMILY = Family(
     "t5", spec, head, weights,
     architectures={None: "T5Model", "causal_lm": "T5ForConditionalGeneration", "classify": "T5ForSequenceClassification"},
     also={"T5EncoderModel": None},
+    lone_encoder="T5EncoderModel",
     tiny=(
         TINY,
         {**TINY, "feed_forward_proj": "gated-gelu", "num_decoder_layers": 3, "d_kv": 16},

@@ -1,0 +1,64 @@
+"""Writing a checkpoint folder in the Hugging Face layout."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+from torch import Tensor
+
+from maskfork.core.spec import ModelSpec
+from maskfork.errors import ModelError
+from maskfork.models.families import Family, family_of
+from maskfork.models.tokenizers import Tokenizer
+from maskfork.models.weights import Table
+
+
+def table_of(family: Family, spec: ModelSpec) -> Table:
+    """The family's rules for this spec."""
+    return Table(family.weights(spec), family.prefix, family.aliases, family.leave)
+
+
+def strip(name: str) -> str:
+    """A parameter's name in the tables: without `body.`."""
+    return name.removeprefix("body.")
+
+
+def their_names(spec: ModelSpec, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Our tensors (weights, or gradients under the same names) under the checkpoint's names."""
+    headed = spec.head is not None and spec.head.kind != "pool"
+    return table_of(family_of({"model_type": spec.family}), spec).write(tensors, headed=headed)
+
+
+def write_folder(
+    folder: str | Path, spec: ModelSpec, config: Mapping[str, Any], tensors: Mapping[str, Tensor], tokenizer: Tokenizer | None
+) -> Path:
+    """config.json, model.safetensors and the tokenizer's files. Raises ModelError where the folder is a file."""
+    folder = Path(folder)
+    if folder.is_file():
+        raise ModelError(f"{folder} is a file: name a folder to save into")
+    folder.mkdir(parents=True, exist_ok=True)
+    theirs = {name: t.detach().contiguous().cpu() for name, t in their_names(spec, tensors).items()}
+    if len({t.data_ptr() for t in theirs.values()}) < len(theirs):  # safetensors keeps no two names of one memory
+        theirs = {name: t.clone() for name, t in theirs.items()}
+    written = {"model_type": spec.family, **config, "architectures": [_architecture(spec)]}
+    written.pop("torch_dtype", None)
+    written["dtype"] = str(next(iter(theirs.values())).dtype).removeprefix("torch.")
+    part = folder / "model.safetensors.part"  # a folder whose writing was cut off keeps its old weights
+    save_file(theirs, str(part), metadata={"format": "pt"})
+    part.replace(folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(written, indent=2, ensure_ascii=False, sort_keys=True) + "\n", "utf-8")
+    if tokenizer is not None:
+        tokenizer.save(folder)
+    return folder
+
+
+def _architecture(spec: ModelSpec) -> str:
+    family = family_of({"model_type": spec.family})
+    kind = spec.head.kind if spec.head else None
+    if spec.fork == "encoder" and kind is None and family.lone_encoder:
+        return family.lone_encoder
+    return family.architectures[kind]
