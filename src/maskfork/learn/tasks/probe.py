@@ -1,0 +1,127 @@
+"""Linear probe: a frozen encoder's mean-pooled vectors and a logistic regression on them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.numpy import load_file, save_file
+from torch import Tensor
+
+from maskfork.errors import DataError, ModelError
+from maskfork.learn.data.rows import Rows
+from maskfork.learn.tasks.classify import TOKENS, make_batch
+from maskfork.learn.tasks.encode import encode
+from maskfork.learn.train.batches import by_tokens
+from maskfork.models.heads import pool
+from maskfork.models.hub import load
+from maskfork.models.model import Model
+
+
+class Embedder:
+    """Texts to unit-length mean-pooled vectors of a frozen model."""
+
+    def __init__(self, base: str | Path | Model, max_length: int | None = None) -> None:
+        self.model = base if isinstance(base, Model) else load(base, "none")
+        self.max_length = max_length
+        self.notes: list[str] = []
+
+    def embed(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> np.ndarray:
+        """[N, E] float32, each of length one."""
+        encoding = encode(self.model, texts, pairs, self.max_length)
+        out = torch.zeros(len(texts), self.model.spec.hidden_size)
+        with torch.inference_mode():
+            for part in by_tokens(encoding.lengths, TOKENS):
+                batch = make_batch(encoding, part)
+                hidden: Tensor = self.model(batch).last_hidden_state
+                out[torch.from_numpy(part)] = torch.nn.functional.normalize(pool(hidden, batch, "mean").float(), dim=-1)
+        vectors: np.ndarray = out.numpy()
+        return vectors
+
+
+@dataclass
+class Probe:
+    """softmax(W x + b) over the frozen vectors."""
+
+    embedder: Embedder
+    label_names: tuple[str, ...]
+    weight: np.ndarray  # [C, E]
+    bias: np.ndarray  # [C]
+    notes: list[str] = field(default_factory=list)
+
+    @staticmethod
+    def train(
+        base: str | Path | Embedder, rows: Rows, seed: int = 0, *, vectors: np.ndarray | None = None, balanced: bool = False
+    ) -> Probe:
+        """Fit on labelled rows; the regularisation is chosen by cross-validation on them alone.
+
+        `vectors` [N, E] are the rows' embeddings where they are already known.
+        """
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.model_selection import GridSearchCV, StratifiedKFold
+
+        embedder = base if isinstance(base, Embedder) else Embedder(base)
+        counts = np.bincount(rows.labels, minlength=rows.num_classes)
+        if (counts > 0).sum() < 2:
+            raise DataError("training needs rows of two labels at least: take more labelled rows")
+        x = embedder.embed(rows.texts, rows.pairs) if vectors is None else vectors
+        folds = int(min(5, counts[counts > 0].min()))
+        weight = "balanced" if balanced else None
+        if folds >= 2:
+            search = GridSearchCV(
+                LogisticRegression(max_iter=2000, class_weight=weight),
+                {"C": [1.0, 10.0, 100.0]},
+                cv=StratifiedKFold(folds, shuffle=True, random_state=seed),
+                scoring="neg_log_loss",
+            )
+            fitted = search.fit(x, rows.labels).best_estimator_
+            said = f"regularisation C={search.best_params_['C']:g} by {folds}-fold cross-validation on the training rows"
+        else:
+            fitted = LogisticRegression(C=10.0, max_iter=2000, class_weight=weight).fit(x, rows.labels)
+            said = "regularisation C=10: a label has one row, so nothing can be cross-validated"
+        full_weight = np.zeros((rows.num_classes, x.shape[1]), dtype=np.float32)
+        full_bias = np.full(rows.num_classes, -1e4, dtype=np.float32)  # a label without rows gets no probability
+        if len(fitted.classes_) == 2:  # one weight vector for the second of two labels
+            full_weight[fitted.classes_[1]] = fitted.coef_[0]
+            full_bias[fitted.classes_[0]], full_bias[fitted.classes_[1]] = 0.0, fitted.intercept_[0]
+        else:
+            full_weight[fitted.classes_], full_bias[fitted.classes_] = fitted.coef_, fitted.intercept_
+        return Probe(embedder, tuple(rows.label_names), full_weight, full_bias, [said])
+
+    @staticmethod
+    def open(folder: str | Path) -> Probe:
+        """A folder saved by `save`. Raises ModelError."""
+        folder = Path(folder)
+        file = folder / "probe.safetensors"
+        if not file.is_file():
+            raise ModelError(f"{folder} has no probe.safetensors: give a folder that was saved as a probe")
+        tensors, about = load_file(str(file)), json.loads((folder / "probe.json").read_text("utf-8"))
+        return Probe(Embedder(folder, about["max_length"]), tuple(about["labels"]), tensors["weight"], tensors["bias"])
+
+    def predict(
+        self, texts: Sequence[str], pairs: Sequence[str] | None = None, *, vectors: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Probabilities [N, C] float32."""
+        x = self.embedder.embed(texts, pairs) if vectors is None else vectors
+        logits = x @ self.weight.T + self.bias
+        logits -= logits.max(-1, keepdims=True)
+        odds = np.exp(logits)
+        probs: np.ndarray = (odds / odds.sum(-1, keepdims=True)).astype(np.float32)
+        return probs
+
+    def predict_one(self, text: str, pair: str | None = None) -> np.ndarray:
+        """Probabilities [C] of one text."""
+        row: np.ndarray = self.predict([text], None if pair is None else [pair])[0]
+        return row
+
+    def save(self, folder: str | Path) -> Path:
+        """The encoder's folder with probe.safetensors and probe.json beside it."""
+        folder = self.embedder.model.save(folder)
+        save_file({"weight": self.weight, "bias": self.bias}, str(folder / "probe.safetensors"))
+        about = {"labels": list(self.label_names), "max_length": self.embedder.max_length, "pooling": "mean", "normalised": True}
+        (folder / "probe.json").write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        return folder
