@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import subprocess
 import sys
 import time
@@ -22,16 +24,18 @@ def loaded(code: str) -> set[str]:
     return set(done.stdout.rsplit("\n", 2)[-2].split())
 
 
-def best_of(times: int, arguments: list[str]) -> float:
-    """The shortest wall-clock seconds of several runs: what the command needs when the machine is not busy."""
-    best = float("inf")
+def best_of(times: int, arguments: list[str]) -> tuple[float, float]:
+    """The shortest (wall-clock, processor) seconds of several runs: what the command needs by itself."""
+    walls, processors = [], []
     for _ in range(times):
-        start = time.perf_counter()
+        start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(arguments, capture_output=True, check=True)
-        best = min(best, time.perf_counter() - start)
-        if best < LIMIT_S:
+        walls.append(time.perf_counter() - start)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        processors.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        if walls[-1] < LIMIT_S:
             break
-    return best
+    return min(walls), min(processors)
 
 
 def test_the_check_sees_what_is_loaded() -> None:
@@ -50,4 +54,7 @@ def test_help_is_light(words: list[str]) -> None:
 @pytest.mark.parametrize("words", [["--help"], *([v, "--help"] for v in VERBS)], ids=" ".join)
 def test_help_is_quick(words: list[str]) -> None:
     script = Path(sys.executable).with_name("maskfork")
-    assert best_of(5, [str(script), *words]) < LIMIT_S
+    wall, processor = best_of(5, [str(script), *words])
+    assert processor < LIMIT_S
+    # On a machine with more work than cores the wall clock tells of the others.
+    assert wall < LIMIT_S or os.getloadavg()[0] > (os.cpu_count() or 1)
