@@ -31,7 +31,8 @@ def probe(
     *,
     seeds: int = 3,
     budgets: str = "0,8",
-    encoder: list[str] | None = None,
+    encoder: Annotated[list[str] | None, Parameter(negative="", consume_multiple=False)] = None,
+    tfidf: bool = True,
     learning_rate: float = 2e-5,
     dry: Annotated[bool, Parameter(negative="")] = False,
     json: JsonFlag = False,
@@ -92,7 +93,9 @@ def test_the_verb_gets_what_was_asked() -> None:
         "seeds": 5,
         "budgets": "0,8",
         "encoder": ["a", "b"],
+        "tfidf": True,
         "learning_rate": 2e-5,
+        "tfidf": True,
         "dry": True,
         "json": True,
     } == SEEN
@@ -152,11 +155,13 @@ CONFIGS = {
         encoder = ["a", "b"]
         learning-rate = 1e-4
         dry = true
+        tfidf = false
     """,
     "c.json": """{
-        "data": "x.csv", "seeds": 7, "budgets": "0,8,all", "encoder": ["a", "b"], "learning_rate": 1e-4, "dry": true
+        "data": "x.csv", "seeds": 7, "budgets": "0,8,all", "encoder": ["a", "b"], "learning_rate": 1e-4,
+        "dry": true, "tfidf": false
     }""",
-    "c.yaml": "data: x.csv\nseeds: 7\nbudgets: 0,8,all\nencoder: [a, b]\nlearning_rate: 0.0001\ndry: true\n",
+    "c.yaml": "data: x.csv\nseeds: 7\nbudgets: 0,8,all\nencoder: [a, b]\nlearning_rate: 0.0001\ndry: true\ntfidf: false\n",
 }
 
 
@@ -170,7 +175,9 @@ def test_options_from_a_file(name: str, tmp_path: Path) -> None:
         "seeds": 7,
         "budgets": "0,8,all",
         "encoder": ["a", "b"],
+        "tfidf": False,
         "learning_rate": 1e-4,
+        "tfidf": False,
         "dry": True,
         "json": False,
     }
