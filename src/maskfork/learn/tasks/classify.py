@@ -68,7 +68,7 @@ class Classifier:
 
         def epoch(number: int) -> Iterator[tuple[Batch, Tensor]]:
             rng = np.random.default_rng([seed, number])
-            for part in batching.shuffled_buckets(lengths, settings.batch_size, rng):
+            for part in batching.shuffled_buckets(lengths, settings.rows_a_step(len(inside)), rng):
                 chosen = inside[part]
                 yield make_batch(encoding, chosen), labels[chosen]
 

@@ -11,7 +11,8 @@ from torch import nn
 
 def adamw(parameters: Iterable[tuple[str, nn.Parameter]], learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
     """AdamW (Loshchilov & Hutter 2019), fused; biases and norms are not decayed."""
-    decayed, free = [], []
+    decayed: list[nn.Parameter] = []
+    free: list[nn.Parameter] = []
     for _, p in parameters:
         if p.requires_grad:
             (decayed if p.dim() > 1 else free).append(p)

@@ -15,7 +15,7 @@ AGREES = 0.02
 def has_bf16(device: torch.device) -> bool:
     """Whether bf16 multiplies are in the hardware (on a CPU: AVX512-BF16 or AMX), so that they are faster than float32's."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     if device.type == "cpu":
         probes = [getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")]
         return any(bool(probe()) for probe in probes if probe is not None)

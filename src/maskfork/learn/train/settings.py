@@ -19,7 +19,7 @@ class FineTuneSettings:
 
     epochs: float = 3.0
     learning_rate: float = 5e-5
-    batch_size: int = 32
+    batch_size: int | None = None  # 16 rows, 32 from a thousand rows on
     warmup: float = 0.1
     weight_decay: float = 0.01
     clip: float = 1.0
@@ -34,15 +34,19 @@ class FineTuneSettings:
     precision: Literal["auto", "fp32", "bf16"] = "auto"
 
     def __post_init__(self) -> None:
-        if self.epochs <= 0 or self.learning_rate <= 0 or self.batch_size < 1:
+        if self.epochs <= 0 or self.learning_rate <= 0 or (self.batch_size is not None and self.batch_size < 1):
             raise UsageError("epochs, learning rate and batch size must be above zero")
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for content keys and cards."""
         return asdict(self)
 
+    def rows_a_step(self, rows: int) -> int:
+        """Batch size for so many training rows."""
+        return self.batch_size or (16 if rows < 1000 else 32)
+
     def steps(self, rows: int) -> tuple[int, int]:
         """(steps in all, steps an epoch) for so many training rows."""
-        per_epoch = max(1, -(-rows // self.batch_size))
+        per_epoch = max(1, -(-rows // self.rows_a_step(rows)))
         wanted = max(round(self.epochs * per_epoch), self.min_steps)
         return max(1, min(wanted, round(max(self.max_epochs, self.epochs) * per_epoch))), per_epoch

@@ -1,0 +1,120 @@
+"""`maskfork predict`: label texts with a trained model."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from maskfork.cli.config import ConfigFile
+from maskfork.cli.output import JsonFlag, emit, emit_json, progress, say
+from maskfork.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+#: texts between two moves of the progress bar
+CHUNK = 256
+
+
+def predict(
+    model: Path,
+    *texts: str,
+    file: Path | None = None,
+    text: str | None = None,
+    pair: Annotated[str | None, Parameter(help="With TEXT: the second text of a pair; with --file: its column.")] = None,
+    json: JsonFlag = False,
+    config: ConfigFile = None,
+) -> None:
+    """Label texts: the label, every label's probability, and how many tokens the model's limit cut.
+
+    Parameters
+    ----------
+    model
+        Folder of a trained model: OUT/winner of a comparison, or any classifier in the Hugging Face layout.
+    texts
+        The texts. `-` reads one text a line from standard input.
+    file
+        A csv, tsv, JSON lines or parquet file of texts instead.
+    text
+        With --file: the column of the texts (found by itself where there is no doubt).
+    """
+    from maskfork.decide.compare.winner import open_predictor
+
+    wanted, seconds = _texts(texts, file, text, pair)
+    predictor = open_predictor(model)
+    names = list(predictor.label_names)
+    lost = _lost(predictor, wanted, seconds)
+    probs = _predict(predictor, wanted, seconds)
+    rows = [
+        {
+            "text": wanted[i],
+            **({} if seconds is None else {"pair": seconds[i]}),
+            "label": names[int(p.argmax())],
+            "probabilities": {name: round(float(value), 6) for name, value in zip(names, p, strict=True)},
+            "tokens_lost": lost[i],
+        }
+        for i, p in enumerate(probs)
+    ]
+    if json:
+        emit_json(rows)
+    else:
+        emit("\n".join(_line(row) for row in rows))
+    cut = sum(1 for n in lost if n)
+    if cut:
+        say(f"{cut} of {len(rows)} texts are too long for this model: {sum(lost)} tokens at their ends were not read")
+
+
+def _line(row: dict[str, Any]) -> str:
+    """label, its probability, the others', the text: separated by tabs, for eyes and `cut` alike."""
+    ranked = sorted(row["probabilities"].items(), key=lambda item: -item[1])
+    shown = "  ".join(f"{name} {value:.3f}" for name, value in ranked[:5])
+    more = f"  (+{len(ranked) - 5} labels)" if len(ranked) > 5 else ""
+    cut = f"\t[{row['tokens_lost']} tokens not read]" if row["tokens_lost"] else ""
+    text = " ".join(row["text"].split())
+    return f"{row['label']}\t{shown}{more}\t{text if len(text) <= 80 else text[:79] + '…'}{cut}"
+
+
+def _texts(texts: Sequence[str], file: Path | None, column: str | None, pair: str | None) -> tuple[list[str], list[str] | None]:
+    if file is not None:
+        if texts:
+            raise UsageError("texts are given both on the command line and in --file: give one of them")
+        return _from_file(file, column, pair)
+    if column is not None:
+        raise UsageError("--text names a column of --file: give the file too")
+    lines = [line.rstrip("\n") for line in sys.stdin] if list(texts) == ["-"] else list(texts)
+    wanted = [line for line in lines if line.strip()]
+    if not wanted:
+        raise UsageError('there is no text to label: maskfork predict MODEL "a text", or --file FILE, or - for standard input')
+    return wanted, None if pair is None else [pair] * len(wanted)
+
+
+def _from_file(file: Path, column: str | None, pair: str | None) -> tuple[list[str], list[str] | None]:
+    from maskfork.learn.data.unlabelled import read_texts
+
+    texts, pairs, notes = read_texts(file, text=column, pair=pair)
+    for note in notes:
+        say(note)
+    return texts, pairs
+
+
+def _lost(predictor: Any, texts: list[str], pairs: list[str] | None) -> list[int]:
+    """Tokens that the model's limit cuts; a model without a limit (TF-IDF) reads all."""
+    count = getattr(predictor, "tokens_lost", None)
+    return [0] * len(texts) if count is None else [int(n) for n in count(texts, pairs)]
+
+
+def _predict(predictor: Any, texts: list[str], pairs: list[str] | None) -> NDArray[np.float32]:
+    import numpy as np
+
+    parts = []
+    with progress("texts", len(texts)) as step:
+        for start in range(0, len(texts), CHUNK):
+            chosen = slice(start, start + CHUNK)
+            parts.append(predictor.predict(texts[chosen], None if pairs is None else pairs[chosen]))
+            step(len(texts[chosen]))
+    return np.concatenate(parts)
