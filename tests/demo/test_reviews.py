@@ -120,11 +120,7 @@ def test_no_word_gives_a_class_away(rows: list[dict[str, str]]) -> None:
     for row in rows:
         for word in set(words(row["text"])):
             seen.setdefault(word, Counter())[row["label"]] += 1
-    telling = {
-        word: count
-        for word, count in seen.items()
-        if count.total() >= 10 and max(count.values()) / count.total() >= 0.9
-    }
+    telling = {word: count for word, count in seen.items() if count.total() >= 10 and max(count.values()) / count.total() >= 0.9}
     assert not telling
     openings = {label: Counter(words(row["text"])[0] for row in rows if row["label"] == label) for label in LABELS}
     for label in LABELS:
@@ -135,9 +131,7 @@ def test_but_turns_reviews_of_all_classes(rows: list[dict[str, str]]) -> None:
     counts = [sum("but" in words(row["text"]) for row in rows if row["label"] == label) for label in LABELS]
     assert min(counts) >= 15
     assert max(counts) <= 1.5 * min(counts)
-    assert all(
-        any("but" in words(r["text"]) for r in rows if (r["label"], r["split"]) == (label, "test")) for label in LABELS
-    )
+    assert all(any("but" in words(r["text"]) for r in rows if (r["label"], r["split"]) == (label, "test")) for label in LABELS)
 
 
 @pytest.mark.parametrize("word", sorted(SENSES))
@@ -154,9 +148,7 @@ def test_a_bag_of_words_beats_chance_and_stays_far_from_solving_it(rows: list[di
     from sklearn.model_selection import StratifiedKFold, cross_val_score
     from sklearn.pipeline import make_pipeline
 
-    model = make_pipeline(
-        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), LogisticRegression(C=10.0, max_iter=1000)
-    )
+    model = make_pipeline(TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), LogisticRegression(C=10.0, max_iter=1000))
     scores = cross_val_score(
         model,
         [row["text"] for row in rows],
