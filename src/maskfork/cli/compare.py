@@ -54,6 +54,7 @@ def compare(
     batch_size: int | None = None,
     max_length: int | None = None,
     max_shots: int = 32,
+    label_words: str | None = None,
     finetune: bool = True,
     probe: bool = True,
     tfidf: bool = True,
@@ -131,6 +132,8 @@ def compare(
         Longest text in tokens; what is cut is counted and said.
     max_shots
         The most labelled rows that go into one prompt as examples.
+    label_words
+        What stands for a label in prompts, as in 0=bad,1=good: decoders and endpoints do better with words.
     finetune
         Fine-tune the encoders.
     probe
@@ -153,6 +156,7 @@ def compare(
     from maskfork.decide.compare.compare import compare as run_comparison
     from maskfork.decide.compare.lineup import Lineup, line_up
     from maskfork.decide.compare.quantities import budgets as read_budgets
+    from maskfork.decide.compare.quantities import label_words as read_words
     from maskfork.decide.compare.quantities import megabytes, milliseconds, positive
     from maskfork.decide.compare.settings import CompareSettings, Constraints
     from maskfork.decide.compare.store import check_writable
@@ -180,6 +184,7 @@ def compare(
         endpoints=_endpoints(llm, llm_url, price_in, price_out, max_cost),
         training=_training(class_weight, epochs, learning_rate, batch_size, max_length),
         max_shots=max_shots,
+        label_words=read_words(label_words) if label_words else (),
         finetune=finetune,
         probe=probe,
         tfidf=tfidf,

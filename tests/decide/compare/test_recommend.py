@@ -81,9 +81,7 @@ def test_one_left_by_the_constraints_needs_no_difference() -> None:
 def test_none_meets_the_constraints_names_the_nearest() -> None:
     got = decide([Candidate("bert", 0.95, SLOWER), Candidate("floor", 0.70, SLOW)], 0.05, constrained=True)
     assert got.winner == "floor"
-    assert got.reason == (
-        "No contender meets every constraint; the nearest is floor: p99 latency is 80 ms, above 50 ms."
-    )
+    assert got.reason == ("No contender meets every constraint; the nearest is floor: p99 latency is 80 ms, above 50 ms.")
 
 
 def test_without_a_price_for_this_machine_local_models_have_no_bill() -> None:

@@ -108,7 +108,8 @@ def _weights(
     folders = {
         entry.name: fitted_model(entry, results, dataset, held_out, store) for entry in finalists if not entry.contender.remote
     }
-    measured = weigh_finalists(finalists, folders, results, held_out, settings, tell)
+    usage = {entry.name: results.records[entry.runs[0].key].usage for entry in finalists if entry.contender.remote}
+    measured = weigh_finalists(finalists, folders, usage, held_out, settings.constraints.price_per_hour, tell)
     by_series = {entry.contender.series: entry.name for entry in finalists}
     return {entry.name: measured.get(entry.name) or measured[by_series[entry.contender.series]] for entry in entries}
 

@@ -99,9 +99,13 @@ class Contender(ABC):
         return self.kind == "endpoint"
 
     @property
-    def budget_changes_speed(self) -> bool:
-        """Whether more labels make the contender slower (examples in a prompt do, trained weights do not)."""
-        return not self.trained
+    def same_work(self) -> str:
+        """Contenders with one value here do the same work at a budget, so that one measurement of speed serves both."""
+        return self.series
+
+    def needs(self) -> Sequence[Path]:
+        """Folders beside the saved model that it cannot do without (a decoder that is only referred to)."""
+        return ()
 
     def why_not(self, budget: int, train: Rows) -> str | None:
         """A sentence that says why this budget does not apply, or None where it does."""

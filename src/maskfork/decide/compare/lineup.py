@@ -10,7 +10,7 @@ from maskfork.decide.compare.contender import Contender, HeldOut
 from maskfork.decide.compare.contenders.endpoint import EndpointContender, Terms
 from maskfork.decide.compare.contenders.finetune import FineTuneContender
 from maskfork.decide.compare.contenders.probe import ProbeContender
-from maskfork.decide.compare.contenders.prompted import PromptedContender
+from maskfork.decide.compare.contenders.prompted import Decoders, PromptedContender
 from maskfork.decide.compare.contenders.tfidf import TfidfContender
 from maskfork.decide.compare.plan import make_plan
 from maskfork.decide.compare.settings import CompareSettings
@@ -21,14 +21,17 @@ from maskfork.learn.train.settings import FineTuneSettings
 
 @dataclass(frozen=True)
 class Lineup:
-    """encoders, decoders: folders or Hub ids. endpoints: with their prices. max_shots: examples in one prompt."""
+    """encoders, decoders: folders or Hub ids. endpoints: with their prices. max_shots: examples in one prompt.
+
+    label_words: (label, what stands for it in a prompt), for labels that say nothing, such as 0 and 1.
+    """
 
     encoders: tuple[str, ...] = ()
     decoders: tuple[str, ...] = ()
     endpoints: tuple[Terms, ...] = ()
     training: FineTuneSettings = field(default_factory=FineTuneSettings)
     max_shots: int = 32
-    template: str | None = None
+    label_words: tuple[tuple[str, str], ...] = ()
     finetune: bool = True
     probe: bool = True
     tfidf: bool = True
@@ -46,11 +49,13 @@ def line_up(lineup: Lineup, out: Path) -> list[Contender]:
             found.append(ProbeContender(base, weight, longest))
     if lineup.tfidf:
         found.append(TfidfContender(weight))
+    decoders, words = Decoders(), dict(lineup.label_words)
     for base in dict.fromkeys(lineup.decoders):
         for calibrate in (False, True) if lineup.calibrated else (False,):
-            found.append(PromptedContender(base, calibrate=calibrate, max_shots=lineup.max_shots, template=lineup.template))
+            found.append(PromptedContender(base, decoders, calibrate=calibrate, max_shots=lineup.max_shots, label_words=words))
     for terms in dict.fromkeys(lineup.endpoints):
-        found.append(EndpointContender(terms, answers=out / "answers", max_shots=lineup.max_shots))
+        answers = out / "answers"
+        found.append(EndpointContender(terms, answers=answers, max_shots=lineup.max_shots, label_words=words))
     if not found:
         raise UsageError("No contender is left: name an --encoder, a --decoder or an --llm, or leave out a --no- option.")
     return found

@@ -57,6 +57,17 @@ def budgets(text: str) -> tuple[int | None, ...]:
     return (*counts, None) if None in found else tuple(counts)
 
 
+def label_words(text: str) -> tuple[tuple[str, str], ...]:
+    """`0=bad,1=good` -> (("0", "bad"), ("1", "good")). Raises UsageError for anything else."""
+    found = []
+    for part in text.split(","):
+        name, equals, word = part.partition("=")
+        if not (equals and name.strip() and word.strip()):
+            raise UsageError(f"--label-words holds {part!r}: give LABEL=WORD with commas between, as in 0=bad,1=good.")
+        found.append((name.strip(), word.strip()))
+    return tuple(found)
+
+
 def _with_unit(text: str, option: str, units: dict[str, float], example: str) -> float:
     match = _NUMBER_AND_UNIT.fullmatch(text)
     scale = units.get(match.group(2).lower()) if match else None

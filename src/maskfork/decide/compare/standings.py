@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskfork.decide.compare.plan import Entry
-from maskfork.decide.compare.recommend import Gap
+from maskfork.decide.compare.recommend import Gap, Power
 from maskfork.decide.compare.settings import CompareSettings
 from maskfork.decide.compare.work import Results
 from maskfork.learn.data.rows import Rows
@@ -18,6 +18,7 @@ from maskfork.measure.calibration import brier, ece_interval, nll, reliability_p
 from maskfork.measure.intervals import Interval, scored
 from maskfork.measure.metrics import confusion
 from maskfork.measure.paired import all_pairs, differed
+from maskfork.measure.power import separation
 from maskfork.measure.spread import Spread, spread_of
 
 
@@ -50,6 +51,11 @@ class Standings:
     def gap_to_commonest(self, name: str) -> Gap:
         """Score minus that of always saying the commonest train label."""
         return self._gap(self.number(name), len(self.entries))
+
+    def power(self, a: str, b: str) -> Power:
+        """What these rows could have shown between a and b, in accuracy, and how many further ones would."""
+        found = separation(self.predicted[self.number(a)], self.predicted[self.number(b)], self.labels, level=self.settings.level)
+        return Power(found.detectable, found.further)
 
     def _gap(self, a: int, b: int) -> Gap:
         found = differed(self.spreads[self.settings.metric], a, b, self.settings.level)

@@ -9,40 +9,23 @@ that is what serving it takes.
 from __future__ import annotations
 
 import json
-import re
 import sys
 from pathlib import Path
 
-
-def peak_resident_mb() -> float:
-    """Peak resident memory of this process, in MB (10^6 bytes).
-
-    Linux: VmHWM, which starts anew with the program; `ru_maxrss` would carry the peak of the parent over the fork.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
-        if found:
-            return int(found.group(1)) * 1024 / 1e6
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+from maskfork.decide.compare.winner import open_predictor
+from maskfork.measure.memory import peak_memory_mb
 
 
 def main(folder: str, texts_file: str) -> None:
-    from maskfork.decide.compare.winner import open_predictor
-
     said = json.loads(Path(texts_file).read_text("utf-8"))
-    predictor = open_predictor(folder)
-    predictor.predict(said["texts"], said["pairs"])
+    open_predictor(folder).predict(said["texts"], said["pairs"])
     gpu_mb = None
     if "torch" in sys.modules:
         import torch
 
-        if torch.cuda.is_available():
+        if torch.cuda.is_available() and torch.cuda.max_memory_allocated() > 0:
             gpu_mb = torch.cuda.max_memory_allocated() / 1e6
-    print(json.dumps({"memory_mb": peak_resident_mb(), "gpu_mb": gpu_mb}))
+    print(json.dumps({"memory_mb": peak_memory_mb(), "gpu_mb": gpu_mb}))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskfork.decide.compare.contender import Contender, HeldOut, Kind, Outcome, Progress
-from maskfork.decide.compare.contenders.prompted import Shot, shots
+from maskfork.decide.compare.contenders.prompted import Shot, check_words, examples, too_many, words_of
 from maskfork.errors import EndpointError, ModelError
 from maskfork.learn.data.rows import Rows
 from maskfork.prompt.teachers.classify import EndpointClassifier, EndpointResult
@@ -56,12 +56,20 @@ class Terms:
 class EndpointPredictor:
     """An endpoint with its task. Saved without any key: the key is read from the environment when it is used."""
 
-    def __init__(self, terms: Terms, endpoint: Endpoint, label_names: tuple[str, ...], examples: tuple[Shot, ...]):
+    def __init__(
+        self,
+        terms: Terms,
+        endpoint: Endpoint,
+        label_names: tuple[str, ...],
+        label_words: tuple[str, ...],
+        shots: tuple[Shot, ...],
+    ) -> None:
         self.terms = terms
         self.label_names = label_names
-        self.examples = examples
-        told = [EndpointShot(text, label, pair) for text, pair, label in examples]
-        self.classifier = EndpointClassifier(endpoint, label_names, shots=told)
+        self.label_words = label_words
+        self.shots = shots
+        told = [EndpointShot(text, label, pair) for text, pair, label in shots]
+        self.classifier = EndpointClassifier(endpoint, label_words, shots=told)
 
     def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> NDArray[np.float32]:
         """Probabilities [N, C]. Raises EndpointError where a text got no label."""
@@ -76,7 +84,8 @@ class EndpointPredictor:
         about = {"kind": "endpoint", "labels": list(self.label_names), "base": self.terms.model}
         (folder / "maskfork.json").write_text(json.dumps(about, ensure_ascii=False, indent=1), "utf-8")
         terms = {**asdict(self.terms), "url": self.classifier.endpoint.url}
-        said = {"terms": terms, "shots": [list(shot) for shot in self.examples]}
+        shots = [list(shot) for shot in self.shots]
+        said = {"terms": terms, "label_words": list(self.label_words), "shots": shots}
         (folder / "endpoint.json").write_text(json.dumps(said, ensure_ascii=False, indent=1), "utf-8")
 
     @classmethod
@@ -86,32 +95,33 @@ class EndpointPredictor:
             labels = tuple(json.loads((folder / "maskfork.json").read_text("utf-8"))["labels"])
             said = json.loads((folder / "endpoint.json").read_text("utf-8"))
             terms = Terms(**said["terms"])
-            examples = tuple((str(text), pair, int(label)) for text, pair, label in said["shots"])
+            words = tuple(said["label_words"])
+            shots = tuple((str(text), pair, int(label)) for text, pair, label in said["shots"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{folder} is not a whole endpoint model ({error}): save it again.") from error
-        return cls(terms, terms.endpoint(None), labels, examples)
+        return cls(terms, terms.endpoint(None), labels, words, shots)
 
 
 class EndpointContender(Contender):
     """terms: the endpoint. answers: folder of paid answers, made when the first question is asked."""
 
-    def __init__(self, terms: Terms, *, answers: Path, max_shots: int = 32) -> None:
+    def __init__(self, terms: Terms, *, answers: Path, max_shots: int = 32, label_words: Mapping[str, str] | None = None) -> None:
         self.terms = terms
         self.base = terms.model
         self.kind: Kind = "endpoint"
         self.series = f"{terms.model} via endpoint"
         self.answers = answers
         self.max_shots = max_shots
+        self.label_words = dict(label_words or {})
         self._endpoint: Endpoint | None = None
         self._probe = terms.endpoint(None)  # says no to bad prices and addresses before anything is written
 
     def why_not(self, budget: int, train: Rows) -> str | None:
-        if budget > self.max_shots:
-            return f"{budget} labelled rows are more examples than go into one prompt (--max-shots {self.max_shots})."
-        return None
+        return too_many(budget, self.max_shots)
 
     def check(self, train: Rows) -> None:
         """Raise EndpointError where the client or the key is missing or nobody listens at the address. Costs nothing."""
+        check_words(self.label_words, train)
         self._probe.check()
         if getproxies():
             return  # the way leads through a proxy, whose answer tells nothing of the endpoint
@@ -126,7 +136,13 @@ class EndpointContender(Contender):
             ) from error
 
     def identity(self) -> Mapping[str, Any]:
-        return {"kind": self.kind, "recipe": 1, "model": self.terms.model, "url": self._probe.url}
+        return {
+            "kind": self.kind,
+            "recipe": 1,
+            "model": self.terms.model,
+            "url": self._probe.url,
+            "label_words": self.label_words,
+        }
 
     def seconds(self, budget: int, held_out: HeldOut) -> float:
         return 1.0 * len(held_out) / self.terms.concurrency
@@ -167,7 +183,8 @@ class EndpointContender(Contender):
         return EndpointPredictor.open(folder)
 
     def _predictor(self, endpoint: Endpoint, train: Rows, seed: int) -> EndpointPredictor:
-        return EndpointPredictor(self.terms, endpoint, train.label_names, shots(train, seed))
+        words = words_of(train.label_names, self.label_words)
+        return EndpointPredictor(self.terms, endpoint, train.label_names, words, examples(train, seed))
 
     def _refuse(self, result: EndpointResult, rows: int) -> None:
         """Raise where too few rows were answered for a figure; the answers that came are kept and not paid again."""

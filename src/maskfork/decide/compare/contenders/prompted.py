@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,29 +23,34 @@ from maskfork.decide.compare.bases import (
     tokens,
 )
 from maskfork.decide.compare.contender import Contender, HeldOut, Kind, Outcome, Progress
-from maskfork.errors import ModelError
+from maskfork.errors import ModelError, UsageError
 from maskfork.learn.data.rows import Rows
 
 if TYPE_CHECKING:
+    from maskfork.models.model import Model
     from maskfork.prompt.score import PromptedClassifier
 
 Shot = tuple[str, str | None, int]  # text, second text of a pair, label number
+_STEP = 64  # texts between two reports of progress
 
 
 @dataclass(frozen=True)
 class PromptTask:
-    """All that turns a decoder into a classifier; saved as prompt.json, the decoder itself by its path or id."""
+    """All that turns a decoder into a classifier; saved as prompt.json, the decoder itself by its path or id.
+
+    label_words: what the decoder is to write for each label. calibrate: contextual calibration (Zhao et al. 2021).
+    """
 
     decoder: str
     label_names: tuple[str, ...]
+    label_words: tuple[str, ...]
     shots: tuple[Shot, ...]
-    template: str | None
     calibrate: bool
 
-    def build(self) -> PromptedClassifier:
+    def build(self, decoder: Model | Path) -> PromptedClassifier:
         from maskfork.prompt.score import PromptedClassifier
 
-        return PromptedClassifier(self.decoder, self.label_names, self.shots, template=self.template, calibrate=self.calibrate)
+        return PromptedClassifier(decoder, self.label_names, self.shots, label_words=self.label_words, calibrate=self.calibrate)
 
 
 class PromptedPredictor:
@@ -57,9 +62,13 @@ class PromptedPredictor:
         self.model = model
         self.decoder_digest = decoder_digest
 
-    def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> NDArray[np.float32]:
+    def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> NDArray[Any]:
         """Probabilities [N, C]."""
         return self.model.predict(texts, pairs)
+
+    def tokens_lost(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[int]:
+        """How many tokens of each text do not fit beside the examples."""
+        return self.model.tokens_lost(texts, pairs)
 
     def save(self, folder: Path) -> None:
         """maskfork.json and prompt.json. The decoder stays where it is; its digest is kept to know it again."""
@@ -68,48 +77,98 @@ class PromptedPredictor:
         said = {
             "decoder": self.task.decoder,
             "decoder_digest": self.decoder_digest,
+            "label_words": list(self.task.label_words),
             "shots": [list(shot) for shot in self.task.shots],
-            "template": self.task.template,
             "calibrate": self.task.calibrate,
         }
         (folder / "prompt.json").write_text(json.dumps(said, ensure_ascii=False, indent=1), "utf-8")
 
     @classmethod
-    def open(cls, folder: Path) -> PromptedPredictor:
+    def open(cls, folder: Path, load: Callable[[str], Model | Path] | None = None) -> PromptedPredictor:
         """Read what `save` wrote. Raises ModelError where a file is broken or the decoder is another one now."""
         try:
             labels = json.loads((folder / "maskfork.json").read_text("utf-8"))["labels"]
             said = json.loads((folder / "prompt.json").read_text("utf-8"))
             shots = tuple((str(text), pair, int(label)) for text, pair, label in said["shots"])
-            task = PromptTask(str(said["decoder"]), tuple(labels), shots, said["template"], bool(said["calibrate"]))
+            words = tuple(said["label_words"])
+            task = PromptTask(str(said["decoder"]), tuple(labels), words, shots, bool(said["calibrate"]))
             wanted = str(said["decoder_digest"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{folder} is not a whole prompted model ({error}): save it again.") from error
         if digest(find_base(task.decoder)) != wanted:
             raise ModelError(f"The decoder at {task.decoder} is not the one that {folder} was made with: compare again.")
-        return cls(task, task.build(), wanted)
+        return cls(task, task.build((load or find_base)(task.decoder)), wanted)
+
+
+@dataclass
+class Decoders:
+    """Decoders that are loaded once and asked once: plain and calibrated answers rest on the same likelihoods."""
+
+    _models: dict[str, Model] = field(default_factory=dict)
+    _asked: dict[tuple[Any, ...], tuple[NDArray[np.float64], NDArray[Any]]] = field(default_factory=dict)
+
+    def model(self, base: str) -> Model:
+        from maskfork.prompt.score import load_decoder
+
+        if base not in self._models:
+            self._models[base] = load_decoder(find_base(base))
+        return self._models[base]
+
+    def likelihoods(
+        self, task: PromptTask, asked: PromptedClassifier, held_out: HeldOut, progress: Progress
+    ) -> NDArray[np.float64]:
+        """log p(label words | prompt) [N, C]; the content-free prior is shared too."""
+        key = (task.decoder, task.label_words, task.shots, held_out.digest())
+        if key not in self._asked:
+            texts, pairs, count = held_out.texts, held_out.pairs, len(held_out)
+            # like lengths together, so that little padding is computed, and short steps, so that progress shows
+            order = np.argsort([-len(text) for text in texts], kind="stable")
+            out = np.empty((count, len(task.label_names)))
+            for start in range(0, count, _STEP):
+                part = order[start : start + _STEP]
+                beside = None if pairs is None else [pairs[i] for i in part]
+                out[part] = asked.label_logprobs([texts[i] for i in part], beside)
+                progress(0.1 + 0.9 * start / count, f"{start + len(part)} of {count} texts")
+            self._asked[key] = out, asked.prior()
+        found, asked._prior = self._asked[key]
+        return found
 
 
 class PromptedContender(Contender):
     """base: a decoder's folder or Hub id. max_shots: the most examples put into one prompt.
 
-    calibrate: divide by what the prompt says of an empty text (contextual calibration, Zhao et al. 2021).
+    decoders: shared by the contenders of one comparison, so that each decoder is loaded once.
     """
 
-    def __init__(self, base: str, *, calibrate: bool, max_shots: int = 32, template: str | None = None) -> None:
+    def __init__(
+        self,
+        base: str,
+        decoders: Decoders,
+        *,
+        calibrate: bool,
+        max_shots: int = 32,
+        label_words: Mapping[str, str] | None = None,
+    ) -> None:
         self.base = base
+        self.decoders = decoders
         self.kind: Kind = "prompt"
         self.series = f"prompted {short_name(base)}{', calibrated' if calibrate else ''}"
         self.calibrate = calibrate
         self.max_shots = max_shots
-        self.template = template
+        self.label_words = dict(label_words or {})
+
+    @property
+    def same_work(self) -> str:
+        return f"prompted {self.base}"
+
+    def needs(self) -> Sequence[Path]:
+        return (find_base(self.base),)
 
     def why_not(self, budget: int, train: Rows) -> str | None:
-        if budget > self.max_shots:
-            return f"{budget} labelled rows are more examples than go into one prompt (--max-shots {self.max_shots})."
-        return None
+        return too_many(budget, self.max_shots)
 
     def check(self, train: Rows) -> None:
+        check_words(self.label_words, train)
         check_decoder(self.base)
 
     def identity(self) -> Mapping[str, Any]:
@@ -118,7 +177,7 @@ class PromptedContender(Contender):
             "recipe": 1,
             "base": digest(find_base(self.base)),
             "calibrate": self.calibrate,
-            "template": self.template,
+            "label_words": self.label_words,
             "torch": version("torch"),
         }
 
@@ -130,18 +189,40 @@ class PromptedContender(Contender):
     def run(self, train: Rows, held_out: HeldOut, *, seed: int, progress: Progress) -> Outcome:
         started = time.perf_counter()
         progress(0.0, "reading the prompt")
-        task = PromptTask(self.base, train.label_names, shots(train, seed), self.template, self.calibrate)
-        predictor = PromptedPredictor(task, task.build(), digest(find_base(self.base)))
+        words = words_of(train.label_names, self.label_words)
+        task = PromptTask(self.base, train.label_names, words, examples(train, seed), self.calibrate)
+        model = task.build(self.decoders.model(self.base))
+        predictor = PromptedPredictor(task, model, digest(find_base(self.base)))
         fit_seconds = time.perf_counter() - started
-        progress(0.1, "answering")
-        probs = predictor.predict(held_out.texts, held_out.pairs)
-        return Outcome(probs, predictor, fit_seconds, None, tuple(predictor.model.notes))
+        found = self.decoders.likelihoods(task, model, held_out, progress)
+        probs = model.probabilities(found, calibrate=self.calibrate)
+        return Outcome(probs, predictor, fit_seconds, None, tuple(model.notes))
 
     def open(self, folder: Path) -> PromptedPredictor:
-        return PromptedPredictor.open(folder)
+        return PromptedPredictor.open(folder, self.decoders.model)
 
 
-def shots(train: Rows, seed: int) -> tuple[Shot, ...]:
+def too_many(budget: int, max_shots: int) -> str | None:
+    """Why a prompt cannot use so many labelled rows, or None."""
+    if budget > max_shots:
+        return f"{budget} labelled rows are more examples than go into one prompt (--max-shots {max_shots})."
+    return None
+
+
+def check_words(label_words: Mapping[str, str], train: Rows) -> None:
+    """Raise UsageError for words of a label that the data does not have."""
+    unknown = [name for name in label_words if name not in train.label_names]
+    if unknown:
+        have = ", ".join(train.label_names[:10])
+        raise UsageError(f"--label-words names the label {unknown[0]!r}, which the data does not have: it has {have}.")
+
+
+def words_of(label_names: Sequence[str], label_words: Mapping[str, str]) -> tuple[str, ...]:
+    """What stands for each label in a prompt."""
+    return tuple(label_words.get(name, name) for name in label_names)
+
+
+def examples(train: Rows, seed: int) -> tuple[Shot, ...]:
     """The labelled rows as examples, in an order drawn by the seed (order matters: Lu et al. 2022)."""
     order = np.random.default_rng(seed).permutation(len(train))
     pairs = train.pairs
