@@ -131,7 +131,8 @@ def _mean(column: pl.Series) -> float:
 
 
 def _label(table: Table, free: list[str], profiles: dict[str, Profile]) -> tuple[str, str]:
-    by_name = [name for known in LABEL for name in free if simplify(name) == known and profiles[name].distinct]
+    by_name = [name for known in LABEL for name in free if simplify(name) == known]
+    by_name = [name for name in by_name if profiles[name].distinct] or by_name
     if by_name:
         # A column such as `type` or `score` names a label only where it holds few values; `label` always does.
         sure = [n for n in by_name if LABEL.index(simplify(n)) <= LABEL.index("labels") or not profiles[n].prose]

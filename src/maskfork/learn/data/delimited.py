@@ -69,13 +69,11 @@ def sniff(text: str, extension: str) -> str | None:
 
 def parse(text: str, separator: str, path: Path) -> Cells:
     """All rows. Raises DataError that names the line of the first row with another width than the first row."""
-    attempts = list(_attempts(text, separator))
-    for cells in attempts:
-        if cells.sound and not _quotes_are_characters(cells, attempts, separator):
+    attempts: list[Cells] = []
+    for cells in _attempts(text, separator):
+        if cells.sound and (cells.mode == "plain" or separator != "\t" or not _quotes_are_characters(cells, text)):
             return cells
-    sound = [cells for cells in attempts if cells.sound]
-    if sound:
-        return sound[-1]
+        attempts.append(cells)
     # Tab-separated files seldom quote, so there the plain parse tells more; elsewhere an open quote is the likely cause.
     raise DataError(_explain(attempts[-1] if separator == "\t" else attempts[0], separator, path))
 
@@ -90,17 +88,19 @@ def _attempts(text: str, separator: str) -> Iterator[Cells]:
     yield _plain(text, separator)
 
 
-def _quotes_are_characters(cells: Cells, attempts: list[Cells], separator: str) -> bool:
+def _quotes_are_characters(cells: Cells, text: str) -> bool:
     """Tab-separated files are often written without any quoting, and then a text may begin and end with a quote mark.
 
-    Quotes are syntax if they protect something (a doubled quote, a line break, a separator: then the plain parse has
-    other rows) or if a whole column has them.
+    Quotes are syntax if they protect something (a line break or a separator, so that the plain parse is uneven or has
+    other columns; a doubled quote) or if a whole column has them.
     """
-    plain = attempts[-1]
-    if separator != "\t" or cells is plain or not plain.sound:
+    plain = _plain(text, "\t")
+    if not plain.sound:
         return False
-    if len(plain.rows) != len(cells.rows) or plain.width != cells.width:
+    if len(plain.rows) != len(cells.rows):
         return True
+    if plain.width != cells.width:
+        return False
     marked = [[len(cell) > 1 and cell[0] == cell[-1] == '"' for cell in row] for row in plain.rows[1:] or plain.rows]
     if any(sum(column) >= 0.9 * len(marked) for column in zip(*marked, strict=True)):
         return False
