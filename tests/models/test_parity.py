@@ -19,7 +19,11 @@ from maskfork.models.model import Output
 from tests.models.theirs import TARGETS, Case, batch_of, cases, pad, position_ids, saved, sequences, types_of, weigh
 
 NEAR = dict(atol=1e-4, rtol=1e-4)
-LAYOUTS = {"right": ("reference", "sdpa", "varlen", "flex"), "left": ("sdpa", "varlen"), "packed": ("reference", "sdpa", "varlen")}
+LAYOUTS = {
+    "right": ("reference", "sdpa", "varlen", "flex"),
+    "left": ("sdpa", "varlen"),
+    "packed": ("reference", "sdpa", "varlen"),
+}
 
 
 @dataclass

@@ -27,7 +27,7 @@ ODD: dict[str, tuple[dict[str, Any], ...]] = {
         {"rope_parameters": {"rope_type": "linear", "rope_theta": 300.0, "factor": 4.0}, "num_labels": 3},
     ),
     "bart": (
-        {"tie_word_embeddings": False, "activation_function": "silu", "scale_embedding": True},
+        {"activation_function": "silu", "scale_embedding": True, "decoder_attention_heads": 1},
         {"encoder_layers": 3, "decoder_layers": 1, "decoder_ffn_dim": 20, "num_labels": 2},
     ),
     "t5": (
@@ -38,7 +38,7 @@ ODD: dict[str, tuple[dict[str, Any], ...]] = {
         {"pos_att_type": "p2c", "share_att_key": False, "max_relative_positions": 5, "position_buckets": -1, "conv_kernel_size": 5},
         {"relative_attention": False, "pos_att_type": None, "position_biased_input": True, "norm_rel_ebd": "none"},
         {"embedding_size": 20, "pos_att_type": "c2p|p2c", "conv_kernel_size": 3, "conv_groups": 2, "num_labels": 3},
-        {"tie_word_embeddings": False, "hidden_act": "relu", "type_vocab_size": 3, "attention_head_size": 6},
+        {"tie_word_embeddings": False, "hidden_act": "relu", "type_vocab_size": 3},
     ),
 }  # fmt: skip
 

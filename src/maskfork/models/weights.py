@@ -32,13 +32,26 @@ class Operation(Protocol):
 
 @dataclass(frozen=True)
 class Same:
-    """As it is. Several names of one tensor (tied copies) are written alike and must be alike when read."""
+    """As it is; where one tensor has several names, each is written."""
 
     def ours(self, theirs: Sequence[Tensor]) -> Tensor:
         return theirs[0]
 
     def theirs(self, ours: Tensor, count: int) -> list[Tensor]:
         return [ours] * count
+
+
+@dataclass(frozen=True)
+class Tied:
+    """One tensor under several names: any of them is read, copies must be alike, the first is written."""
+
+    def ours(self, theirs: Sequence[Tensor]) -> Tensor:
+        if any(not torch.equal(copy, theirs[0]) for copy in theirs[1:]):
+            raise ValueError("differ")
+        return theirs[0]
+
+    def theirs(self, ours: Tensor, count: int) -> list[Tensor]:
+        return [ours]
 
 
 @dataclass(frozen=True)
@@ -128,10 +141,17 @@ class Table:
         for (r, captured), parts in found.items():
             if r.ours is None:
                 continue
-            if len(parts) < len(r.theirs) and not isinstance(r.operation, Same):
+            if len(parts) < len(r.theirs) and not isinstance(r.operation, Same | Tied):
                 lacking = ", ".join(_fill(n, captured, "") for i, n in enumerate(r.theirs) if i not in parts)
                 raise ModelError(f"the folder has {parts[min(parts)][0]} but lacks {lacking}: the download is incomplete")
-            ours[_fill(r.ours, captured, "")] = r.operation.ours([parts[i][1] for i in sorted(parts)])
+            try:
+                ours[_fill(r.ours, captured, "")] = r.operation.ours([parts[i][1] for i in sorted(parts)])
+            except ValueError as error:
+                names = " and ".join(parts[i][0] for i in sorted(parts))
+                raise ModelError(
+                    f"{names} differ, but config.json says that they are one: set tie_word_embeddings to false, "
+                    "or the weights and the config are of two models"
+                ) from error
         return ours, left
 
     def write(self, ours: Mapping[str, Tensor], *, headed: bool) -> dict[str, Tensor]:
@@ -145,7 +165,7 @@ class Table:
                 raise ModelError(f"our tensor '{name}' matches {len(hits)} rules of its family's table: the table is wrong")
             r, captured = hits[0]
             parts = r.operation.theirs(tensor, len(r.theirs))
-            for their_name, part in zip(r.theirs, parts, strict=True):
+            for their_name, part in zip(r.theirs, parts, strict=not isinstance(r.operation, Tied)):
                 theirs[_fill(their_name, captured, prefix)] = part.contiguous()
         return theirs
 

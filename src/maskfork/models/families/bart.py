@@ -6,10 +6,12 @@ from typing import Literal
 
 from maskfork.core.positions.learned import Learned
 from maskfork.core.spec import AttentionSpec, EmbedSpec, FeedForwardSpec, HeadSpec, ModelSpec, StackSpec, causal, full
+from maskfork.errors import ModelError
 from maskfork.models.families.family import Config, Family, labels_of, layer_norm, read
-from maskfork.models.weights import Flatten, Fuse, Rule, rule
+from maskfork.models.weights import Flatten, Fuse, Rule, Tied, rule
 
 Side = Literal["encoder", "decoder"]
+TABLES = ("shared", "encoder.embed_tokens", "decoder.embed_tokens")
 
 
 def stack(config: Config, side: Side) -> StackSpec:
@@ -33,6 +35,10 @@ def stack(config: Config, side: Side) -> StackSpec:
 
 
 def spec(config: Config) -> ModelSpec:
+    if not read(config, "tie_word_embeddings", default=True):
+        raise ModelError(
+            "this BART keeps its token tables apart (tie_word_embeddings false): no published one does, so it is not known"
+        )
     return ModelSpec(
         "bart", config["vocab_size"], encoder=stack(config, "encoder"), decoder=stack(config, "decoder"),
         max_length=read(config, "max_position_embeddings", default=1024), pad_id=config.get("pad_token_id", 1),
@@ -46,7 +52,7 @@ def head(kind: str, config: Config) -> HeadSpec:
     if kind == "classify":
         drop = float(read(config, "classifier_dropout", default=0.0))
         return HeadSpec("classify", pool="eos", dense="tanh", bias=True, dropout=(drop, drop), labels=labels_of(config))
-    return HeadSpec("causal_lm", tied=read(config, "tie_word_embeddings", default=True), bias=True)
+    return HeadSpec("causal_lm", bias=True)
 
 
 def side_weights(spec: ModelSpec, side: Side) -> tuple[Rule, ...]:
@@ -61,7 +67,6 @@ def side_weights(spec: ModelSpec, side: Side) -> tuple[Rule, ...]:
         rule(layer + "fc1.*", ours + "feed_forward.up.*"),
         rule(layer + "fc2.*", ours + "feed_forward.down.*"),
         rule(layer + "final_layer_norm.*", ours + "feed_forward_residual.norm_sum.*"),
-        rule(f"~{side}.embed_tokens.weight", None),
         rule(f"~{side}.version", None),
     ]
     if side == "decoder":
@@ -78,17 +83,14 @@ def weights(spec: ModelSpec) -> tuple[Rule, ...]:
     head: tuple[Rule, ...] = ()
     match spec.head.kind if spec.head else None:
         case "causal_lm":
-            head = (
-                rule("final_logits_bias", "head.bias", Flatten(), optional=True),
-                rule("lm_head.weight", None if spec.head and spec.head.tied else "head.weight"),
-            )
+            head = (rule("final_logits_bias", "head.bias", Flatten(), optional=True),)
         case "classify":
             head = (
                 rule("classification_head.dense.*", "head.pooler.dense.*"),
                 rule("classification_head.out_proj.*", "head.out.*"),
             )
-    shared = rule("~shared.weight", "encoder.embed.tokens.weight")
-    return (shared, *side_weights(spec, "encoder"), *side_weights(spec, "decoder"), *head)
+    tokens = rule([*(f"~{name}.weight" for name in TABLES), "lm_head.weight"], "encoder.embed.tokens.weight", Tied())
+    return (tokens, *side_weights(spec, "encoder"), *side_weights(spec, "decoder"), *head)
 
 
 TINY = dict(

@@ -6,7 +6,7 @@ from maskfork.core.positions.learned import Learned
 from maskfork.core.spec import AttentionSpec, EmbedSpec, FeedForwardSpec, HeadSpec, ModelSpec, StackSpec, full
 from maskfork.errors import ModelError
 from maskfork.models.families.family import Config, Family, labels_of, layer_norm, read
-from maskfork.models.weights import Fuse, Rule, rule
+from maskfork.models.weights import Fuse, Rule, Tied, rule
 
 
 def spec(config: Config) -> ModelSpec:
@@ -51,7 +51,6 @@ def weights(spec: ModelSpec) -> tuple[Rule, ...]:
     width = spec.hidden_size
     layer, ours = "~encoder.layer.{i}.", "encoder.layers.{i}."
     body = (
-        rule("~embeddings.word_embeddings.weight", "encoder.embed.tokens.weight"),
         rule("~embeddings.position_embeddings.weight", "encoder.positions.0.table.weight"),
         rule("~embeddings.token_type_embeddings.weight", "encoder.embed.types.weight"),
         rule("~embeddings.LayerNorm.*", "encoder.embed.norm.*"),
@@ -67,32 +66,25 @@ def weights(spec: ModelSpec) -> tuple[Rule, ...]:
         rule(layer + "output.LayerNorm.*", ours + "feed_forward_residual.norm_sum.*"),
         rule("~embeddings.position_ids", None),
     )
-    return body + head_weights(spec)
+    return body + head_weights(spec, "~embeddings.word_embeddings.weight")
 
 
-def head_weights(spec: ModelSpec) -> tuple[Rule, ...]:
-    cls = "cls.predictions."
+def head_weights(spec: ModelSpec, words: str) -> tuple[Rule, ...]:
+    """The rules of the head, and of the token table that a masked-word head may be tied to."""
+    cls, table = "cls.predictions.", "encoder.embed.tokens.weight"
     match spec.head.kind if spec.head else None:
         case "masked_lm":
-            tied = spec.head is not None and spec.head.tied
-            last = (
-                (rule(cls + "bias", "head.bias"), rule(cls + "decoder.weight", None), rule(cls + "decoder.bias", None))
-                if tied
-                else (
-                    rule(cls + "decoder.weight", "head.weight"),
-                    rule([cls + "decoder.bias", cls + "bias"], "head.bias"),
-                )
-            )
-            return (
-                rule(cls + "transform.dense.*", "head.dense.*"),
-                rule(cls + "transform.LayerNorm.*", "head.norm.*"),
-                *last,
-            )
+            transform = rule(cls + "transform.dense.*", "head.dense.*"), rule(cls + "transform.LayerNorm.*", "head.norm.*")
+            if spec.head and spec.head.tied:
+                bias = rule([cls + "bias", cls + "decoder.bias"], "head.bias", Tied())
+                return (*transform, bias, rule([words, cls + "decoder.weight"], table, Tied()))
+            bias = rule([cls + "decoder.bias", cls + "bias"], "head.bias")
+            return (*transform, bias, rule(words, table), rule(cls + "decoder.weight", "head.weight"))
         case "pool":
-            return (rule("~pooler.dense.*", "head.dense.*"),)
+            return (rule(words, table), rule("~pooler.dense.*", "head.dense.*"))
         case "classify":
-            return (rule("~pooler.dense.*", "head.pooler.dense.*"), rule("classifier.*", "head.out.*"))
-    return ()
+            return (rule(words, table), rule("~pooler.dense.*", "head.pooler.dense.*"), rule("classifier.*", "head.out.*"))
+    return (rule(words, table),)
 
 
 TINY = dict(

@@ -15,6 +15,7 @@ from maskfork.core.spec import (
     StackSpec,
     full,
 )
+from maskfork.models.families.bert import head_weights as as_bert
 from maskfork.models.families.family import Config, Family, labels_of, layer_norm, read
 from maskfork.models.weights import Fuse, Rule, rule
 
@@ -83,60 +84,56 @@ def head(kind: str, config: Config) -> HeadSpec:
 
 
 def weights(spec: ModelSpec) -> tuple[Rule, ...]:
-    attention = spec.main.attention
-    inner = attention.num_heads * attention.head_size
+    inner = spec.main.attention.num_heads * spec.main.attention.head_size
     layer, ours = "~encoder.layer.{i}.", "encoder.layers.{i}."
-    places = spec.main.positions
-    rules = [
-        rule("~embeddings.word_embeddings.weight", "encoder.embed.tokens.weight"),
+    attention = layer + "attention.self."
+    parts = [attention + f"{p}_proj.*" for p in ("query", "key", "value")]
+    return (
         rule("~embeddings.token_type_embeddings.weight", "encoder.embed.types.weight"),
         rule("~embeddings.embed_proj.weight", "encoder.embed.project.weight"),
         rule("~embeddings.LayerNorm.*", "encoder.embed.norm.*"),
-        rule(
-            [layer + f"attention.self.{p}_proj.*" for p in ("query", "key", "value")],
-            ours + "attention.qkv.*",
-            Fuse((inner,) * 3),
-        ),
+        rule(parts, ours + "attention.qkv.*", Fuse((inner,) * 3)),
         rule(layer + "attention.output.dense.*", ours + "attention.out.*"),
         rule(layer + "attention.output.LayerNorm.*", ours + "attention_residual.norm_sum.*"),
         rule(layer + "intermediate.dense.*", ours + "feed_forward.up.*"),
         rule(layer + "output.dense.*", ours + "feed_forward.down.*"),
         rule(layer + "output.LayerNorm.*", ours + "feed_forward_residual.norm_sum.*"),
-        rule("~encoder.rel_embeddings.weight", "encoder.positions.0.table.weight"),
-        rule("~encoder.LayerNorm.*", "encoder.positions.0.norm.*"),
-        rule(layer + "attention.self.pos_key_proj.*", "encoder.positions.0.keys.{i}.*"),
-        rule(layer + "attention.self.pos_query_proj.*", "encoder.positions.0.queries.{i}.*"),
         rule("~encoder.conv.conv.*", "encoder.conv.conv.*"),
         rule("~encoder.conv.LayerNorm.*", "encoder.conv.norm.*"),
         rule("~embeddings.position_ids", None),
-    ]
-    learned = [i for i, p in enumerate(places) if isinstance(p, Learned)]
-    # v3 folders carry an unused table of absolute places.
-    rules.append(
-        rule(
-            "~embeddings.position_embeddings.weight",
-            f"encoder.positions.{learned[0]}.table.weight" if learned else None,
-        )
+        *place_weights(spec, attention),
+        *head_weights(spec),
     )
-    return (*rules, *head_weights(spec))
+
+
+def place_weights(spec: ModelSpec, attention: str) -> tuple[Rule, ...]:
+    kinds = {type(p): f"encoder.positions.{i}." for i, p in enumerate(spec.main.positions)}
+    # v3 folders carry a table of absolute places that nothing reads.
+    table = kinds[Learned] + "table.weight" if Learned in kinds else None
+    rules = (rule("~embeddings.position_embeddings.weight", table),)
+    if Disentangled not in kinds:
+        return (*rules, rule("~encoder.LayerNorm.*", None))
+    ours = kinds[Disentangled]
+    return (
+        *rules,
+        rule("~encoder.rel_embeddings.weight", ours + "table.weight"),
+        rule("~encoder.LayerNorm.*", ours + "norm.*"),
+        rule(attention + "pos_key_proj.*", ours + "keys.{i}.*"),
+        rule(attention + "pos_query_proj.*", ours + "queries.{i}.*"),
+    )
 
 
 def head_weights(spec: ModelSpec) -> tuple[Rule, ...]:
+    words = "~embeddings.word_embeddings.weight"
     match spec.head.kind if spec.head else None:
         case "masked_lm" if spec.head and spec.head.spelling == "v3":
-            lm = "lm_predictions.lm_head."
-            return (
-                rule(lm + "dense.*", "head.dense.*"),
-                rule(lm + "LayerNorm.*", "head.norm.*"),
-                rule(lm + "bias", "head.bias"),
-            )
-        case "masked_lm":
-            from maskfork.models.families.bert import head_weights as as_bert
-
-            return as_bert(spec)
+            theirs = {"dense.*": "dense.*", "LayerNorm.*": "norm.*", "bias": "bias"}
+            lm = tuple(rule("lm_predictions.lm_head." + name, "head." + our) for name, our in theirs.items())
         case "classify":
-            return (rule("pooler.dense.*", "head.pooler.dense.*"), rule("classifier.*", "head.out.*"))
-    return ()
+            lm = (rule("pooler.dense.*", "head.pooler.dense.*"), rule("classifier.*", "head.out.*"))
+        case _:
+            return as_bert(spec, words)
+    return (*lm, rule(words, "encoder.embed.tokens.weight"))
 
 
 TINY = dict(

@@ -6,7 +6,7 @@ from maskfork.core.positions.learned import Learned
 from maskfork.core.spec import AttentionSpec, FeedForwardSpec, HeadSpec, ModelSpec, StackSpec, causal
 from maskfork.errors import ModelError
 from maskfork.models.families.family import Config, Family, labels_of, layer_norm, read
-from maskfork.models.weights import Rule, Transpose, rule
+from maskfork.models.weights import Rule, Tied, Transpose, rule
 
 
 def spec(config: Config) -> ModelSpec:
@@ -47,7 +47,7 @@ def head(kind: str, config: Config) -> HeadSpec:
 def weights(spec: ModelSpec) -> tuple[Rule, ...]:
     layer, ours = "~h.{i}.", "decoder.layers.{i}."
     return (
-        rule("~wte.weight", "decoder.embed.tokens.weight"),
+        *token_rules(spec, "~wte.weight"),
         rule("~wpe.weight", "decoder.positions.0.table.weight"),
         rule(layer + "ln_1.*", ours + "attention_residual.norm_in.*"),
         rule(layer + "attn.c_attn.*", ours + "attention.qkv.*", Transpose()),
@@ -58,17 +58,20 @@ def weights(spec: ModelSpec) -> tuple[Rule, ...]:
         rule("~ln_f.*", "decoder.norm.*"),
         rule([layer + "attn.bias"], None),
         rule([layer + "attn.masked_bias"], None),
-        *causal_head(spec),
     )
 
 
-def causal_head(spec: ModelSpec) -> tuple[Rule, ...]:
+def token_rules(spec: ModelSpec, table: str) -> tuple[Rule, ...]:
+    """A decoder's token table with what reads from it: a tied or an own matrix, or a classifier."""
+    names = "lm_head.weight", "decoder.embed.tokens.weight"
     match spec.head.kind if spec.head else None:
+        case "causal_lm" if spec.head and spec.head.tied:
+            return (rule([table, names[0]], names[1], Tied()),)
         case "causal_lm":
-            return (rule("lm_head.weight", None if spec.head and spec.head.tied else "head.weight"),)
+            return (rule(table, names[1]), rule(names[0], "head.weight"))
         case "classify":
-            return (rule("score.weight", "head.out.weight"),)
-    return ()
+            return (rule(table, names[1]), rule("score.weight", "head.out.weight"))
+    return (rule(table, names[1]),)
 
 
 TINY = dict(vocab_size=99, n_embd=32, n_layer=2, n_head=4, n_positions=64, bos_token_id=98, eos_token_id=98)

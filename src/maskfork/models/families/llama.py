@@ -8,7 +8,7 @@ from maskfork.core.positions.rotary import Linear, Llama3, Rotary
 from maskfork.core.spec import AttentionSpec, FeedForwardSpec, HeadSpec, ModelSpec, NormSpec, StackSpec, causal
 from maskfork.errors import ModelError
 from maskfork.models.families.family import Config, Family, labels_of, read
-from maskfork.models.families.gpt2 import causal_head
+from maskfork.models.families.gpt2 import token_rules
 from maskfork.models.weights import Fuse, Rule, rule
 
 
@@ -70,7 +70,7 @@ def weights(spec: ModelSpec) -> tuple[Rule, ...]:
     rows = (attention.num_heads * attention.head_size, *(attention.num_kv_heads * attention.head_size,) * 2)
     layer, ours = "~layers.{i}.", "decoder.layers.{i}."
     return (
-        rule("~embed_tokens.weight", "decoder.embed.tokens.weight"),
+        *token_rules(spec, "~embed_tokens.weight"),
         rule([layer + f"self_attn.{p}_proj.*" for p in "qkv"], ours + "attention.qkv.*", Fuse(rows)),
         rule(layer + "self_attn.o_proj.*", ours + "attention.out.*"),
         rule([layer + "mlp.gate_proj.*", layer + "mlp.up_proj.*"], ours + "feed_forward.up.*", Fuse((inner, inner))),
@@ -79,7 +79,6 @@ def weights(spec: ModelSpec) -> tuple[Rule, ...]:
         rule(layer + "post_attention_layernorm.weight", ours + "feed_forward_residual.norm_in.weight"),
         rule("~norm.weight", "decoder.norm.weight"),
         rule(layer + "self_attn.rotary_emb.inv_freq", None),
-        *causal_head(spec),
     )
 
 

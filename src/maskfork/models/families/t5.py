@@ -7,7 +7,7 @@ from typing import Literal
 from maskfork.core.positions.t5 import T5Bias
 from maskfork.core.spec import AttentionSpec, FeedForwardSpec, HeadSpec, ModelSpec, NormSpec, StackSpec, causal, full
 from maskfork.models.families.family import Config, Family, labels_of, read
-from maskfork.models.weights import Fuse, Rule, rule
+from maskfork.models.weights import Fuse, Rule, Tied, rule
 
 Side = Literal["encoder", "decoder"]
 
@@ -75,7 +75,6 @@ def side_weights(spec: ModelSpec, stack: StackSpec, side: Side, prefix: str) -> 
         if stack.feed_forward.gated
         else rule(dense + "wi.weight", ours + "feed_forward.up.weight"),
         rule(f"{prefix}{side}.final_layer_norm.weight", f"{side}.norm.weight"),
-        rule(f"{prefix}{side}.embed_tokens.weight", None),
     ]
     if side == "decoder":
         rules += [
@@ -91,12 +90,14 @@ def side_weights(spec: ModelSpec, stack: StackSpec, side: Side, prefix: str) -> 
 def weights(spec: ModelSpec) -> tuple[Rule, ...]:
     kind = spec.head.kind if spec.head else None
     prefix = "transformer." if kind == "classify" else ""
-    rules = [rule(f"{prefix}shared.weight", "encoder.embed.tokens.weight")]
+    tied = kind == "causal_lm" and spec.head is not None and spec.head.tied
+    tables = [f"{prefix}{name}.weight" for name in ("shared", "encoder.embed_tokens", "decoder.embed_tokens")]
+    rules = [rule([*tables, *["lm_head.weight"] * tied], "encoder.embed.tokens.weight", Tied())]
     for side, stack in (("encoder", spec.encoder), ("decoder", spec.decoder)):
         if stack is not None:
             rules += side_weights(spec, stack, side, prefix)  # type: ignore[arg-type]
-    if kind == "causal_lm":
-        rules.append(rule("lm_head.weight", None if spec.head and spec.head.tied else "head.weight"))
+    if kind == "causal_lm" and not tied:
+        rules.append(rule("lm_head.weight", "head.weight"))
     if kind == "classify":
         rules.append(rule("classification_head.dense.*", "head.pooler.dense.*"))
         rules.append(rule("classification_head.out_proj.*", "head.out.*"))
