@@ -46,7 +46,16 @@ def probe(
         `bad`, `bug` and `stop` do what they say.
     """
     SEEN.clear()
-    SEEN.update(data=data, seeds=seeds, budgets=budgets, encoder=encoder, learning_rate=learning_rate, dry=dry, json=json)
+    SEEN.update(
+        data=data,
+        seeds=seeds,
+        budgets=budgets,
+        encoder=encoder,
+        tfidf=tfidf,
+        learning_rate=learning_rate,
+        dry=dry,
+        json=json,
+    )
     match str(data):
         case "bad":
             raise DataError("the column 'label'\n  is missing: name it with --label")
@@ -95,7 +104,6 @@ def test_the_verb_gets_what_was_asked() -> None:
         "encoder": ["a", "b"],
         "tfidf": True,
         "learning_rate": 2e-5,
-        "tfidf": True,
         "dry": True,
         "json": True,
     } == SEEN
@@ -177,7 +185,6 @@ def test_options_from_a_file(name: str, tmp_path: Path) -> None:
         "encoder": ["a", "b"],
         "tfidf": False,
         "learning_rate": 1e-4,
-        "tfidf": False,
         "dry": True,
         "json": False,
     }
