@@ -69,7 +69,7 @@ def test_ece_interval_holds_the_true_ece(temperature):
     logits, labels = world(2, 200_000, temperature=temperature)
     truth = ece(softmax(logits, axis=1), labels)
     hits = []
-    for seed in range(150):
+    for seed in range(100):
         logits, labels = world(100 + seed, 600, temperature=temperature)
         got = ece_interval(softmax(logits, axis=1), labels, resamples=300)
         hits.append(got.low <= truth <= got.high)

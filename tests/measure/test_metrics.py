@@ -5,6 +5,7 @@ import pytest
 from sklearn import metrics as sk
 
 from maskfork.errors import DataError
+from maskfork.measure import resample
 from maskfork.measure.metrics import accuracy, confusion, macro_f1, matthews
 from maskfork.measure.resample import resampled_macro_f1, row_weights
 
@@ -50,9 +51,10 @@ def test_resampled_f1_is_f1_of_the_resampled_rows():
             assert got[s, b] == pytest.approx(macro_f1(labels[rows], predicted[s, rows], 5), abs=1e-6)
 
 
-def test_weights_come_in_bounded_chunks():
-    shapes = [w.shape for w in row_weights(3_000_000, 5, seed=0)]
-    assert shapes == [(3_000_000, 2), (3_000_000, 2), (3_000_000, 1)]
+def test_weights_come_in_bounded_chunks(monkeypatch):
+    monkeypatch.setattr(resample, "_CHUNK_CELLS", 700)
+    assert [w.shape for w in row_weights(300, 5, seed=0)] == [(300, 2), (300, 2), (300, 1)]
+    assert [w.shape for w in row_weights(3000, 2, seed=0)] == [(3000, 1), (3000, 1)]
 
 
 @pytest.mark.parametrize(

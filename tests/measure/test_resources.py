@@ -113,27 +113,41 @@ def test_a_contaminated_pass_is_repeated_and_the_cleanest_kept(clock, monkeypatc
     assert got.contaminated == contaminated
 
 
+def processor_seconds(pid):
+    user, system = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]
+    return (int(user) + int(system)) / load.os.sysconf("SC_CLK_TCK")
+
+
 @linux
 def test_the_load_of_another_process_is_seen_and_our_own_is_not():
-    def ours(seconds):
-        with OtherLoad() as other:
-            end = time.perf_counter() + seconds
-            while time.perf_counter() < end:
-                pass
-        return other.share
-
-    alone = ours(0.4)
+    """In processor seconds, so that it holds on a machine that is busy with other work too."""
     busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
-        time.sleep(0.2)
-        beside = ours(0.6)
+        before, own_before = processor_seconds(busy.pid), time.process_time()
+        with OtherLoad() as other:
+            end = time.perf_counter() + 0.6
+            while time.perf_counter() < end:
+                pass
+        theirs, ours = processor_seconds(busy.pid) - before, time.process_time() - own_before
     finally:
         busy.kill()
         busy.wait()
-    # other work may share this machine: what we add must show, and our own must not be all of what we see
-    processors = load.os.cpu_count()
-    assert beside > 0.4 / processors
-    assert alone <= 1.0 - 0.5 / processors
+    all_there_is = other.wall * load.os.cpu_count()
+    seen = other.share * all_there_is
+    assert seen >= 0.8 * theirs - 0.05
+    assert seen <= all_there_is - 0.8 * ours + 0.05
+
+
+def test_the_share_is_what_others_spent_of_all_processors(monkeypatch):
+    busy, own = iter([100.0, 103.0]), iter([10.0, 11.0])
+    monkeypatch.setattr(load, "_busy_seconds", lambda: next(busy))
+    monkeypatch.setattr(load, "_own_seconds", lambda: next(own))
+    clock = iter([0.0, 2.0])
+    monkeypatch.setattr(load.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(load.os, "cpu_count", lambda: 4)
+    with OtherLoad() as other:
+        pass
+    assert other.share == pytest.approx((3.0 - 1.0) / (2.0 * 4))
 
 
 @linux
