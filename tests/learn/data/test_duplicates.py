@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from itertools import combinations
 
 import numpy as np
@@ -110,3 +111,15 @@ def test_audit_counts_by_hand() -> None:
     assert (found.duplicates, found.duplicates_train, found.duplicates_test) == (4, 1, 1)
     assert (found.near_train, found.near_test) == (1, 0)
     assert found.conflicts == 2  # text 0 and text 3
+
+
+@pytest.mark.slow
+def test_a_hundred_and_twenty_thousand_texts_take_seconds() -> None:
+    rng = np.random.default_rng(0)
+    words = np.array([f"w{i}" for i in range(20_000)])
+    texts = [" ".join(row) for row in rng.choice(words, size=(110_000, 40)).tolist()]
+    texts += [f"{text} more" for text in texts[:10_000]]
+    start = time.process_time()
+    found = clusters(texts)
+    assert time.process_time() - start < 20
+    assert len(set(found.near.tolist())) == 110_000

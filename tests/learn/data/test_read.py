@@ -133,6 +133,9 @@ def test_header_or_not(tmp_path: Path) -> None:
         "text,label\ngood film,1\nbad film,0\n": True,  # known names
         '"3","a title","a text"\n"4","b title","b text"\n"3","c title","c text"\n': False,  # AG News
         "zin,waarde\ngoede film hier,1\nslechte film,0\n": True,  # a word above numbers
+        'v1,v2,,,\nham,"one two, three",,,\nspam,four five,,,\n'
+        + "ham,six seven,,,\n" * 20: True,  # spreadsheets leave such tails
+        "sep=;\nzin;waarde\ngoede film;1\nslechte film;0\n": True,  # Excel's first line
         "fine film,1\nbad film,0\nso so,1\n": False,
         "mr,ref\n" + "one two three four five six,seven eight nine ten eleven twelve\n" * 5: True,
         "question,what is it\nstatement,it is that\nquestion,who is it\n": False,  # a label that is also a known name

@@ -176,6 +176,8 @@ def has_header(rows: list[list[str]], wanted: list[str]) -> bool:
     for column, cell in enumerate(first):
         if simplify(cell) in names and not any(row[column] == cell for row in rest):
             return True
+    used = [column for column in range(len(first)) if any(row[column].strip() for row in rows)]
+    first, rest = [first[column] for column in used], [[row[column] for column in used] for row in rest]
     if len(rest) < 2 or len(set(first)) < len(first):
         return False
     if any(not cell.strip() or len(cell) > 40 or _number(cell) or len(cell.split()) > 3 for cell in first):

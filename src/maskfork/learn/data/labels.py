@@ -93,9 +93,10 @@ def refuse_lonely(labels: list[str], column: str, path: Path) -> None:
     counts = Counter(labels)
     where = f"{path.name}: the label column {quoted(column)}"
     if len(counts) == 1:
+        rows = f"{len(labels)} row{'s' if len(labels) != 1 else ''}"
         raise DataError(
-            f"{where} has one class only ({quoted(labels[0])} in all {len(labels)} rows); give rows of at least two "
-            "classes, or name another column with --label COLUMN."
+            f"{where} has one class only ({quoted(labels[0])}, {rows}); give rows of at least two classes, "
+            "or name another column with --label COLUMN."
         )
     alone = [label for label, count in counts.items() if count == 1]
     if alone:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import zlib
 from difflib import get_close_matches
 from pathlib import Path
@@ -111,6 +112,9 @@ def _text(text: str, path: Path, extension: str, wanted: list[str]) -> Table:
         return Table(path, frame, "json", "", header)
     if lines.is_fasttext(text):
         return Table(path, lines.read_label_lines(text, path), "fastText lines", "", True)
+    told = re.match(r"sep=([,;|\t])\r?\n", text)  # Excel's own first line
+    if told:
+        return _separated(text[told.end() :], told[1], path, wanted, first_line=2)
     separator = delimited.sniff(text, extension)
     if separator is not None:
         return _separated(text, separator, path, wanted)
@@ -123,8 +127,8 @@ def _text(text: str, path: Path, extension: str, wanted: list[str]) -> Table:
     )
 
 
-def _separated(text: str, separator: str, path: Path, wanted: list[str]) -> Table:
-    cells = delimited.parse(text, separator, path)
+def _separated(text: str, separator: str, path: Path, wanted: list[str], first_line: int = 1) -> Table:
+    cells = delimited.parse("\n" * (first_line - 1) + text, separator, path)  # blank lines keep the line numbers right
     header = delimited.has_header(cells.rows, wanted)
     notes: list[str] = []
     if header:
