@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,7 +97,7 @@ def total(values: dict[str, Tensor]) -> Tensor:
 
 
 @pytest.fixture(scope="module", params=list(cases()), ids=str)
-def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pair:
     case: Case = request.param
     folder: Path = tmp_path_factory.mktemp("theirs")
     model = saved(case, folder)
@@ -108,7 +107,7 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     values = ask_theirs(case, model, texts, types, targets)
     total(values).backward()  # type: ignore[no-untyped-call]
     grads = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
-    yield Pair(case, model, load(folder), texts, types, targets, {n: v.detach() for n, v in values.items()}, grads)
+    return Pair(case, model, load(folder), texts, types, targets, {n: v.detach() for n, v in values.items()}, grads)
 
 
 @pytest.mark.parametrize(("layout", "kernel"), [(layout, k) for layout, ks in LAYOUTS.items() for k in ks])
@@ -139,7 +138,7 @@ def test_outputs_and_gradients(pair: Pair, layout: str, kernel: str) -> None:
 
 def test_attention_weights(pair: Pair) -> None:
     with torch.no_grad():
-        out, batch, source = pair.run("right", "auto", output_attentions=True)
+        out, batch, _ = pair.run("right", "auto", output_attentions=True)
     masks = {"q": pad([[1] * n for _, _, n in batch.sequences], "right")[1], "s": pad(pair.texts, "right")[1]}
     for ours, rows in (("attentions", "q"), ("cross_attentions", "q"), ("encoder_attentions", "s")):
         layers = getattr(out, ours)

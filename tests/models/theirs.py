@@ -21,9 +21,11 @@ FAMILIES = ("bert", "gpt2", "llama", "bart", "t5", "deberta-v2")
 # Configs odder than the families' own, where checkpoints of the family do vary.
 ODD: dict[str, tuple[dict[str, Any], ...]] = {
     "bert": ({"hidden_act": "silu", "type_vocab_size": 1, "num_labels": 5}, {"hidden_size": 24, "num_attention_heads": 3}),
-    "gpt2": ({"n_head": 1, "activation_function": "gelu", "num_labels": 4}, {"n_embd": 24, "n_head": 3, "activation_function": "silu"}),
+    "gpt2": ({"n_head": 1, "activation_function": "gelu", "num_labels": 4},
+             {"n_embd": 24, "n_head": 3, "activation_function": "silu"}),
     "llama": (
-        {"hidden_size": 36, "num_attention_heads": 6, "num_key_value_heads": 3, "head_dim": 12, "hidden_act": "relu", "rms_norm_eps": 1e-3},
+        {"hidden_size": 36, "num_attention_heads": 6, "num_key_value_heads": 3, "head_dim": 12, "hidden_act": "relu",
+         "rms_norm_eps": 1e-3},
         {"rope_parameters": {"rope_type": "linear", "rope_theta": 300.0, "factor": 4.0}, "num_labels": 3},
     ),
     "bart": (
@@ -35,7 +37,8 @@ ODD: dict[str, tuple[dict[str, Any], ...]] = {
         {"relative_attention_num_buckets": 4, "relative_attention_max_distance": 6, "num_heads": 3, "d_kv": 5, "num_labels": 4},
     ),
     "deberta-v2": (
-        {"pos_att_type": "p2c", "share_att_key": False, "max_relative_positions": 5, "position_buckets": -1, "conv_kernel_size": 5},
+        {"pos_att_type": "p2c", "share_att_key": False, "max_relative_positions": 5, "position_buckets": -1,
+         "conv_kernel_size": 5},
         {"relative_attention": False, "pos_att_type": None, "position_biased_input": True, "norm_rel_ebd": "none"},
         {"embedding_size": 20, "pos_att_type": "c2p|p2c", "conv_kernel_size": 3, "conv_groups": 2, "num_labels": 3},
         {"tie_word_embeddings": False, "hidden_act": "relu", "type_vocab_size": 3},

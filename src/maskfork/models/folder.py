@@ -45,6 +45,10 @@ def write_folder(
     if len({t.data_ptr() for t in theirs.values()}) < len(theirs):  # safetensors keeps no two names of one memory
         theirs = {name: t.clone() for name, t in theirs.items()}
     written = {"model_type": spec.family, **config, "architectures": [_architecture(spec)]}
+    if spec.head is not None and spec.head.kind == "classify" and not written.get("id2label"):
+        # Families count labels differently where none is named.
+        written["id2label"] = {str(i): f"LABEL_{i}" for i in range(spec.head.labels)}
+        written["label2id"] = {f"LABEL_{i}": i for i in range(spec.head.labels)}
     written.pop("torch_dtype", None)
     written["dtype"] = str(next(iter(theirs.values())).dtype).removeprefix("torch.")
     part = folder / "model.safetensors.part"  # a folder whose writing was cut off keeps its old weights

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import pickle
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -112,13 +113,24 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
             if missing:
                 raise ModelError(f"{folder} lacks {missing[0]}, which its index names: the download is incomplete")
             return {name: tensor for shard in shards for name, tensor in load_file(str(folder / shard)).items()}
-        pickled = folder / "pytorch_model.bin"
-        if pickled.is_file():  # weights_only: tensors are read, code is never executed
-            tensors = torch.load(pickled, map_location="cpu", weights_only=True)
-            return {name: tensor for name, tensor in tensors.items() if isinstance(tensor, Tensor)}
-    except SafetensorError as error:
+        if (folder / "pytorch_model.bin").is_file():
+            return _read_pickle(folder / "pytorch_model.bin")
+    except (SafetensorError, json.JSONDecodeError, KeyError) as error:
         raise ModelError(f"the weights in {folder} are broken ({error}): download them again") from error
     raise ModelError(f"{folder} has a config.json but no model.safetensors: the download is incomplete")
+
+
+def _read_pickle(file: Path) -> dict[str, Tensor]:
+    """An old checkpoint: tensors are read, code in it is never run."""
+    try:
+        found = torch.load(file, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        raise ModelError(
+            f"{file} is broken, or holds more than plain tensors, which is not run here: get the model as safetensors"
+        ) from error
+    if not isinstance(found, dict):
+        raise ModelError(f"{file} holds no tensors by name: get the model as safetensors")
+    return {name: tensor for name, tensor in found.items() if isinstance(tensor, Tensor)}
 
 
 def build(config: Mapping[str, Any], head: str | None = None, *, seed: int = 0, labels: Sequence[str] | None = None) -> Model:

@@ -4,17 +4,7 @@ from __future__ import annotations
 
 from maskfork.core.positions.disentangled import Disentangled
 from maskfork.core.positions.learned import Learned
-from maskfork.core.spec import (
-    AttentionSpec,
-    ConvSpec,
-    EmbedSpec,
-    FeedForwardSpec,
-    HeadSpec,
-    ModelSpec,
-    PositionSpec,
-    StackSpec,
-    full,
-)
+from maskfork.core.spec import AttentionSpec, ConvSpec, EmbedSpec, FeedForwardSpec, HeadSpec, ModelSpec, StackSpec, full
 from maskfork.models.families.bert import head_weights as as_bert
 from maskfork.models.families.family import Config, Family, labels_of, layer_norm, read
 from maskfork.models.weights import Fuse, Rule, rule
@@ -42,9 +32,8 @@ def spec(config: Config) -> ModelSpec:
     width, heads, depth = config["hidden_size"], config["num_attention_heads"], config["num_hidden_layers"]
     size = read(config, "attention_head_size", default=width // heads)
     norm = layer_norm(config, "layer_norm_eps", 1e-7)
-    positions: tuple[PositionSpec, ...] = (disentangled(config),) if config.get("relative_attention") else ()
-    if config.get("position_biased_input", True):
-        positions += (Learned(config["max_position_embeddings"]),)
+    relative = (disentangled(config),) if config.get("relative_attention") else ()
+    absolute = (Learned(config["max_position_embeddings"]),) if config.get("position_biased_input", True) else ()
     kernel = int(config.get("conv_kernel_size", 0) or 0)
     encoder = StackSpec(
         depth=depth,
@@ -56,7 +45,7 @@ def spec(config: Config) -> ModelSpec:
         ),
         feed_forward=FeedForwardSpec(config["intermediate_size"], read(config, "hidden_act", default="gelu")),
         norm=norm,
-        positions=positions,
+        positions=(*relative, *absolute),
         embed=EmbedSpec(types=config.get("type_vocab_size", 0) or 0, norm=norm, size=config.get("embedding_size")),
         conv=ConvSpec(kernel, config.get("conv_groups", 1), config.get("conv_act", "tanh")) if kernel else None,
         dropout=float(read(config, "hidden_dropout_prob", default=0.1)),

@@ -1,0 +1,162 @@
+"""The Hugging Face folder, both ways: what is written is what `transformers` reads, tensor for tensor."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file
+
+from maskfork import load
+from maskfork.errors import ModelError
+from maskfork.models.hub import build, their_tensors
+from tests.models.theirs import FAMILIES, Case, cases, pad, saved, sequences, types_of
+
+
+@pytest.mark.parametrize("case", list(cases()), ids=str)
+def test_round_trip(case: Case, tmp_path: Path) -> None:
+    """Theirs -> ours -> theirs: nothing missing, nothing unexpected, equal tensors, equal outputs."""
+    model = saved(case, tmp_path / "in")
+    load(tmp_path / "in").save(tmp_path / "out")
+    before, after = load_file(tmp_path / "in/model.safetensors"), load_file(tmp_path / "out/model.safetensors")
+    assert after.keys() == before.keys()
+    if case.head == "masked_lm" and not case.config.get("tie_word_embeddings", True):
+        before["cls.predictions.bias"] = before["cls.predictions.decoder.bias"]  # untied, theirs reads only this one
+    assert [name for name in before if not torch.equal(after[name], before[name])] == []
+    kind = getattr(transformers, case.data.architectures[case.head])
+    more = {"add_pooling_layer": False} if case.family == "bert" and case.head is None else {}
+    again, info = kind.from_pretrained(tmp_path / "out", output_loading_info=True, attn_implementation="eager", **more)
+    assert not info["missing_keys"]
+    assert not info["unexpected_keys"]
+    assert not info["mismatched_keys"]
+    lists = sequences(case)[:1]
+    given = {"input_ids": pad(lists, "right")[0]}
+    if (types := types_of(case, lists)) is not None:
+        given["token_type_ids"] = pad(types, "right")[0]
+    with torch.no_grad():
+        if case.two_stacks and case.head != "classify":
+            given["decoder_input_ids"] = torch.tensor([[7, 8]])
+        torch.testing.assert_close(again(**given)[0], model(**given)[0], atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_ours_first(family: str, tmp_path: Path) -> None:
+    """A model that was born here is read by theirs, and says its own name and type."""
+    from maskfork.models.families import all_families
+
+    data = all_families()[family]
+    for head in data.architectures:
+        folder = tmp_path / str(head)
+        model = build({**data.tiny[0], "model_type": family}, head, seed=3, labels=["a", "b"] if head == "classify" else None)
+        model.save(folder)
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+        assert config["architectures"] == [data.architectures[head]]
+        assert config["dtype"] == "float32"
+        kind = getattr(transformers, data.architectures[head])
+        more = {"add_pooling_layer": False} if family == "bert" and head is None else {}
+        theirs, info = kind.from_pretrained(folder, output_loading_info=True, **more)
+        assert not info["missing_keys"]
+        assert not info["unexpected_keys"]
+        if head == "classify":
+            assert theirs.config.id2label == {0: "a", 1: "b"}
+            assert load(folder).label_names == ("a", "b")
+        for name, tensor in their_tensors(load(folder)).items():
+            assert torch.equal(tensor, their_tensors(model)[name]), name
+
+
+def test_one_family_in_another_head(tmp_path: Path) -> None:
+    """A language model's folder becomes a classifier: the body stays, the head starts fresh from its seed and says so."""
+    case = Case("bert", 0, "masked_lm")
+    saved(case, tmp_path)
+    a, b = (
+        load(tmp_path, head="classify", labels=["x", "y", "z"], seed=5),
+        load(tmp_path, head="classify", labels=["x", "y", "z"]),
+    )
+    assert a.label_names == ("x", "y", "z")
+    assert "fresh (seed 5)" in a.notes[0]
+    assert "left behind" in a.notes[1]
+    assert torch.equal(a.body.tokens.weight, b.body.tokens.weight)
+    first, other = dict(a.named_parameters())["head.out.weight"], dict(b.named_parameters())["head.out.weight"]
+    assert first.shape == (3, 32)
+    assert not torch.equal(first, other)
+    again = dict(load(tmp_path, head="classify", labels=["x", "y", "z"], seed=5).named_parameters())["head.out.weight"]
+    assert torch.equal(first, again)
+
+
+def test_shards(tmp_path: Path) -> None:
+    case = Case("llama", 1, "causal_lm")
+    model = saved(case, tmp_path / "one")
+    model.save_pretrained(tmp_path / "many", max_shard_size="20KB")
+    assert len(list((tmp_path / "many").glob("*.safetensors"))) > 1
+    one, many = their_tensors(load(tmp_path / "one")), their_tensors(load(tmp_path / "many"))
+    assert one.keys() == many.keys()
+    assert all(torch.equal(one[n], many[n]) for n in one)
+    next(iter((tmp_path / "many").glob("*.safetensors"))).unlink()
+    with pytest.raises(ModelError, match=r"lacks model-0000.*incomplete"):
+        load(tmp_path / "many")
+
+
+def test_an_old_pickle(tmp_path: Path) -> None:
+    case = Case("gpt2", 0, "causal_lm")
+    model = saved(case, tmp_path)
+    kept = their_tensors(load(tmp_path))
+    (tmp_path / "model.safetensors").unlink()
+    torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
+    again = their_tensors(load(tmp_path))
+    assert all(torch.equal(kept[n], again[n]) for n in kept)
+
+
+class Evil:
+    def __reduce__(self) -> object:
+        return os.system, ("touch PWNED",)
+
+
+def test_a_pickle_with_code_in_it_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    saved(Case("gpt2", 0, "causal_lm"), tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    for write in (lambda f: torch.save({"wte.weight": Evil()}, f), lambda f: pickle.dump({"wte.weight": Evil()}, f)):
+        with (tmp_path / "pytorch_model.bin").open("wb") as file:
+            write(file)  # type: ignore[no-untyped-call]
+        with pytest.raises(ModelError, match=r"pytorch_model\.bin"):
+            load(tmp_path)
+        assert not (tmp_path / "PWNED").exists()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_types_and_devices(dtype: torch.dtype, tmp_path: Path) -> None:
+    """Nothing stays on the meta device, and a model can be cast at loading or afterwards."""
+    for family in FAMILIES:
+        folder = tmp_path / family
+        saved(Case(family, 0, None), folder)
+        model = load(folder)
+        tensors = [*model.parameters(), *model.buffers()]
+        assert all(t.device.type == "cpu" for t in tensors)
+        assert all(p.requires_grad and p.dtype == torch.float32 for p in model.parameters())
+        assert not model.training
+        cast, born = load(folder).to(dtype), load(folder, dtype=dtype)
+        for a, b in zip(cast.parameters(), born.parameters(), strict=True):
+            assert a.dtype == dtype
+            assert torch.equal(a, b)
+        ids = torch.arange(5, 12)[None]
+        with torch.no_grad():
+            wide, low = model(ids).last_hidden_state, cast(ids).last_hidden_state
+        assert low.dtype == dtype
+        assert (wide - low.float()).abs().max() < {torch.float64: 1e-4, torch.float16: 0.05, torch.bfloat16: 0.4}[dtype]
+
+
+def test_saving_leaves_no_half_written_file(tmp_path: Path) -> None:
+    model = build({**dict(FAMILY_TINY), "model_type": "gpt2"})
+    model.save(tmp_path / "a")
+    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == ["config.json", "model.safetensors"]
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ModelError, match="is a file"):
+        model.save(tmp_path / "file")
+
+
+FAMILY_TINY = dict(vocab_size=20, n_embd=8, n_layer=1, n_head=2, n_positions=16)
