@@ -61,7 +61,7 @@ def fit(
         torch.manual_seed(seed)
         first = next(epochs(0))
         model.eval()
-        record.bf16, why = precision.choose(wanted_precision, device, lambda: loss(model, first))
+        record.bf16, why = precision.choose(wanted_precision, model, lambda: loss(model, first))
         record.notes.append(why)
         optimiser = optimise.adamw(model.named_parameters(), learning_rate, weight_decay)
         best: tuple[float, float] | None = None

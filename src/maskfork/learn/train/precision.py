@@ -6,10 +6,12 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 #: how far the bf16 loss of the first batch may be from float32's, as a share of it
 AGREES = 0.02
+#: the least cosine between the two gradients of the first batch
+ALIKE = 0.98
 
 
 def has_bf16(device: torch.device) -> bool:
@@ -27,19 +29,32 @@ def autocast(device: torch.device, *, bf16: bool) -> AbstractContextManager[obje
     return torch.autocast(device.type, torch.bfloat16) if bf16 else nullcontext()
 
 
-def choose(wanted: str, device: torch.device, loss: Callable[[], Tensor]) -> tuple[bool, str]:
-    """(use bf16, why): `loss` computes the first batch's loss without dropout."""
+def choose(wanted: str, model: nn.Module, loss: Callable[[], Tensor]) -> tuple[bool, str]:
+    """(use bf16, why): `loss` computes the first batch's loss without dropout.
+
+    bf16 is taken where that loss and its gradient agree with float32's: a fresh head's loss alone says little.
+    """
+    device = next(model.parameters()).device
     if wanted == "fp32":
         return False, "float32, as asked"
     if wanted == "auto" and not has_bf16(device):
         return False, "float32: this processor has no bf16 arithmetic"
-    with torch.no_grad():
-        exact = float(loss())
-        with autocast(device, bf16=True):
-            rough = float(loss())
+    exact, exact_slope = _slope(model, loss, bf16=False)
+    rough, rough_slope = _slope(model, loss, bf16=True)
     apart = abs(rough - exact) / max(abs(exact), 1e-6)
+    cosine = float(torch.nn.functional.cosine_similarity(exact_slope, rough_slope, dim=0))
+    found = f"the first batch's loss is {apart:.2%} from float32's, the cosine of the gradients {cosine:.4f}"
     if wanted == "bf16":
-        return True, f"bf16, as asked; the first loss is {apart:.2%} from float32's"
-    if not apart <= AGREES:
-        return False, f"float32: the bf16 loss of the first batch is {apart:.1%} off"
-    return True, f"bf16: the loss of the first batch is {apart:.2%} from float32's"
+        return True, f"bf16, as asked: {found}"
+    if not (apart <= AGREES and cosine >= ALIKE):
+        return False, f"float32: in bf16 {found}"
+    return True, f"bf16: {found}"
+
+
+def _slope(model: nn.Module, loss: Callable[[], Tensor], *, bf16: bool) -> tuple[float, Tensor]:
+    """The loss and its gradient, all parameters in one vector."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    with autocast(parameters[0].device, bf16=bf16):
+        value = loss()
+    slopes = torch.autograd.grad(value, parameters, allow_unused=True)
+    return float(value.detach()), torch.cat([g.flatten().float() for g in slopes if g is not None])
