@@ -57,4 +57,4 @@ def _slope(model: nn.Module, loss: Callable[[], Tensor], *, bf16: bool) -> tuple
     with autocast(parameters[0].device, bf16=bf16):
         value = loss()
     slopes = torch.autograd.grad(value, parameters, allow_unused=True)
-    return float(value.detach()), torch.cat([g.flatten().float() for g in slopes if g is not None])
+    return float(value.detach()), torch.cat([g.flatten().double() for g in slopes if g is not None])
