@@ -33,8 +33,9 @@ def test_the_best_wins_where_it_is_separated() -> None:
     assert not got.cannot_tell
     assert got.label_more is None
     assert got.detectable is None
-    assert got.first_line == "bert is better than gpt by 10.0 points (95 % interval 5.0 to 15.0) of accuracy."
-    assert got.reason == "bert is better than the next, gpt, by 10.0 points (95 % interval 5.0 to 15.0) of accuracy."
+    words = "it is better than gpt by 10.0 points of accuracy (95 % interval 5.0 to 15.0)."
+    assert got.first_line == f"Use bert: {words}"
+    assert got.reason == f"I{words[1:]}"
 
 
 def test_cannot_tell_goes_by_price_and_says_so() -> None:
@@ -43,17 +44,19 @@ def test_cannot_tell_goes_by_price_and_says_so() -> None:
     assert got.cannot_tell
     assert got.label_more == 1234
     assert got.detectable == 0.05
-    assert got.first_line.startswith("Cannot tell bert from gpt: the difference is 2.0 points (95 % interval -3.0 to 7.0)")
-    assert "1,234 further held-out rows" in got.first_line
-    assert "cannot be separated" in got.reason
-    assert "cheapest" in got.reason
+    assert got.first_line == (
+        "Use gpt: these rows cannot tell it from bert, which is 2.0 points of accuracy (95 % interval -3.0 to 7.0) ahead, "
+        "and of those that cannot be told apart it is the cheapest (1.00 per million texts, against 9.00 per million "
+        "texts)."
+    )
     assert "better" not in got.first_line + got.reason
 
 
 def test_cannot_tell_and_the_best_is_the_cheapest_too() -> None:
     got = decide([Candidate("bert", 0.90, cost=1), Candidate("gpt", 0.88, cost=9)], 0.05)
     assert (got.winner, got.cannot_tell) == ("bert", True)
-    assert "cannot separate it from gpt" in got.reason
+    assert "cannot tell it from gpt, which is 2.0 points of accuracy (95 % interval -3.0 to 7.0) behind" in got.first_line
+    assert "and it is the cheapest of them (1.00 per million texts)" in got.reason
     assert "better" not in got.reason
 
 
@@ -67,21 +70,25 @@ def test_a_broken_constraint_takes_the_best_out() -> None:
     candidates = [Candidate("bert", 0.95, SLOW), Candidate("gpt", 0.85), Candidate("floor", 0.70)]
     got = decide(candidates, 0.05, constrained=True)
     assert got.winner == "gpt"
-    assert "meets every constraint (1 do not)" in got.reason
+    assert got.reason.endswith("; bert scores higher and breaks a constraint: p99 latency is 80 ms, above 50 ms.")
     assert "bert" not in got.first_line
+    worse = [Candidate("bert", 0.95), Candidate("gpt", 0.85), Candidate("floor", 0.70, SLOW)]
+    assert decide(worse, 0.05, constrained=True).reason.endswith("; it meets every constraint, which 1 of 3 do not.")
+    kept = [Candidate("bert", 0.95), Candidate("gpt", 0.85)]
+    assert decide(kept, 0.05, constrained=True).reason.endswith("; every contender meets the constraints.")
 
 
 def test_one_left_by_the_constraints_needs_no_difference() -> None:
     got = decide([Candidate("bert", 0.95, SLOW), Candidate("floor", 0.70)], 0.05, constrained=True)
     assert got.winner == "floor"
     assert not got.cannot_tell
-    assert got.reason == "floor is the only contender that meets every constraint."
+    assert got.first_line == "Use floor: it is the only contender left, so there is no difference to show."
 
 
 def test_none_meets_the_constraints_names_the_nearest() -> None:
     got = decide([Candidate("bert", 0.95, SLOWER), Candidate("floor", 0.70, SLOW)], 0.05, constrained=True)
     assert got.winner == "floor"
-    assert got.reason == ("No contender meets every constraint; the nearest is floor: p99 latency is 80 ms, above 50 ms.")
+    assert got.reason == ("No contender meets every constraint; floor comes nearest: p99 latency is 80 ms, above 50 ms.")
 
 
 def test_without_a_price_for_this_machine_local_models_have_no_bill() -> None:

@@ -73,70 +73,57 @@ def recommend(
     able = [c for c in candidates if not c.breaches]
     field = able or list(candidates)
     ranked = sorted(field, key=lambda c: (-c.score, _price_order(c, field), c.name))
-    best = ranked[0]
-    first_line, cannot_tell, shown = _first_line(ranked, gap, power, metric)
+    best, alike = ranked[0], [c for c in ranked[1:] if not gap(ranked[0].name, c.name).separates]
+    shown = power(best.name, alike[0].name) if alike else Power(None, None)
     if not able:
         chosen = min(candidates, key=lambda c: (_worst(c), -c.score, c.name))
         broken = " and ".join(b.sentence.rstrip(".") for b in chosen.breaches)
-        reason = f"No contender meets every constraint; the nearest is {chosen.name}: {_lower(broken)}."
-        return Recommendation(chosen.name, reason, cannot_tell, shown.label_more, shown.detectable, first_line)
-    alike = [c for c in ranked[1:] if not gap(best.name, c.name).separates]
+        reason = f"No contender meets every constraint; {chosen.name} comes nearest: {_lower(broken)}."
+        return Recommendation(chosen.name, reason, bool(alike), shown.label_more, shown.detectable, reason)
     chosen = min([best, *alike], key=lambda c: (_price_order(c, field), -c.score, c.name))
-    reason = _reason(chosen, best, alike, ranked, gap, metric, constrained, len(candidates) - len(able))
-    return Recommendation(chosen.name, reason, cannot_tell, shown.label_more, shown.detectable, first_line)
+    why = _why(chosen, best, alike, ranked, gap, metric)
+    first_line = f"Use {chosen.name}: {why}."
+    reason = f"{_upper(why)}{_kept(chosen, able, candidates, constrained)}."
+    return Recommendation(chosen.name, reason, bool(alike), shown.label_more, shown.detectable, first_line)
 
 
-def _first_line(
-    ranked: Sequence[Candidate], gap: Callable[[str, str], Gap], power: Callable[[str, str], Power], metric: str
-) -> tuple[str, bool, Power]:
-    if len(ranked) == 1:
-        return f"Only {ranked[0].name} is left to compare, so there is no difference to show.", False, Power(None, None)
-    first, second = ranked[0].name, ranked[1].name
-    between = gap(first, second)
-    if between.separates:
-        said = f"{first} is better than {second} by {_points(between)} of {_word(metric)}."
-        return said, False, Power(None, None)
-    shown = power(first, second)
-    said = f"Cannot tell {first} from {second}: the difference is {_points(between)} of {_word(metric)}."
-    if shown.detectable is not None:
-        said += f" These held-out rows show a difference of {100 * shown.detectable:.1f} points or more."
-    if shown.label_more is not None:
-        said += f" About {shown.label_more:,} further held-out rows would show the observed one."
-    return said, True, shown
-
-
-def _reason(
+def _why(
     chosen: Candidate,
     best: Candidate,
     alike: Sequence[Candidate],
     ranked: Sequence[Candidate],
     gap: Callable[[str, str], Gap],
     metric: str,
-    constrained: bool,
-    out: int,
 ) -> str:
-    kept = ""
-    if constrained:
-        kept = " and meets every constraint" if not out else f" and meets every constraint ({out} do not)"
+    if len(ranked) == 1:
+        return "it is the only contender left, so there is no difference to show"
     if not alike:
-        if len(ranked) == 1:
-            return f"{chosen.name} is the only contender{' that meets every constraint' if out else kept}."
-        return (
-            f"{chosen.name} is better than the next, {ranked[1].name}, by {_points(gap(chosen.name, ranked[1].name))} "
-            f"of {_word(metric)}{kept}."
-        )
-    names = _listed([c.name for c in alike])
+        second = ranked[1].name
+        return f"it is better than {second} by {_points(gap(best.name, second), metric)}"
     if chosen is best:
+        others = f", nor from {_listed([c.name for c in alike[1:]])}" if alike[1:] else ""
+        behind = _points(gap(best.name, alike[0].name), metric)
         return (
-            f"{chosen.name} has the highest {_word(metric)}{kept}; the held-out rows cannot separate it from {names}, "
-            f"and it is the cheapest of them ({_price(chosen)})."
+            f"these rows cannot tell it from {alike[0].name}, which is {behind} behind{others}, and it is the cheapest "
+            f"of them ({_price(chosen)})"
         )
-    between = gap(best.name, chosen.name)
     return (
-        f"{chosen.name}{kept.replace(' and meets', ' meets')}{' and' if kept else ''} cannot be separated from the "
-        f"highest {_word(metric)}, that of {best.name} ({_points(between)} higher), and of those that cannot it is the "
-        f"cheapest ({_price(chosen)}, against {_price(best)})."
+        f"these rows cannot tell it from {best.name}, which is {_points(gap(best.name, chosen.name), metric)} ahead, "
+        f"and of those that cannot be told apart it is the cheapest ({_price(chosen)}, against {_price(best)})"
     )
+
+
+def _kept(chosen: Candidate, able: Sequence[Candidate], candidates: Sequence[Candidate], constrained: bool) -> str:
+    """What the constraints did to the choice."""
+    if not constrained:
+        return ""
+    out = [c for c in candidates if c.breaches]
+    if not out:
+        return "; every contender meets the constraints"
+    top = max(out, key=lambda c: (c.score, c.name))
+    if top.score <= chosen.score:
+        return f"; it meets every constraint, which {len(out)} of {len(candidates)} do not"
+    return f"; {top.name} scores higher and breaks a constraint: {_lower(top.breaches[0].sentence.rstrip('.'))}"
 
 
 def fewer_labels(name: str, all_labels: int, smaller: Sequence[tuple[int, Gap]]) -> str | None:
@@ -171,8 +158,9 @@ def _worst(candidate: Candidate) -> tuple[float, int]:
     return max(breach.ratio for breach in candidate.breaches), len(candidate.breaches)
 
 
-def _points(gap: Gap) -> str:
-    return f"{_hundredths(gap.value)} points (95 % interval {_hundredths(gap.low)} to {_hundredths(gap.high)})"
+def _points(gap: Gap, metric: str) -> str:
+    interval = f"95 % interval {_hundredths(gap.low)} to {_hundredths(gap.high)}"
+    return f"{_hundredths(gap.value)} points of {_word(metric)} ({interval})"
 
 
 def _hundredths(share: float) -> str:
@@ -185,6 +173,10 @@ def _word(metric: str) -> str:
 
 def _lower(text: str) -> str:
     return text[:1].lower() + text[1:]
+
+
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -53,9 +53,12 @@ class Standings:
         return self._gap(self.number(name), len(self.entries))
 
     def power(self, a: str, b: str) -> Power:
-        """What these rows could have shown between a and b, in accuracy, and how many further ones would."""
-        found = separation(self.predicted[self.number(a)], self.predicted[self.number(b)], self.labels, level=self.settings.level)
-        return Power(found.detectable, found.further)
+        """What these rows could have shown between a and b, and how many further ones would; for accuracy only."""
+        if self.settings.metric != "accuracy":
+            return Power(None, None)
+        ours, theirs = self.predicted[self.number(a)], self.predicted[self.number(b)]
+        found = separation(ours, theirs, self.labels, level=self.settings.level)
+        return Power(found.detectable, found.further or None)
 
     def _gap(self, a: int, b: int) -> Gap:
         found = differed(self.spreads[self.settings.metric], a, b, self.settings.level)
