@@ -27,7 +27,7 @@ demo: $(VENV)/.installed  ## compare fine-tuning with prompting on the embedded 
 test: $(VENV)/.installed  ## the tests, under 8 minutes on 2 cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
 
-test-all: $(VENV)/.installed  ## the tests and the long proofs
+test-all: $(VENV)/.installed-all  ## the tests and the long proofs, a real OpenAI-compatible server among them
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope -m "slow or not slow"
 
 lint: $(VENV)/.installed  ## style and types
@@ -68,4 +68,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt $(VENV)/.torch
 
 $(VENV)/.installed-bench: $(VENV)/.installed
 	$(PIP) install -c constraints.txt -e ".[bench]"
+	@touch $@
+
+$(VENV)/.installed-all: $(VENV)/.installed
+	$(PIP) install -c constraints.txt -e ".[server-test]"
 	@touch $@
