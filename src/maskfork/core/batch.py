@@ -17,7 +17,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from maskfork.core.mask import And, Keep, Mask, Or, Placed, Segments, conjunction
+from maskfork.core.mask import And, Full, Keep, Mask, Or, Placed, Segments, conjunction
 from maskfork.errors import UsageError
 
 
@@ -202,11 +202,12 @@ def bind(rule: Mask, queries: Batch, keys: Batch) -> Mask:
 def _placed(rule: Mask, queries: Batch, keys: Batch) -> Mask:
     if isinstance(rule, And | Or):
         return type(rule)(tuple(_placed(part, queries, keys) for part in rule.parts))
-    if rule.speaks_of in ("order", "storage"):
+    if rule == Full() or rule.speaks_of == "storage":
         return rule
-    if rule.speaks_of == "distance" and not _has_holes(keys):
+    own_keys = queries is keys  # so that order in storage is order in the sequence
+    if own_keys and (rule.speaks_of == "order" or (rule.speaks_of == "distance" and not _has_holes(keys))):
         return rule
-    if rule.speaks_of == "place" and _as_stored(queries) and _as_stored(keys):
+    if _as_stored(queries) and _as_stored(keys):
         return rule
     rows, width = queries.shape
     own = torch.arange(rows, device=queries.tokens.device)[:, None].expand(rows, width)

@@ -48,7 +48,7 @@ class Mask:
         return conjunction([self, other])
 
     def __or__(self, other: Mask) -> Mask:
-        if isinstance(self, Full) or isinstance(other, Full):
+        if self == Full() or other == Full():
             return Full()
         return self if self == other else Or(disjuncts(self) + disjuncts(other))
 
@@ -251,7 +251,7 @@ def conjuncts(mask: Mask) -> tuple[Mask, ...]:
     """The parts that must all allow, `Full` left out: what a kernel looks through for the parts that it knows."""
     if isinstance(mask, And):
         return mask.parts
-    return () if isinstance(mask, Full) else (mask,)
+    return () if mask == Full() else (mask,)
 
 
 def disjuncts(mask: Mask) -> tuple[Mask, ...]:

@@ -21,9 +21,9 @@ class Sdpa:
             return Refusal(self.name, "it cannot cap the logits")
         _, queries, keys = ask.sizes
         rule = ask.bound
-        if not ask.bias and isinstance(rule, Full):
+        if not ask.bias and rule == Full():
             return self._taken(ask, "no mask", None, causal=False)
-        if not ask.bias and isinstance(rule, Causal) and ask.offset + queries == keys:
+        if not ask.bias and rule == Causal() and ask.offset + queries == keys:
             if queries == 1:
                 return self._taken(ask, "no mask: one query that may read all", None, causal=False)
             if ask.offset == 0:

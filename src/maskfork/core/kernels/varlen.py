@@ -94,9 +94,9 @@ class Varlen:
         for (q_n, k_n), starts in members.items():
             q_index = _ranges([a for a, _ in starts], q_n, ask.device)
             k_index = _ranges([b for _, b in starts], k_n, ask.device)
-            causal = isinstance(ask.rule, Causal) and q_n == k_n
+            causal = ask.rule == Causal() and q_n == k_n
             allowed = empty = None
-            if not isinstance(ask.rule, Full) and not (causal and not ask.bias):
+            if ask.rule != Full() and not (causal and not ask.bias):
                 allowed = ask.rule.matrix(q_n, k_n, heads=ask.heads, device=ask.device)
                 nothing = ~allowed.any(-1)
                 if bool(nothing.any()):
