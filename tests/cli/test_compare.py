@@ -1,0 +1,137 @@
+"""`maskfork compare` from the command line: the whole way with the floor alone, options, wrong input."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from maskfork.cli import main
+from tests.decide.compare.fakes import mood_rows
+
+FLOOR = ["--no-finetune", "--no-probe", "--resamples", "200"]
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    rows = mood_rows(260, classes=2, noise=0.05)
+    file = tmp_path / "moods.csv"
+    lines = [f"{text},{rows.label_names[label]}" for text, label in zip(rows.texts, rows.labels, strict=True)]
+    file.write_text("\n".join(["text,mood", *lines]) + "\n", "utf-8")
+    return file
+
+
+def test_the_whole_way(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    command = ["compare", str(table), *FLOOR, "--budgets", "8,all", "--seeds", "2", "--out", str(out)]
+    assert main([*command, "--p99", "1s", "--memory", "2GB", "--price-per-hour", "0.1"]) == 0
+    said = capsys.readouterr()
+    assert "TF-IDF" in said.out
+    assert 'text from "text"' in said.err
+    assert "3 runs" in said.err
+    assert "winner" in said.err
+    assert {p.name for p in out.iterdir()} >= {"report.json", "report.html", "winner"}
+    assert main(["predict", str(out / "winner"), "all was gloomy and angryly so", "calmly"]) == 0
+    assert [line.split("\t")[0] for line in capsys.readouterr().out.splitlines()] == ["angry", "calm"]
+    assert main([*command, "--json"]) == 0
+    said = capsys.readouterr()
+    report = json.loads(said.out)  # nothing but the report is on stdout
+    assert report["recommendation"]["winner"] == "TF-IDF + logistic regression @ 160"
+    assert "3 of them finished earlier" in said.err
+    assert report["constraints"]["p99_ms"] is None
+
+
+def test_options_from_a_file(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "compare.toml"
+    file.write_text(
+        'budgets = [8, "all"]\nseeds = 1\nfinetune = false\nprobe = false\nresamples = 200\np99 = "2s"\n'
+        f'out = "{tmp_path / "out"}"\n'
+    )
+    assert main(["compare", str(table), "--config", str(file), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["constraints"]["p99_ms"] == 2000
+    assert [line["budget"] for line in report["contenders"]] == [8, 160]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--p99", "50"], "--p99 is '50', but it must be a number with its unit"),
+        (["--memory", "2 houses"], "--memory is '2 houses'"),
+        (["--qps", "-1"], "--qps is -1"),
+        (["--budgets", "8,lots"], "--budgets holds 'lots'"),
+        (["--budgets", "9999"], "Every budget is beyond the 160 rows"),
+        (["--seeds", "0"], "--seeds is 0"),
+        (["--max-cost-per-million", "0"], "--max-cost-per-million is 0"),
+        (["--price-per-hour", "nan"], "--price-per-hour is nan"),
+        (["--label-words", "angry"], "--label-words holds 'angry'"),
+        (["--threads", "0"], "--threads is 0"),
+        (["--no-tfidf"], "No contender is left"),
+        (["--llm-url", "http://127.0.0.1:9/v1"], "say nothing without --llm"),
+        (["--llm", "m", "--llm-url", "http://127.0.0.1:9/v1"], "cannot be reached"),
+        (["--llm", "m", "--llm-url", "nonsense"], "not an address"),
+        (["--llm", "m", "--price-in", "1"], "both prices"),
+        (["--encoder", "nowhere/at/all", "--finetune"], "there is no folder"),
+        (["--decoder", "./nowhere"], "there is no folder"),
+        (["--label", "moood"], "moood"),
+        (["--test", "gone.csv"], "gone.csv"),
+        (["--batch-size", "0"], "above zero"),
+    ],
+)
+def test_wrong_options_are_one_sentence_and_write_nothing(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], words: str
+) -> None:
+    out = tmp_path / "out"
+    floor = FLOOR if "--finetune" not in options else FLOOR[1:]
+    assert main(["compare", str(table), *floor, "--out", str(out), *options]) == 2
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert last.startswith("maskfork: ")
+    assert words in last
+    assert not out.exists()
+
+
+def test_wrong_data_is_one_sentence_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    wrong = {
+        "empty.csv": b"",
+        "one.csv": b"text,label\n" + b"".join(b"row %d,yes\n" % i for i in range(50)),
+        "alone.csv": b"text,label\n" + b"".join(b"row %d,%s\n" % (i, b"ab"[i % 2 :][:1]) for i in range(50)) + b"x,c\n",
+        "nolabel.csv": b"text\n" + b"".join(b"row %d\n" % i for i in range(50)),
+        "nul.csv": b"text,label\n" + b"a\x00b,yes\nc,no\n" * 30,
+    }
+    for name, raw in wrong.items():
+        (tmp_path / name).write_bytes(raw)
+    for name in [*wrong, "missing.csv"]:
+        assert main(["compare", str(tmp_path / name), *FLOOR, "--out", str(out)]) == 2, name
+        last = capsys.readouterr().err.strip().splitlines()[-1]
+        assert last.startswith("maskfork: "), name
+        assert name in last
+        assert not out.exists()
+
+
+def test_a_folder_of_other_things_is_left_alone(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "thesis"
+    out.mkdir()
+    (out / "thesis.tex").write_text("years")
+    assert main(["compare", str(table), *FLOOR, "--out", str(out)]) == 2
+    assert "nothing is overwritten" in capsys.readouterr().err
+    assert [p.name for p in out.iterdir()] == ["thesis.tex"]
+    assert (out / "thesis.tex").read_text() == "years"
+
+
+def test_paid_questions_need_a_yes(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openai")
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
+    out = tmp_path / "out"
+    paid = ["--llm", "m", "--llm-url", "https://api.example.com/v1", "--price-in", "2", "--price-out", "8"]
+    assert main(["compare", str(table), *FLOOR, "--out", str(out), "--budgets", "0,8", *paid]) == 2
+    said = capsys.readouterr().err
+    assert "m via endpoint: 400 calls" in said
+    assert "cost: about" in said
+    assert "Paid questions need a yes" in said
+    assert not out.exists()
