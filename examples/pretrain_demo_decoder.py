@@ -97,10 +97,7 @@ def main() -> None:
     def progress(share: float, state: str) -> None:
         if time.perf_counter() - last[0] > 20 or share == 1.0:
             last[0] = time.perf_counter()
-            print(
-                f"{share:6.1%} {state}, {share / max(1e-9, last[0] - started) and (last[0] - started) / share:.0f} s in all",
-                flush=True,
-            )
+            print(f"{share:6.1%} {state}, {(last[0] - started) / share:.0f} s in all", flush=True)
 
     record = fit(
         model, epoch, clm_loss, steps=args.steps, steps_per_epoch=len(starts) // args.rows, learning_rate=2e-3, seed=args.seed,
@@ -126,7 +123,7 @@ a prompted decoder is compared, not how good one can be. Bring a real one with `
 
 - Data: {len(texts) - len(held)} public-domain English books, {args.steps * args.rows * args.context:,} tokens read.
 - Held-out loss: {nats:.3f} nats a token, {bits:.3f} bits a byte, on {len(held)} whole books.
-- Made by `examples/pretrain_demo_decoder.py` of this project, seed {args.seed}, {record.seconds / 60:.0f} minutes on two shared CPU cores.
+- Made by `examples/pretrain_demo_decoder.py` of this project, seed {args.seed}, in {record.seconds / 60:.0f} minutes.
 """,
         "utf-8",
     )

@@ -71,6 +71,4 @@ def demo(
 def _offer_endpoint(llm: list[str] | None) -> None:
     where = os.environ.get("OPENAI_BASE_URL") or ("OpenAI" if os.environ.get("OPENAI_API_KEY") else None)
     if where and not llm:
-        say(
-            f"An endpoint is configured ({where}): `maskfork demo --llm MODEL --max-cost 1` lets a model of it compete."
-        )
+        say(f"An endpoint is configured ({where}): `maskfork demo --llm MODEL --max-cost 1` lets a model of it compete.")

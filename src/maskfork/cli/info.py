@@ -8,6 +8,7 @@ from typing import Any
 
 from maskfork.cli.config import ConfigFile
 from maskfork.cli.output import JsonFlag, emit, emit_json
+from maskfork.errors import ModelError
 
 
 def info(model: str, *, json: JsonFlag = False, config: ConfigFile = None) -> None:
@@ -43,6 +44,7 @@ def describe(model: str) -> dict[str, Any]:
         runs = [(rule, len(list(group))) for rule, group in groupby(masks)]
         return ", then ".join(f"{rule} x {count}" for rule, count in runs)
 
+    said = _said(loaded.folder)
     tokenizer = loaded.tokenizer if loaded.has_tokenizer else None
     return {
         "folder": str(loaded.folder),
@@ -62,28 +64,32 @@ def describe(model: str) -> dict[str, Any]:
         "longest_text": spec.max_length,
         "vocabulary": spec.vocab_size,
         "head": spec.head.kind if spec.head else None,
-        "labels": list(loaded.label_names),
+        "labels": list(loaded.label_names) or said.get("labels"),
         "tokenizer": f"{tokenizer.kind}, {tokenizer.size} tokens" if tokenizer else "none in the folder",
         "disk_mb": round(_size(loaded.folder), 1) if loaded.folder else None,
-        "kind": _kind(loaded.folder),
+        "kind": said.get("kind"),
         "notes": loaded.notes,
     }
 
 
 def _ours(folder: Path) -> dict[str, Any]:
     """A winner that is no Transformer (TF-IDF) or lives elsewhere (a prompt, an endpoint)."""
-    import msgspec
-
-    said = msgspec.json.decode((folder / "maskfork.json").read_bytes())
+    said = _said(folder)
     short = {k: v for k, v in said.items() if isinstance(v, str | int | float | bool) or (isinstance(v, list) and len(v) <= 40)}
     return {"folder": str(folder), **short, "disk_mb": round(_size(folder), 1)}
 
 
-def _kind(folder: Path | None) -> str | None:
+def _said(folder: Path | None) -> dict[str, Any]:
+    """What maskfork.json says; nothing where there is none."""
     import msgspec
 
     file = folder / "maskfork.json" if folder else None
-    return str(msgspec.json.decode(file.read_bytes()).get("kind")) if file and file.is_file() else None
+    if file is None or not file.is_file():
+        return {}
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise ModelError(f"{file} cannot be read ({error}): save the model again") from error
 
 
 def _size(folder: Path) -> float:

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from maskfork.cli.config import ConfigFile
 from maskfork.cli.output import JsonFlag, emit, emit_json, progress, say
-from maskfork.errors import UsageError
+from maskfork.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -86,11 +86,26 @@ def _texts(texts: Sequence[str], file: Path | None, column: str | None, pair: st
         return _from_file(file, column, pair)
     if column is not None:
         raise UsageError("--text names a column of --file: give the file too")
-    lines = [line.rstrip("\n") for line in sys.stdin] if list(texts) == ["-"] else list(texts)
+    lines = _from_stdin() if list(texts) == ["-"] else list(texts)
     wanted = [line for line in lines if line.strip()]
+    if len(wanted) < len(lines) and wanted:
+        empty = len(lines) - len(wanted)
+        say("1 empty text is left out" if empty == 1 else f"{empty} empty texts are left out")
+    if any("\ud800" <= sign <= "\udfff" for line in wanted for sign in line):
+        raise DataError("a text is not valid Unicode: put the texts into a file and give it with --file")
     if not wanted:
         raise UsageError('there is no text to label: maskfork predict MODEL "a text", or --file FILE, or - for standard input')
     return wanted, None if pair is None else [pair] * len(wanted)
+
+
+def _from_stdin() -> list[str]:
+    try:
+        return [line.rstrip("\r\n") for line in sys.stdin]
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"standard input is not {error.encoding} (byte {error.object[error.start]:#04x}): put it into a file and give it "
+            "with --file, which tells other encodings"
+        ) from error
 
 
 def _from_file(file: Path, column: str | None, pair: str | None) -> tuple[list[str], list[str] | None]:
@@ -99,6 +114,8 @@ def _from_file(file: Path, column: str | None, pair: str | None) -> tuple[list[s
     texts, pairs, notes = read_texts(file, text=column, pair=pair)
     for note in notes:
         say(note)
+    if not texts:
+        raise DataError(f"{file} has no rows to label: give a file with a row a text")
     return texts, pairs
 
 

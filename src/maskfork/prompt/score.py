@@ -16,9 +16,9 @@ from torch import Tensor
 
 from maskfork.core.batch import Batch
 from maskfork.core.cache import Cache
-from maskfork.errors import DataError, UsageError
+from maskfork.errors import DataError, ModelError, UsageError
 from maskfork.models.hub import load
-from maskfork.models.model import Model
+from maskfork.models.model import Model, check_head
 from maskfork.prompt.templates import PLAIN, Shot, Template
 
 #: inputs that say nothing, to learn which labels a model prefers anyway (Zhao et al. 2021, section 4)
@@ -46,6 +46,7 @@ class PromptedClassifier:
     ) -> None:
         self.model = decoder if isinstance(decoder, Model) else load_decoder(decoder)
         check_decoder(self.model)
+        check_head(self.model.spec, "causal_lm")
         self.label_names = tuple(label_names)
         self.label_words = tuple(label_words or label_names)
         if len(self.label_words) != len(self.label_names):
@@ -53,8 +54,10 @@ class PromptedClassifier:
         self.template = template or PLAIN
         self.calibrate = calibrate
         self.notes: list[str] = []
+        self._paired = any(pair is not None for _, pair, _ in shots)
         self._tokens = self._label_tokens()
-        self._start = self._opening_ids(self.template.opening(self.label_words))
+        self._begin = self._beginning()
+        self._start = self._begin + self._ids(self.template.opening(self.label_words))
         self.shots = self._fitting([(text, pair, self.label_words[label]) for text, pair, label in shots])
         self._prefix = self._start + [t for s in self.shots for t in self._ids(self.template.shot(s))]
         self._cache: Cache | None = None
@@ -77,13 +80,19 @@ class PromptedClassifier:
         return probs
 
     def prior(self) -> np.ndarray:
-        """The label probabilities that inputs without content get, [C], averaged over `CONTENT_FREE`."""
+        """The label probabilities that inputs without content get, [C], averaged over `CONTENT_FREE`.
+
+        Pairs without content where the texts asked last (or the shots) are pairs.
+        """
         if self._prior is None:
-            self._prior = self.probabilities(self.label_logprobs(CONTENT_FREE), calibrate=False).mean(0).clip(1e-6)
+            empty = self.label_logprobs(CONTENT_FREE, CONTENT_FREE if self._paired else None)
+            self._prior = self.probabilities(empty, calibrate=False).mean(0).clip(1e-6)
         return self._prior
 
     def label_logprobs(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> np.ndarray:
         """log p(label words | prompt with this text), [N, C] float64: the sum over a label's tokens."""
+        if self._paired != (pairs is not None):
+            self._paired, self._prior = pairs is not None, None
         questions = [self._question_ids(t, None if pairs is None else pairs[i]) for i, t in enumerate(texts)]
         out = np.empty((len(questions), len(self.label_names)))
         order = np.argsort([-len(q) for q in questions], kind="stable")
@@ -109,16 +118,24 @@ class PromptedClassifier:
     def _ids(self, text: str) -> list[int]:
         return self.model.tokenizer.encode(text, special=False)
 
-    def _opening_ids(self, text: str) -> list[int]:
-        """With the beginning-of-text token where the tokenizer puts one."""
+    def _beginning(self) -> list[int]:
+        """The beginning-of-text token where the tokenizer puts one (Llama; BART, on both sides)."""
+        own = self.model.spec.bos_id
+        bos = self.model.tokenizer.special("bos") if own is None else own
+        return [bos] if bos is not None and self.model.tokenizer.encode("", special=True)[:1] == [bos] else []
+
+    def _word_ids(self, word: str) -> list[int]:
+        """A label's tokens as they follow the answer's words; at the start of the decoder's text where that writes alone.
+
+        Taken from both together, since some tokenizers put a space of their own before whatever they are given.
+        """
         if self._reads_source:
-            return self._ids(text)
-        whole, bare = self.model.tokenizer.encode("", special=True), self.model.spec.bos_id
-        return ([bare] if bare is not None and whole[:1] == [bare] else []) + self._ids(text)
+            return self._ids(word)
+        stem, whole = self._ids(self.template.answer), self._ids(f"{self.template.answer} {word}")
+        return whole[len(stem) :] if whole[: len(stem)] == stem else self._ids(f" {word}")
 
     def _label_tokens(self) -> list[list[int]]:
-        gap = "" if self._reads_source else " "
-        tokens = [self._ids(gap + word) for word in self.label_words]
+        tokens = [self._word_ids(word) for word in self.label_words]
         for word, ids in zip(self.label_words, tokens, strict=True):
             if not ids:
                 raise DataError(f"the label '{word}' is no token for this decoder: give it words with --label-words")
@@ -159,8 +176,16 @@ class PromptedClassifier:
             return ids
         tail = self._ids("\n" + self.template.answer)
         if room <= len(tail):
-            raise DataError("the examples leave no room for a text in this decoder's context: use fewer")
+            raise DataError(self._full())
         return ids[: room - len(tail)] + tail
+
+    def _full(self) -> str:
+        if self.shots:
+            return "the examples leave no room for a text in this decoder's context: use fewer"
+        return (
+            f"the instruction with its {len(self.label_names)} labels takes {len(self._start)} of this decoder's "
+            f"{self._limit()} tokens and leaves no room for a text: use a decoder with a longer context"
+        )
 
     def _score(self, questions: list[list[int]]) -> np.ndarray:
         """[n, C] for one batch."""
@@ -183,9 +208,11 @@ class PromptedClassifier:
             end = self.model.spec.eos_id
             closing = [end] if isinstance(end, int) else []
             source = Batch.from_lists([self._prefix + q + closing for q in questions], self.model.spec.pad_id or 0)
-            start = torch.full((len(questions), 1), self.model.spec.decoder_start_id or 0)
+            start = [self.model.spec.decoder_start_id or 0]
+            start += [t for t in self._begin if t != start[0]]
+            target = torch.tensor([start], device=self.model.device).expand(len(questions), -1)
             cache = Cache()
-            out = self.model(source, decoder_input_ids=start, cache=cache)
+            out = self.model(source.to(self.model.device), decoder_input_ids=target, cache=cache)
             return cache, out.logits[:, -1]
         cache = self._shared().repeat(len(questions))
         batch = _left_padded(questions, self.model.spec.pad_id or 0).to(self.model.device)
@@ -209,11 +236,13 @@ class PromptedClassifier:
 
 
 def load_decoder(where: str | Path) -> Model:
-    """A model that continues text. Raises UsageError on an encoder."""
+    """A model that continues text. Raises UsageError on an encoder, ModelError where the folder has no words' head."""
     model = load(where)
     check_decoder(model)
     if model.spec.head is None or model.spec.head.kind != "causal_lm":
         model = load(where, "causal_lm")
+        if any(note.startswith("started ") for note in model.notes):
+            raise ModelError(f"{where} has no language-model head, so it cannot be prompted: give the model with its lm_head")
     return model
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,11 +31,10 @@ class Template:
 
     def question(self, text: str, pair: str | None = None) -> str:
         """A text's block up to where its label is written."""
-        text = " ".join(text.split())
-        if pair is None:
-            return self.block.replace("{text}", text) + self.answer
-        both = self.block_pair.replace("{pair}", "\0").replace("{text}", text)
-        return both.replace("\0", " ".join(pair.split())) + self.answer
+        given = {"text": " ".join(text.split()), "pair": " ".join((pair or "").split())}
+        block = self.block if pair is None else self.block_pair
+        # In one sweep: a text that says "{pair}" is data.
+        return re.sub(r"\{(text|pair)\}", lambda field: given[field[1]], block) + self.answer
 
     def shot(self, shot: Shot) -> str:
         """A solved example."""

@@ -23,7 +23,7 @@ def clm(batch: Batch) -> Tensor:
     targets = torch.full_like(batch.tokens, IGNORE_INDEX)
     targets[:, :-1] = batch.tokens[:, 1:]
     if batch.segments is not None:
-        ends = batch.segments[:, 1:] != batch.segments[:, :-1]
+        ends = (batch.segments[:, 1:] != batch.segments[:, :-1]) | (batch.segments[:, 1:] < 0)
         targets[:, :-1] = targets[:, :-1].masked_fill(ends, IGNORE_INDEX)
     if batch.keep is not None:
         following = torch.zeros_like(batch.keep)

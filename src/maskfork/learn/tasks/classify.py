@@ -63,7 +63,9 @@ class Classifier:
             made.notes.append(cut)
         inside, held = validation_split(rows.labels, settings, seed)
         labels = torch.from_numpy(rows.labels)
-        weights = class_weights(rows.labels[inside], rows.num_classes) if settings.class_weight == "balanced" else None
+        weights = None
+        if settings.class_weight == "balanced":
+            weights = class_weights(rows.labels[inside], rows.num_classes).to(model.device)
         lengths = [len(encoding.ids[i]) for i in inside]
 
         def epoch(number: int) -> Iterator[tuple[Batch, Tensor]]:
@@ -73,8 +75,9 @@ class Classifier:
                 yield make_batch(encoding, chosen), labels[chosen]
 
         def loss(module: nn.Module, batch: tuple[Batch, Tensor]) -> Tensor:
-            logits = module(batch[0]).logits.float()
-            return cross_entropy(logits, batch[1], weight=weights, label_smoothing=settings.label_smoothing)
+            logits = module(batch[0].to(model.device)).logits.float()
+            truth = batch[1].to(model.device)
+            return cross_entropy(logits, truth, weight=weights, label_smoothing=settings.label_smoothing)
 
         def evaluate(module: nn.Module) -> tuple[float, float]:
             logits = run(model, encoding, held)
@@ -122,6 +125,7 @@ class Classifier:
 
     def save(self, folder: str | Path) -> Path:
         """A folder that `maskfork` and `transformers` load."""
+        self.model.config.pop("max_length_trained", None)  # a base may have brought its own
         if self.max_length is not None:
             self.model.config["max_length_trained"] = self.max_length
         return self.model.save(folder)
@@ -145,7 +149,7 @@ def run(model: Model, encoding: Encoding, rows: np.ndarray | None = None, *, bf1
     model.eval()
     with torch.inference_mode(), autocast(model.device, bf16=bf16):
         for part in batching.by_tokens([len(encoding.ids[i]) for i in chosen], TOKENS):
-            logits = model(make_batch(encoding, chosen[part])).logits.float()
+            logits = model(make_batch(encoding, chosen[part]).to(model.device)).logits.float()
             if out is None:
                 out = torch.empty(len(chosen), logits.shape[-1])
             out[torch.from_numpy(part)] = logits.cpu()
@@ -162,16 +166,24 @@ def make_batch(encoding: Encoding, rows: np.ndarray) -> Batch:
 
 
 def validation_split(labels: np.ndarray, settings: FineTuneSettings, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(train indices, validation indices), stratified; none for validation where too few rows would be left for it."""
+    """(train indices, validation indices), stratified; none for validation where too few rows would be left for it.
+
+    Each label gives its share in whole rows; what rounding leaves goes to the largest remainders, ties by the seed, so that
+    a hundred labels of four rows are not all rounded down to none. Every label keeps a row to train on.
+    """
     wanted = min(round(len(labels) * settings.validation_share), settings.validation_max)
     everything = np.arange(len(labels))
     if wanted < settings.validation_min:
         return everything, np.array([], dtype=np.int64)
     rng = np.random.default_rng([seed, 7])
+    names, counts = np.unique(labels, return_counts=True)
+    shares = wanted * counts / len(labels)
+    whole = np.floor(shares).astype(np.int64)
+    first = np.lexsort((rng.random(len(names)), whole - shares))  # the largest remainder first
+    whole[first[: wanted - whole.sum()]] += 1
     held: list[int] = []
-    for label in np.unique(labels):
-        of_label = rng.permutation(np.flatnonzero(labels == label))
-        held += of_label[: min(len(of_label) - 1, round(wanted * len(of_label) / len(labels)))].tolist()
+    for label, count, own in zip(names, counts, whole, strict=True):
+        held += rng.permutation(np.flatnonzero(labels == label))[: min(count - 1, own)].tolist()
     chosen = np.zeros(len(labels), dtype=bool)
     chosen[held] = True
     return everything[~chosen], everything[chosen]

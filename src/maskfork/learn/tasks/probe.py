@@ -36,9 +36,9 @@ class Embedder:
         out = torch.zeros(len(texts), self.model.spec.hidden_size)
         with torch.inference_mode():
             for part in by_tokens(encoding.lengths, TOKENS):
-                batch = make_batch(encoding, part)
+                batch = make_batch(encoding, part).to(self.model.device)
                 hidden: Tensor = self.model(batch).last_hidden_state
-                out[torch.from_numpy(part)] = torch.nn.functional.normalize(pool(hidden, batch, "mean").float(), dim=-1)
+                out[torch.from_numpy(part)] = torch.nn.functional.normalize(pool(hidden, batch, "mean").float(), dim=-1).cpu()
         vectors: np.ndarray = out.numpy()
         return vectors
 

@@ -50,27 +50,32 @@ def fit(
 ) -> Record:
     """Train for `steps`; `epochs(n)` gives the batches of the n-th epoch, `loss(model, batch)` a scalar.
 
-    `evaluate(model)` after each epoch gives (score, tie-break), higher is better: the best epoch's weights are kept. The
+    `steps_per_epoch` only tells how many epochs are to come. `evaluate(model)` after each epoch gives (score, tie-break), higher is better: the best epoch's weights are kept. The
     same seed gives the same bits on one machine with the same number of threads. Raises UsageError when the loss is no
-    longer a number.
+    longer a number, and where an epoch has no batch.
     """
     device = next(model.parameters()).device
     record = Record()
     started = time.perf_counter()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
-        first = next(epochs(0))
+        first = next(epochs(0), None)
+        if first is None:
+            raise UsageError("an epoch has no batch to train on: give more data or smaller batches")
         model.eval()
         record.bf16, why = precision.choose(wanted_precision, model, lambda: loss(model, first))
         record.notes.append(why)
         optimiser = optimise.adamw(model.named_parameters(), learning_rate, weight_decay)
         best: tuple[float, float] | None = None
         kept: dict[str, Tensor] | None = None
-        epoch, step, batches = 0, 0, epochs(0)
+        epoch, step, begun, batches = 0, 0, 0, epochs(0)  # `begun`: the step at which the epoch began
+        in_all = max(1, math.ceil(steps / max(1, steps_per_epoch)))
         model.train()
         while step < steps:
             batch = next(batches, None)
             ended = batch is None
+            if ended and step == begun:
+                raise UsageError(f"epoch {epoch + 1} has no batch to train on: give more data or smaller batches")
             if batch is not None:
                 for group in optimiser.param_groups:
                     group["lr"] = learning_rate * schedule(step, steps, warmup)
@@ -84,7 +89,7 @@ def fit(
                 step += 1
                 _check(record.losses[-1], step, learning_rate)
                 if progress is not None:
-                    progress(step / steps, f"step {step}/{steps}, loss {_recent(record.losses):.3f}")
+                    progress(step / steps, f"epoch {epoch + 1}/{in_all}, step {step}/{steps}, loss {_recent(record.losses):.3f}")
             if ended or step == steps:
                 if evaluate is not None:
                     model.eval()
@@ -94,7 +99,7 @@ def fit(
                     if best is None or score > best:
                         best, record.best_epoch = score, epoch
                         kept = copy.deepcopy(model.state_dict()) if step < steps else None
-                epoch += 1
+                epoch, begun = epoch + 1, step
                 batches = epochs(epoch)
         if kept is not None and record.best_epoch is not None and record.best_epoch < epoch - 1:
             model.load_state_dict(kept)

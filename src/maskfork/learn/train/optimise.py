@@ -21,8 +21,12 @@ def adamw(parameters: Iterable[tuple[str, nn.Parameter]], learning_rate: float, 
 
 
 def linear(step: int, steps: int, warmup: float) -> float:
-    """Share of the learning rate at a step: up over the first `warmup` of all steps, then down to zero."""
-    rising = max(1, round(warmup * steps))
+    """Share of the learning rate at a step (from 0): up over the first `warmup` of all steps, then down to zero.
+
+    `transformers` starts at 0, so that its first step teaches nothing; ours is one step ahead of it on the way up and the
+    same on the way down.
+    """
+    rising = round(warmup * steps)
     if step < rising:
         return (step + 1) / rising
     return max(0.0, (steps - step) / max(1, steps - rising))
@@ -30,7 +34,7 @@ def linear(step: int, steps: int, warmup: float) -> float:
 
 def cosine(step: int, steps: int, warmup: float, floor: float = 0.1) -> float:
     """The same with a cosine down to `floor`, as language models are pre-trained."""
-    rising = max(1, round(warmup * steps))
+    rising = round(warmup * steps)
     if step < rising:
         return (step + 1) / rising
     return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rising) / max(1, steps - rising))))

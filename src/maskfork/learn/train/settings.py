@@ -36,6 +36,11 @@ class FineTuneSettings:
     def __post_init__(self) -> None:
         if self.epochs <= 0 or self.learning_rate <= 0 or (self.batch_size is not None and self.batch_size < 1):
             raise UsageError("epochs, learning rate and batch size must be above zero")
+        for name in ("warmup", "validation_share", "label_smoothing"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise UsageError(f"{name.replace('_', ' ')} is a share from 0 to below 1, not {getattr(self, name)}")
+        if self.precision not in ("auto", "fp32", "bf16"):
+            raise UsageError(f"precision is auto, fp32 or bf16, not {self.precision!r}")
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for content keys and cards."""
