@@ -34,8 +34,8 @@ def test_entries_are_contenders_at_the_budgets_that_apply() -> None:
     assert names == ["bert @ 8", "bert @ 64", "bert @ 100", "floor @ 8", "floor @ 64", "floor @ 100", "gpt @ 0", "gpt @ 8"]
     assert [e.name for e in plan.entries if e.finalist] == ["bert @ 100", "floor @ 100", "gpt @ 0", "gpt @ 8"]
     why = dict(plan.not_run)
-    assert set(why) == {"bert @ 0", "floor @ 0", "gpt @ 64", "gpt @ 100"}
-    assert "without labels" in why["bert @ 0"]
+    assert set(why) == {"bert, floor @ 0", "gpt @ 64, 100"}  # one line a reason
+    assert "without labels" in why["bert, floor @ 0"]
     zero_shot = next(entry for entry in plan.entries if entry.name == "gpt @ 0")
     assert [run.seed for run in zero_shot.runs] == [0]  # another seed would be the same run
 
@@ -87,7 +87,7 @@ def test_budgets_that_cannot_be_are_said() -> None:
     plan = planned(budgets=(2, 64, 512))
     why = dict(plan.not_run)
     assert why["budget 512"] == "There are only 100 rows to train on."
-    assert why["bert @ 2"] == "2 labelled rows cannot hold one row of each of the 3 labels."
+    assert why["bert, floor @ 2"] == "So few rows cannot hold one of each of the 3 labels."
     with pytest.raises(UsageError, match="Every budget is beyond the 100 rows"):
         planned(budgets=(512,))
     with pytest.raises(UsageError, match="No contender can run"):

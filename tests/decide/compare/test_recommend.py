@@ -60,6 +60,18 @@ def test_cannot_tell_and_the_best_is_the_cheapest_too() -> None:
     assert "better" not in got.reason
 
 
+def test_a_cheap_one_near_chance_is_not_taken_unless_all_are() -> None:
+    bert, floor = Candidate("bert", 0.44, cost=9), Candidate("floor", 0.38, cost=1, near_chance=True)
+    got = decide([bert, floor], 0.1)
+    assert (got.winner, got.cannot_tell) == ("bert", True)
+    assert "the cheapest of those that beat always giving the commonest label (9.00 per million texts)" in got.first_line
+    other = Candidate("gpt", 0.43, cost=2)
+    assert decide([bert, floor, other], 0.1).winner == "gpt"
+    lost = decide([Candidate("bert", 0.38, cost=9, near_chance=True), floor], 0.1)
+    assert lost.winner == "floor"
+    assert lost.first_line.endswith("but none of them can be told from always giving the commonest label.")
+
+
 @pytest.mark.parametrize(("low", "separates"), [(0.0, False), (1e-9, True), (-0.01, False)])
 def test_an_interval_that_touches_zero_separates_nothing(low: float, separates: bool) -> None:
     assert Gap(0.02, low, 0.05).separates is separates

@@ -91,7 +91,7 @@ def compute_parameters(folder: Path) -> float:
 
 @lru_cache(maxsize=1)
 def flops_per_second() -> float:
-    """What this machine's matrix product gives, measured for a moment. Only the first estimate of time reads it."""
+    """What this machine's matrix product gives, measured for a moment. Only the first guess of time and order read it."""
     import time
 
     import torch
@@ -104,7 +104,7 @@ def flops_per_second() -> float:
     for _ in range(5):
         a = a @ a / size
     a.sum().item()
-    return 5 * 2.0 * size**3 / (time.perf_counter() - started) / 3  # a model reaches about a third of it
+    return 5 * 2.0 * size**3 / (time.perf_counter() - started)
 
 
 def tokens(texts: tuple[str, ...], pairs: tuple[str, ...] | None) -> float:

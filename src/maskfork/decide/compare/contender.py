@@ -114,7 +114,7 @@ class Contender(ABC):
         if budget == 0:
             return "Nothing can be trained without labels; only prompted models answer at 0."
         if budget < train.num_classes:
-            return f"{budget} labelled rows cannot hold one row of each of the {train.num_classes} labels."
+            return f"So few rows cannot hold one of each of the {train.num_classes} labels."
         return None
 
     def seeds_matter(self, budget: int, train: Rows) -> bool:

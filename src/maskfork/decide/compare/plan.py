@@ -77,6 +77,7 @@ def make_plan(contenders: Sequence[Contender], train: Rows, held_out: HeldOut, s
     if twice:
         raise UsageError(f"Two contenders are both named {twice.pop()!r}: name each model once.")
     asked, not_run = _sizes(settings.budgets, train)
+    refused: dict[str, list[tuple[str, int]]] = {}
     draws = {seed: _draws(train, asked, seed) for seed in range(settings.seeds)}
     held_digest = held_out.digest()
     entries: list[Entry] = []
@@ -87,7 +88,7 @@ def make_plan(contenders: Sequence[Contender], train: Rows, held_out: HeldOut, s
             if why is None:
                 fits.append(budget)
             else:
-                not_run.append((entry_name(contender, budget), why))
+                refused.setdefault(why, []).append((contender.series, budget))
         identity = dict(contender.identity())
         for budget in fits:
             seeds = range(settings.seeds) if contender.seeds_matter(budget, train) else range(1)
@@ -104,11 +105,23 @@ def make_plan(contenders: Sequence[Contender], train: Rows, held_out: HeldOut, s
                 runs.append(Run(contender, budget, seed, rows, key, contender.seconds(budget, held_out)))
             finalist = budget == fits[-1] or not contender.trained
             entries.append(Entry(contender, budget, tuple(runs), finalist))
+    not_run += [(_together(who), why) for why, who in refused.items()]
     if not entries:
         reason = not_run[0][1] if not_run else "No contender was given."
         raise UsageError(f"No contender can run on these budgets: {reason[0].lower()}{reason[1:]}")
     work = sorted((run for entry in entries for run in entry.runs), key=lambda run: (run.seed, run.seconds))
     return Plan(tuple(entries), tuple(work), tuple(not_run))
+
+
+def _together(who: Sequence[tuple[str, int]]) -> str:
+    """One name for all that are refused for one reason: "a, b @ 0" or "a @ 64, b @ 64 and 512"."""
+    budgets: dict[str, list[int]] = {}
+    for series, budget in who:
+        budgets.setdefault(series, []).append(budget)
+    alike: dict[tuple[int, ...], list[str]] = {}
+    for series, sizes in budgets.items():
+        alike.setdefault(tuple(sizes), []).append(series)
+    return "; ".join(f"{', '.join(names)} @ {', '.join(map(str, sizes))}" for sizes, names in alike.items())
 
 
 def _sizes(budgets: Sequence[int | None], train: Rows) -> tuple[list[int], list[tuple[str, str]]]:

@@ -31,7 +31,10 @@ class Gap:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A finalist. cost: per million texts, or None; texts_per_second: None where not measured or remote."""
+    """A finalist. cost: per million texts, or None; texts_per_second: None where not measured or remote.
+
+    near_chance: the rows cannot tell it from always giving the commonest label (or it does worse).
+    """
 
     name: str
     score: float
@@ -39,7 +42,7 @@ class Candidate:
     cost: float | None = None
     texts_per_second: float | None = None
     remote: bool = False
-    labels: int = 0
+    near_chance: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,10 +83,13 @@ def recommend(
         broken = " and ".join(b.sentence.rstrip(".") for b in chosen.breaches)
         reason = f"No contender meets every constraint; {chosen.name} comes nearest: {_lower(broken)}."
         return Recommendation(chosen.name, reason, bool(alike), shown.label_more, shown.detectable, reason)
-    chosen = min([best, *alike], key=lambda c: (_price_order(c, field), -c.score, c.name))
+    hopeful = [c for c in (best, *alike) if not c.near_chance]
+    chosen = min(hopeful or [best, *alike], key=lambda c: (_price_order(c, field), -c.score, c.name))
     why = _why(chosen, best, alike, ranked, gap, metric)
+    if not hopeful:
+        why += ", but none of them can be told from always giving the commonest label"
     first_line = f"Use {chosen.name}: {why}."
-    reason = f"{_upper(why)}{_kept(chosen, able, candidates, constrained)}."
+    reason = f"{_upper(why)}{_kept(chosen, candidates, constrained)}."
     return Recommendation(chosen.name, reason, bool(alike), shown.label_more, shown.detectable, first_line)
 
 
@@ -100,20 +106,24 @@ def _why(
     if not alike:
         second = ranked[1].name
         return f"it is better than {second} by {_points(gap(best.name, second), metric)}"
+    them = "them"
+    if any(c.near_chance for c in (best, *alike)) and not chosen.near_chance:
+        them = "those that beat always giving the commonest label"
     if chosen is best:
         others = f", nor from {_listed([c.name for c in alike[1:]])}" if alike[1:] else ""
         behind = _points(gap(best.name, alike[0].name), metric)
         return (
             f"these rows cannot tell it from {alike[0].name}, which is {behind} behind{others}, and it is the cheapest "
-            f"of them ({_price(chosen)})"
+            f"of {them} ({_price(chosen)})"
         )
     return (
         f"these rows cannot tell it from {best.name}, which is {_points(gap(best.name, chosen.name), metric)} ahead, "
-        f"and of those that cannot be told apart it is the cheapest ({_price(chosen)}, against {_price(best)})"
+        f"and of {'those that cannot be told apart' if them == 'them' else them} it is the cheapest "
+        f"({_price(chosen)}, against {_price(best)})"
     )
 
 
-def _kept(chosen: Candidate, able: Sequence[Candidate], candidates: Sequence[Candidate], constrained: bool) -> str:
+def _kept(chosen: Candidate, candidates: Sequence[Candidate], constrained: bool) -> str:
     """What the constraints did to the choice."""
     if not constrained:
         return ""

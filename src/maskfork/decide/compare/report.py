@@ -142,7 +142,7 @@ def _recommendation(facts: Facts) -> Recommendation:
                 cost=weight.cost_per_million,
                 texts_per_second=None if entry.contender.remote else weight.throughput,
                 remote=entry.contender.remote,
-                labels=entry.budget,
+                near_chance=standings.gap_to_commonest(name).low <= 0,
             )
         )
     return recommend(candidates, standings.gap, standings.power, settings.metric, settings.constraints.any)

@@ -205,7 +205,7 @@ class PromptedContender(Contender):
 def too_many(budget: int, max_shots: int) -> str | None:
     """Why a prompt cannot use so many labelled rows, or None."""
     if budget > max_shots:
-        return f"{budget} labelled rows are more examples than go into one prompt (--max-shots {max_shots})."
+        return f"More labelled rows than go into one prompt as examples (--max-shots {max_shots})."
     return None
 
 
