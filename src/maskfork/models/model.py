@@ -159,12 +159,15 @@ class Model(nn.Module):
     def _check_tokens(self, batch: Batch | None) -> None:
         if batch is None or batch.tokens.numel() == 0:
             return
-        highest = int(batch.tokens.max())
-        if highest >= self.spec.vocab_size or int(batch.tokens.min()) < 0:
+        lowest, highest = (int(x) for x in batch.tokens.aminmax())
+        if highest >= self.spec.vocab_size or lowest < 0:
             raise TokenizerError(
-                f"token id {highest} is outside the model's vocabulary of {self.spec.vocab_size}: "
+                f"token id {lowest if lowest < 0 else highest} is outside the model's vocabulary of {self.spec.vocab_size}: "
                 "this text was encoded with another model's tokenizer"
             )
+        kinds = self.spec.main.embed.types
+        if batch.types is not None and kinds and int(batch.types.max()) >= kinds:
+            raise UsageError(f"token type {int(batch.types.max())} is asked for and the model has {kinds}: number them from 0")
 
 
 def initialise_tensor(name: str, p: nn.Parameter, std: float, generator: torch.Generator, spec: ModelSpec) -> None:
