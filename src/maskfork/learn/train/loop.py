@@ -50,9 +50,9 @@ def fit(
 ) -> Record:
     """Train for `steps`; `epochs(n)` gives the batches of the n-th epoch, `loss(model, batch)` a scalar.
 
-    `steps_per_epoch` only tells how many epochs are to come. `evaluate(model)` after each epoch gives (score, tie-break), higher is better: the best epoch's weights are kept. The
-    same seed gives the same bits on one machine with the same number of threads. Raises UsageError when the loss is no
-    longer a number, and where an epoch has no batch.
+    `steps_per_epoch` only tells how many epochs are to come. `evaluate(model)` after each epoch gives (score, tie-break),
+    higher is better: the best epoch's weights are kept. The same seed gives the same bits on one machine with the same
+    number of threads. Raises UsageError when the loss is no longer a number, and where an epoch has no batch.
     """
     device = next(model.parameters()).device
     record = Record()
