@@ -15,7 +15,7 @@ from torch import Tensor
 from maskfork.errors import DataError, ModelError
 from maskfork.learn.data.rows import Rows
 from maskfork.learn.tasks.classify import TOKENS, make_batch
-from maskfork.learn.tasks.encode import encode
+from maskfork.learn.tasks.encode import encode, limit_of
 from maskfork.learn.train.batches import by_tokens
 from maskfork.models.heads import pool
 from maskfork.models.hub import load
@@ -31,8 +31,11 @@ class Embedder:
         self.notes: list[str] = []
 
     def embed(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> np.ndarray:
-        """[N, E] float32, each of length one."""
+        """[N, E] float32, each of length one. What the limit cut is added to `notes`."""
         encoding = encode(self.model, texts, pairs, self.max_length)
+        cut = encoding.lost_note(limit_of(self.model, self.max_length) or 0)
+        if cut is not None and cut not in self.notes:
+            self.notes.append(cut)
         out = torch.zeros(len(texts), self.model.spec.hidden_size)
         with torch.inference_mode():
             for part in by_tokens(encoding.lengths, TOKENS):
@@ -90,7 +93,7 @@ class Probe:
             full_bias[fitted.classes_[0]], full_bias[fitted.classes_[1]] = 0.0, fitted.intercept_[0]
         else:
             full_weight[fitted.classes_], full_bias[fitted.classes_] = fitted.coef_, fitted.intercept_
-        return Probe(embedder, tuple(rows.label_names), full_weight, full_bias, [said])
+        return Probe(embedder, tuple(rows.label_names), full_weight, full_bias, [said, *embedder.notes])
 
     @staticmethod
     def open(folder: str | Path) -> Probe:
@@ -117,6 +120,10 @@ class Probe:
         """Probabilities [C] of one text."""
         row: np.ndarray = self.predict([text], None if pair is None else [pair])[0]
         return row
+
+    def tokens_lost(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[int]:
+        """How many tokens of each text the encoder's limit cuts."""
+        return encode(self.embedder.model, texts, pairs, self.embedder.max_length).lost
 
     def save(self, folder: str | Path) -> Path:
         """The encoder's folder with probe.safetensors and probe.json beside it."""
