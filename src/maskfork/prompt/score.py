@@ -17,6 +17,7 @@ from torch import Tensor
 from maskfork.core.batch import Batch
 from maskfork.core.cache import Cache
 from maskfork.errors import DataError, ModelError, UsageError
+from maskfork.models.device import best_device
 from maskfork.models.hub import load
 from maskfork.models.model import Model, check_head
 from maskfork.prompt.templates import PLAIN, Shot, Template
@@ -237,10 +238,10 @@ class PromptedClassifier:
 
 def load_decoder(where: str | Path) -> Model:
     """A model that continues text. Raises UsageError on an encoder, ModelError where the folder has no words' head."""
-    model = load(where)
+    model = load(where).to(best_device())
     check_decoder(model)
     if model.spec.head is None or model.spec.head.kind != "causal_lm":
-        model = load(where, "causal_lm")
+        model = load(where, "causal_lm").to(best_device())
         if any(note.startswith("started ") for note in model.notes):
             raise ModelError(f"{where} has no language-model head, so it cannot be prompted: give the model with its lm_head")
     return model

@@ -21,6 +21,7 @@ from maskfork.learn.train.loop import Progress, Record, fit
 from maskfork.learn.train.precision import autocast
 from maskfork.learn.train.settings import FineTuneSettings
 from maskfork.measure.calibration import fit_temperature
+from maskfork.models.device import best_device
 from maskfork.models.hub import load
 from maskfork.models.model import Model
 
@@ -56,7 +57,7 @@ class Classifier:
         settings = settings or FineTuneSettings()
         if len(set(rows.labels.tolist())) < 2:
             raise DataError("training needs rows of two labels at least: take more labelled rows")
-        model = load(base, "classify", labels=rows.label_names, seed=seed)
+        model = load(base, "classify", labels=rows.label_names, seed=seed).to(best_device())
         made = Classifier(model, tuple(rows.label_names), settings.max_length)
         encoding = encode(model, rows.texts, rows.pairs, settings.max_length)
         if (cut := encoding.lost_note(limit_of(model, settings.max_length) or 0)) is not None:
@@ -99,7 +100,7 @@ class Classifier:
     @staticmethod
     def open(folder: str | Path) -> Classifier:
         """A folder saved by `save`, or any classifier in the Hugging Face layout. Raises ModelError."""
-        model = load(folder)
+        model = load(folder).to(best_device())
         if model.spec.head is None or model.spec.head.kind != "classify":
             raise ModelError(f"{folder} is no classifier: fine-tune it first, or give a folder that was saved as one")
         return Classifier(model, model.label_names, model.config.get("max_length_trained"))

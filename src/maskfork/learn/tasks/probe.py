@@ -18,6 +18,7 @@ from maskfork.learn.tasks.classify import TOKENS, make_batch
 from maskfork.learn.tasks.encode import encode, limit_of
 from maskfork.learn.train.batches import by_tokens
 from maskfork.models.heads import pool
+from maskfork.models.device import best_device
 from maskfork.models.hub import load
 from maskfork.models.model import Model
 
@@ -26,7 +27,7 @@ class Embedder:
     """Texts to unit-length mean-pooled vectors of a frozen model."""
 
     def __init__(self, base: str | Path | Model, max_length: int | None = None) -> None:
-        self.model = base if isinstance(base, Model) else load(base, "none")
+        self.model = base if isinstance(base, Model) else load(base, "none").to(best_device())
         self.max_length = max_length
         self.notes: list[str] = []
 
