@@ -72,6 +72,7 @@ def test_options_from_a_file(table: Path, tmp_path: Path, capsys: pytest.Capture
         (["--llm-url", "http://127.0.0.1:9/v1"], "say nothing without --llm"),
         (["--llm", "m", "--llm-url", "http://127.0.0.1:9/v1"], "cannot be reached"),
         (["--llm", "m", "--llm-url", "nonsense"], "not an address"),
+        (["--llm", "m", "--llm-url", "http://me:secret@127.0.0.1:9/v1"], "put the key into OPENAI_API_KEY"),
         (["--llm", "m", "--price-in", "1"], "both prices"),
         (["--encoder", "nowhere/at/all", "--finetune"], "there is no folder"),
         (["--decoder", "./nowhere"], "there is no folder"),

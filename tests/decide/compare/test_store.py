@@ -37,7 +37,7 @@ def test_a_record_comes_back_as_it_went(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["k.npz", "k.json"])
-@pytest.mark.parametrize("damage", ["cut", "gone", "garbage", "empty"])
+@pytest.mark.parametrize("damage", ["cut", "gone", "garbage", "empty", "other"])
 def test_a_damaged_run_counts_as_not_done(tmp_path: Path, name: str, damage: str) -> None:
     with Store.open(tmp_path / "out", "d.csv", "digest") as store:
         store.write(record("k"), {})
@@ -46,7 +46,7 @@ def test_a_damaged_run_counts_as_not_done(tmp_path: Path, name: str, damage: str
             file.unlink()
         else:
             raw = file.read_bytes()
-            file.write_bytes({"cut": raw[: len(raw) // 2], "garbage": b"\x00garbage" * 9, "empty": b""}[damage])
+            file.write_bytes({"cut": raw[: len(raw) // 2], "garbage": b"\x00garbage" * 9, "empty": b"", "other": b"[]"}[damage])
         assert store.read("k", (3, 2)) is None
         store.write(record("k"), {})
         assert store.read("k", (3, 2)) is not None

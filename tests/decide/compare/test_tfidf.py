@@ -38,6 +38,11 @@ def test_features_are_those_of_scikit_learn(unit: str) -> None:
     ours = Vocabulary.of(texts, unit, 10**6)  # type: ignore[arg-type]
     assert list(ours.index) == list(oracle.get_feature_names_out())
     np.testing.assert_allclose(ours.features(texts).toarray(), expected.toarray(), atol=1e-12)
+    often = oracle.set_params(min_df=2).fit_transform(texts)
+    ours_often = Vocabulary.of(texts, unit, 10**6, least=2)  # type: ignore[arg-type]
+    assert list(ours_often.index) == list(oracle.get_feature_names_out())
+    np.testing.assert_allclose(ours_often.features(texts).toarray(), often.toarray(), atol=1e-12)
+    oracle.set_params(min_df=1).fit(texts)
     unseen = ("quite another text", *HARD)
     np.testing.assert_allclose(ours.features(unseen).toarray(), oracle.transform(unseen).toarray(), atol=1e-12)
 

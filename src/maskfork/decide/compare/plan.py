@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from maskfork import __version__
 from maskfork.decide.compare.contender import Contender, HeldOut
 from maskfork.decide.compare.events import Job
 from maskfork.decide.compare.settings import CompareSettings
@@ -96,6 +97,7 @@ def make_plan(contenders: Sequence[Contender], train: Rows, held_out: HeldOut, s
             for seed in seeds:
                 rows = draws[seed][budget]
                 key = content_key(
+                    maskfork=__version__,
                     contender=identity,
                     labels=list(train.label_names),
                     train=train.take(rows).digest() if budget else "none",

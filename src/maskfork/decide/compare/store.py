@@ -125,11 +125,12 @@ class Store:
             said = json.loads((self.runs / f"{key}.json").read_text("utf-8"))
             with np.load(self.runs / f"{key}.npz", allow_pickle=False) as file:
                 probs, answered = file["probs"], file["answered"]
-        except (FileNotFoundError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            rest = said["fit_seconds"], said["validation"], tuple(said["notes"]), dict(said["usage"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
             return None
         if probs.shape != shape or probs.dtype != np.float32 or answered.shape != shape[:1]:
             return None
-        return Record(key, probs, answered, said["fit_seconds"], said["validation"], tuple(said["notes"]), dict(said["usage"]))
+        return Record(key, probs, answered, *rest)
 
     def write(self, record: Record, about: Mapping[str, Any]) -> None:
         """Keep a finished run. `about` (name, budget, seed, ...) is for the reader of the folder."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from maskfork.decide.compare.contender import Contender, HeldOut, Kind, Outcome, Progress
 from maskfork.decide.compare.contenders.prompted import Shot, check_words, examples, too_many, words_of
-from maskfork.errors import EndpointError, ModelError
+from maskfork.errors import EndpointError, ModelError, UsageError
 from maskfork.learn.data.rows import Rows
 from maskfork.prompt.teachers.classify import EndpointClassifier, EndpointResult
 from maskfork.prompt.teachers.classify import Shot as EndpointShot
@@ -39,6 +39,13 @@ class Terms:
     price_out: float | None = None
     max_cost: float | None = None
     concurrency: int = 8
+
+    def __post_init__(self) -> None:
+        if self.url is not None and "@" in urlsplit(self.url).netloc:
+            raise UsageError(
+                "The endpoint's address holds a name or a password, which the report would show: put the key into "
+                "OPENAI_API_KEY instead."
+            )
 
     def endpoint(self, answers: Path | None) -> Endpoint:
         """answers: the folder that keeps every paid answer; None keeps them in memory."""

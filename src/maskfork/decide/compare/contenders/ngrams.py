@@ -52,14 +52,14 @@ class Vocabulary:
     idf: NDArray[np.float64]
 
     @classmethod
-    def of(cls, texts: Iterable[str], unit: Unit, most: int) -> Vocabulary:
-        """Read the terms of the training texts; of more than `most`, those in most texts are kept."""
+    def of(cls, texts: Iterable[str], unit: Unit, most: int, least: int = 1) -> Vocabulary:
+        """Read the terms of the training texts, those in `least` texts or more; beyond `most`, the rarest go."""
         seen: Counter[str] = Counter()
         rows = 0
         for text in texts:
             rows += 1
             seen.update(set(terms(text, unit)))
-        kept = sorted(seen)
+        kept = sorted(term for term, count in seen.items() if count >= least)
         if len(kept) > most:
             kept = sorted(sorted(kept, key=lambda term: (-seen[term], term))[:most])
         counts = np.array([seen[term] for term in kept], dtype=np.float64)
