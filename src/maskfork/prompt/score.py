@@ -76,8 +76,7 @@ class PromptedClassifier:
     def probabilities(self, logprobs: np.ndarray, *, calibrate: bool) -> np.ndarray:
         """Label log-likelihoods [N, C] as probabilities, divided by the content-free prior where asked."""
         scores = logprobs - np.log(self.prior()) if calibrate else logprobs
-        odds = np.exp(scores - scores.max(-1, keepdims=True))
-        probs: np.ndarray = (odds / odds.sum(-1, keepdims=True)).astype(np.float32)
+        probs: np.ndarray = _softmax(scores).astype(np.float32)
         return probs
 
     def prior(self) -> np.ndarray:
@@ -87,7 +86,8 @@ class PromptedClassifier:
         """
         if self._prior is None:
             empty = self.label_logprobs(CONTENT_FREE, CONTENT_FREE if self._paired else None)
-            self._prior = self.probabilities(empty, calibrate=False).mean(0).clip(1e-6)
+            # float64: a label of several tokens may start at 1e-30 and still be the answer
+            self._prior = _softmax(empty).mean(0).clip(np.finfo(np.float64).tiny)
         return self._prior
 
     def label_logprobs(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> np.ndarray:
@@ -234,6 +234,12 @@ class PromptedClassifier:
                 last = torch.tensor([len(self._prefix) - 1], device=self.model.device)
                 self.model(torch.tensor([self._prefix], device=self.model.device), cache=self._cache, logits_at=last)
         return self._cache
+
+
+def _softmax(scores: np.ndarray) -> np.ndarray:
+    odds = np.exp(scores - scores.max(-1, keepdims=True))
+    shares: np.ndarray = odds / odds.sum(-1, keepdims=True)
+    return shares
 
 
 def load_decoder(where: str | Path) -> Model:
