@@ -160,3 +160,22 @@ def test_saving_leaves_no_half_written_file(tmp_path: Path) -> None:
 
 
 FAMILY_TINY = dict(vocab_size=20, n_embd=8, n_layer=1, n_head=2, n_positions=16)
+
+
+def test_a_loaded_model_is_its_own(tmp_path: Path) -> None:
+    """Training does not reach into the file, saving over it is safe, and what comes back is the same to the bit."""
+    for family in FAMILIES:
+        folder = tmp_path / family
+        saved(Case(family, 1, None), folder)
+        written = (folder / "model.safetensors").read_bytes()
+        model = load(folder)
+        with torch.no_grad():
+            for p in model.parameters():
+                p.mul_(1.1)
+        assert (folder / "model.safetensors").read_bytes() == written
+        ids = torch.arange(5, 14)[None]
+        with torch.no_grad():
+            before = model(ids).last_hidden_state
+            model.save(folder)
+            assert torch.equal(model(ids).last_hidden_state, before)
+            assert torch.equal(load(folder)(ids).last_hidden_state, before)

@@ -72,7 +72,7 @@ class Transpose:
     """GPT-2's Conv1D keeps [in, out]."""
 
     def ours(self, theirs: Sequence[Tensor]) -> Tensor:
-        return theirs[0].t() if theirs[0].dim() == 2 else theirs[0]
+        return theirs[0].t().contiguous() if theirs[0].dim() == 2 else theirs[0]
 
     def theirs(self, ours: Tensor, count: int) -> list[Tensor]:
         return [ours.t() if ours.dim() == 2 else ours]
