@@ -42,7 +42,7 @@ def describe(model: str) -> dict[str, Any]:
 
     def rules(masks: tuple[Mask, ...]) -> str:
         runs = [(rule, len(list(group))) for rule, group in groupby(masks)]
-        return ", then ".join(f"{rule} x {count}" for rule, count in runs)
+        return ", then ".join(f"{str(rule).replace('()', '').lower()} x {count}" for rule, count in runs)
 
     said = _said(loaded.folder)
     tokenizer = loaded.tokenizer if loaded.has_tokenizer else None

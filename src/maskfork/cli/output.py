@@ -70,7 +70,8 @@ def progress(description: str, total: float | None) -> Iterator[Step]:
         rich.TimeElapsedColumn(),
         rich.TimeRemainingColumn(),
     )
-    with rich.Progress(*columns, console=notes_console(), transient=True) as bar:
+    console = notes_console()
+    with rich.Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(description, total=total)
 
         def step(done: float = 1, description: str | None = None) -> None:

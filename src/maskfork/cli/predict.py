@@ -23,7 +23,7 @@ CHUNK = 256
 
 def predict(
     model: Path,
-    *texts: str,
+    *texts: Annotated[str, Parameter(allow_leading_hyphen=True)],
     file: Path | None = None,
     text: str | None = None,
     pair: Annotated[str | None, Parameter(help="With TEXT: the second text of a pair; with --file: its column.")] = None,
@@ -86,6 +86,9 @@ def _texts(texts: Sequence[str], file: Path | None, column: str | None, pair: st
         return _from_file(file, column, pair)
     if column is not None:
         raise UsageError("--text names a column of --file: give the file too")
+    stray = next((t for t in texts if t[:2] == "--" and t[2:3].isalpha() and not any(map(str.isspace, t))), None)
+    if stray is not None:
+        raise UsageError(f"there is no option {stray}: see `maskfork predict --help` (a text that looks so goes into a --file)")
     lines = _from_stdin() if list(texts) == ["-"] else list(texts)
     wanted = [line for line in lines if line.strip()]
     if len(wanted) < len(lines) and wanted:
