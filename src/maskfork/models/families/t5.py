@@ -10,6 +10,7 @@ from maskfork.models.families.family import Config, Family, labels_of, read
 from maskfork.models.weights import Fuse, Rule, Tied, rule
 
 Side = Literal["encoder", "decoder"]
+BIAS = "relative_attention_bias.weight"
 
 
 def stack(config: Config, side: Side) -> StackSpec:
@@ -61,19 +62,15 @@ def side_weights(spec: ModelSpec, stack: StackSpec, side: Side, prefix: str) -> 
     block, ours = f"{prefix}{side}.block.{{i}}.layer.", f"{side}.layers.{{i}}."
     last = "2" if side == "decoder" else "1"
     dense = block + last + ".DenseReluDense."
+    up = ("wi_0", "wi_1") if stack.feed_forward.gated else ("wi",)
     rules = [
         rule([block + f"0.SelfAttention.{p}.weight" for p in "qkv"], ours + "attention.qkv.weight", Fuse((inner,) * 3)),
         rule(block + "0.SelfAttention.o.weight", ours + "attention.out.weight"),
         rule(block + "0.layer_norm.weight", ours + "attention_residual.norm_in.weight"),
-        rule(
-            f"{prefix}{side}.block.0.layer.0.SelfAttention.relative_attention_bias.weight",
-            f"{side}.positions.0.table.weight",
-        ),
+        rule(f"{prefix}{side}.block.0.layer.0.SelfAttention.{BIAS}", f"{side}.positions.0.table.weight"),
         rule(block + last + ".layer_norm.weight", ours + "feed_forward_residual.norm_in.weight"),
         rule(dense + "wo.weight", ours + "feed_forward.down.weight"),
-        rule([dense + "wi_0.weight", dense + "wi_1.weight"], ours + "feed_forward.up.weight", Fuse((wide, wide)))
-        if stack.feed_forward.gated
-        else rule(dense + "wi.weight", ours + "feed_forward.up.weight"),
+        rule([dense + f"{wi}.weight" for wi in up], ours + "feed_forward.up.weight", Fuse((wide,) * len(up))),
         rule(f"{prefix}{side}.final_layer_norm.weight", f"{side}.norm.weight"),
     ]
     if side == "decoder":
@@ -82,7 +79,7 @@ def side_weights(spec: ModelSpec, stack: StackSpec, side: Side, prefix: str) -> 
             rule([block + f"1.EncDecAttention.{p}.weight" for p in "kv"], ours + "cross.kv.weight", Fuse((inner,) * 2)),
             rule(block + "1.EncDecAttention.o.weight", ours + "cross.out.weight"),
             rule(block + "1.layer_norm.weight", ours + "cross_residual.norm_in.weight"),
-            rule(block + "1.EncDecAttention.relative_attention_bias.weight", None),  # in old files, never used
+            rule(block + "1.EncDecAttention." + BIAS, None),  # in old files, never used
         ]
     return tuple(rules)
 
