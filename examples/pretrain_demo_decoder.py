@@ -116,7 +116,7 @@ language: en
 library_name: transformers
 pipeline_tag: text-generation
 ---
-# The demo's decoder
+# books-gpt-3m: the demo's decoder
 
 A small GPT ({sum(p.numel() for p in model.parameters()):,} parameters, Llama layout) for the demo of maskfork: it shows how
 a prompted decoder is compared, not how good one can be. Bring a real one with `--decoder`.

@@ -27,7 +27,23 @@ _HOME = {
     "MaskforkError": "errors",
 }
 
-__all__ = ["__version__", *_HOME]
+__all__ = [
+    "Batch",
+    "Causal",
+    "Full",
+    "Keep",
+    "Mask",
+    "MaskforkError",
+    "Model",
+    "ModelSpec",
+    "Permutation",
+    "Prefix",
+    "Segments",
+    "Window",
+    "__version__",
+    "load",
+    "load_tokenizer",
+]
 
 if TYPE_CHECKING:
     from maskfork.core.batch import Batch

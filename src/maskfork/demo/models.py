@@ -20,5 +20,5 @@ def encoder_path() -> Path | None:
 
 def decoder_path() -> Path | None:
     """The folder of the small decoder that is shipped with maskfork; None where this installation lacks it."""
-    folder = Path(__file__).parent / "decoder"
+    folder = Path(__file__).parent / "books-gpt-3m"
     return folder if (folder / "config.json").is_file() else None

@@ -53,10 +53,14 @@ def write_folder(
     written["dtype"] = str(next(iter(theirs.values())).dtype).removeprefix("torch.")
     part = folder / "model.safetensors.part"  # a folder whose writing was cut off keeps its old weights
     save_file(theirs, str(part), metadata={"format": "pt"})
+    file = folder / "config.json"
+    file.write_text(json.dumps(written, indent=2, ensure_ascii=False, sort_keys=True) + "\n", "utf-8")
+    part.chmod(file.stat().st_mode)  # the library writes for its owner alone
     part.replace(folder / "model.safetensors")
-    (folder / "config.json").write_text(json.dumps(written, indent=2, ensure_ascii=False, sort_keys=True) + "\n", "utf-8")
     if tokenizer is not None:
-        tokenizer.save(folder)
+        stack = spec.encoder or spec.decoder
+        typed = stack is not None and stack.embed.types > 1
+        tokenizer.save(folder, ["input_ids", *(["token_type_ids"] if typed else []), "attention_mask"])
     return folder
 
 

@@ -159,9 +159,12 @@ def _build(
             head = "pool"
         if named is None and "causal_lm" in family.architectures and "lm_head.weight" in tensors:
             head = "causal_lm"
+    other_labels = labels is not None and _labels(config) != list(labels)
     config = _with_labels(dict(config), labels)
     spec = _spec(family, config, head)
     ours, left = table_of(family, spec).read(tensors)
+    if other_labels:  # an output layer of as many other labels would answer with theirs
+        ours = {name: tensor for name, tensor in ours.items() if not name.startswith("head.out.")}
     with torch.device("meta"):
         model = Model(spec, config)
     notes = _fill(model, ours, family, folder, seed, dtype, may_start_head=asked)
@@ -184,6 +187,12 @@ def _spec(family: Family, config: Mapping[str, Any], head: str | None) -> ModelS
             )
         raise UsageError(f"the {family.name} family has no '{head}' head: it has {have}")
     return spec.replace(head=family.head(head, config))
+
+
+def _labels(config: Mapping[str, Any]) -> list[str]:
+    """The label names of a config, in order; none where it has none."""
+    names = config.get("id2label") or {}
+    return [str(names[key]) for key in sorted(names, key=int)]
 
 
 def _with_labels(config: dict[str, Any], labels: Sequence[str] | None) -> dict[str, Any]:

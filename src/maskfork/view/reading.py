@@ -90,6 +90,7 @@ class Facts:
     crossover_note: str
     winner: str | None
     reason: str
+    remarks: tuple[str, ...]
     first_line: str
     cannot_tell: bool
     label_more: int | None
@@ -144,6 +145,7 @@ def read_report(report: Mapping[str, Any]) -> Facts:
         crossover_note=text(report.get("crossover_note")),
         winner=None if winner is None else text(winner),
         reason=text(advice.get("reason")),
+        remarks=tuple(text(r) for r in advice.get("remarks") or () if text(r)),
         first_line=text(advice.get("first_line")),
         cannot_tell=bool(advice.get("cannot_tell")),
         label_more=None if label_more is None else round(label_more),

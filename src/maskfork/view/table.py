@@ -145,6 +145,7 @@ def recommendation_panel(report: Mapping[str, Any]) -> Panel:
         if facts.detectable is not None:
             unsure += f" These rows could have shown {number(facts.detectable * 100)} points or more (power 80 %)."
         lines.append(_plain(unsure, "yellow"))
+    lines += [_plain(remark) for remark in facts.remarks]
     limits = limits_in_words(facts)
     if limits:
         kept = sum(c.within for c in facts.contenders)

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from maskfork import __version__
+from maskfork.decide.compare.bases import short_name
 from maskfork.decide.compare.constraints import Breach, breaches
 from maskfork.decide.compare.crossing import crossings
 from maskfork.decide.compare.environment import environment, now
@@ -72,6 +73,7 @@ def build_report(facts: Facts) -> dict[str, Any]:
             "detectable": advice.detectable,
             "first_line": advice.first_line,
             "fewer_labels": _fewer(facts, entry),
+            "remarks": [remark for remark in (_fewer(facts, entry), _hopeless_prompts(facts)) if remark],
             "among": list(facts.finalists),
         },
         "data": _data(facts),
@@ -157,6 +159,20 @@ def _fewer(facts: Facts, winner: Entry) -> str | None:
         if entry.contender is winner.contender and entry.budget < winner.budget
     ]
     return fewer_labels(winner.contender.series, winner.budget, smaller)
+
+
+def _hopeless_prompts(facts: Facts) -> str | None:
+    """Where every prompted decoder is near chance: said in plain words, with how to bring a better one."""
+    standings = facts.standings
+    prompted = [e for e in standings.entries if e.contender.kind == "prompt"]
+    if not prompted or any(standings.gap_to_commonest(e.name).low > 0 for e in prompted):
+        return None
+    names = list(dict.fromkeys(e.contender.base for e in prompted))
+    return (
+        f"Prompting {' and '.join(short_name(n) for n in names)} is no better than chance here: its answers cannot be told from "
+        "always giving the commonest label. That says something of this decoder, not of prompting: bring a larger one with "
+        "--decoder FOLDER_OR_HUB_ID, or a model behind an endpoint with --llm MODEL --llm-url URL."
+    )
 
 
 def _front(facts: Facts) -> list[str]:

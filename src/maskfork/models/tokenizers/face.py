@@ -86,12 +86,11 @@ class Tokenizer:
         ]
 
     def _cut(self, inputs: list[Any], limit: int, special: bool) -> list[Any]:
+        if limit < self.inner.num_special_tokens_to_add(is_pair=isinstance(inputs[0], tuple)):
+            raise TokenizerError(f"a limit of {limit} tokens leaves no room beside the special tokens: raise it")
         cutter = tokenizers.Tokenizer.from_str(self.inner.to_str())  # a copy: others may be encoding with this one
-        try:
-            cutter.enable_truncation(limit, strategy="longest_first")
-            return list(cutter.encode_batch(inputs, add_special_tokens=special))
-        except Exception as error:
-            raise TokenizerError(f"a limit of {limit} tokens leaves no room beside the special tokens: raise it") from error
+        cutter.enable_truncation(limit, strategy="longest_first")
+        return list(cutter.encode_batch(inputs, add_special_tokens=special))
 
     def offsets(self, text: str, special: bool = True) -> list[tuple[int, int]]:
         """(start, end) characters of each token; special tokens are (0, 0)."""
@@ -103,11 +102,16 @@ class Tokenizer:
         text: str = self.inner.decode(list(ids), skip_special_tokens=skip_special)
         return text
 
-    def save(self, folder: str | Path) -> Path:
-        """Write tokenizer.json and tokenizer_config.json, as `transformers` reads them."""
+    def save(self, folder: str | Path, inputs: Sequence[str] | None = None) -> Path:
+        """Write tokenizer.json and tokenizer_config.json, as `transformers` reads them.
+
+        `inputs` names what the model takes; without `token_type_ids` there, `transformers` leaves a pair's types out.
+        """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.inner.save(str(folder / "tokenizer.json"))
         config = {"tokenizer_class": "PreTrainedTokenizerFast", **self.config}
+        if inputs is not None:
+            config["model_input_names"] = list(inputs)
         (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", "utf-8")
         return folder

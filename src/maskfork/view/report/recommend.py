@@ -44,6 +44,7 @@ def hero(facts: Facts) -> Safe:
         el("h1", user_text(words), class_="long" if len(words) > LONG else None),
         _difference(pair) if pair else None,
         _cannot_tell(facts) if facts.cannot_tell else None,
+        [el("p", user_text(remark), class_="notice", role="note") for remark in facts.remarks],
         _constraints(facts),
         _about(facts),
         class_="hero" + ("" if facts.winner and not facts.cannot_tell else " unsure"),
