@@ -136,3 +136,17 @@ def test_paid_questions_need_a_yes(
     assert "cost: about" in said
     assert "Paid questions need a yes" in said
     assert not out.exists()
+
+
+def test_a_label_with_one_row_is_named_and_can_be_left_out(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table.write_text(table.read_text("utf-8") + "nobody knows,puzzled\n", "utf-8")
+    command = ["compare", str(table), *FLOOR, "--budgets", "all", "--seeds", "1", "--out", str(tmp_path / "out"), "--json"]
+    assert main(command) == 2
+    sentence = json.loads(capsys.readouterr().out)["error"]
+    assert '"puzzled" has one row only' in sentence
+    assert "--drop-rare" in sentence
+    assert not (tmp_path / "out").exists()
+    assert main([*command, "--drop-rare"]) == 0
+    assert set(json.loads(capsys.readouterr().out)["data"]["labels"]) == {"angry", "calm"}

@@ -32,6 +32,7 @@ def compare(
     time: str | None = None,
     test_share: float = 0.2,
     split_seed: int = 0,
+    drop_rare: Annotated[bool, Parameter(negative="")] = False,
     encoder: Many = None,
     decoder: Many = None,
     llm: Many = None,
@@ -88,6 +89,8 @@ def compare(
         Share of DATA that is held out.
     split_seed
         Seed of that split.
+    drop_rare
+        Leave out labels that have one row only (they can be neither learned nor tested).
     encoder
         Model to fine-tune and probe: a folder or a Hub id (repeatable; the embedded all-MiniLM-L6-v2 by default).
     decoder
@@ -200,6 +203,7 @@ def compare(
         time=time,
         test_share=test_share,
         seed=split_seed,
+        drop_rare=drop_rare,
     )
     for note in dataset.report.notes:
         say(note)
