@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from maskfork.errors import UsageError
 from maskfork.learn.train import optimise, precision
-from maskfork.learn.train.heap import keep_freed_memory
 
 Progress = Callable[[float, str], None]
 B = TypeVar("B")  # whatever the objective calls a batch
@@ -58,7 +57,7 @@ def fit(
     device = next(model.parameters()).device
     record = Record()
     started = time.perf_counter()
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), keep_freed_memory():
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         first = next(epochs(0), None)
         if first is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
@@ -39,10 +40,10 @@ def choose(wanted: str, model: nn.Module, loss: Callable[[], Tensor]) -> tuple[b
         return False, "float32, as asked"
     if wanted == "auto" and not has_bf16(device):
         return False, "float32: this processor has no bf16 arithmetic"
-    exact, exact_slope = _slope(model, loss, bf16=False)
-    rough, rough_slope = _slope(model, loss, bf16=True)
+    exact, exact_slopes = _slopes(model, loss, bf16=False)
+    rough, rough_slopes = _slopes(model, loss, bf16=True)
     apart = abs(rough - exact) / max(abs(exact), 1e-6)
-    cosine = float(torch.nn.functional.cosine_similarity(exact_slope, rough_slope, dim=0))
+    cosine = _cosine(exact_slopes, rough_slopes)
     found = f"the first batch's loss is {apart:.2%} from float32's, the cosine of the gradients {cosine:.4f}"
     if wanted == "bf16":
         return True, f"bf16, as asked: {found}"
@@ -51,10 +52,19 @@ def choose(wanted: str, model: nn.Module, loss: Callable[[], Tensor]) -> tuple[b
     return True, f"bf16: {found}"
 
 
-def _slope(model: nn.Module, loss: Callable[[], Tensor], *, bf16: bool) -> tuple[float, Tensor]:
-    """The loss and its gradient, all parameters in one vector."""
+def _slopes(model: nn.Module, loss: Callable[[], Tensor], *, bf16: bool) -> tuple[float, list[Tensor]]:
+    """The loss and its gradient, a tensor for each parameter that has one."""
     parameters = [p for p in model.parameters() if p.requires_grad]
     with autocast(parameters[0].device, bf16=bf16):
         value = loss()
     slopes = torch.autograd.grad(value, parameters, allow_unused=True)
-    return float(value.detach()), torch.cat([g.flatten().double() for g in slopes if g is not None])
+    return float(value.detach()), [slope for slope in slopes if slope is not None]
+
+
+def _cosine(a: list[Tensor], b: list[Tensor]) -> float:
+    """Of two gradients, tensor by tensor: all of them at once in float64 would be the largest thing in memory."""
+
+    def dot(x: list[Tensor], y: list[Tensor]) -> float:
+        return sum(float(torch.dot(p.flatten().double(), q.flatten().double())) for p, q in zip(x, y, strict=True))
+
+    return dot(a, b) / max(math.sqrt(dot(a, a) * dot(b, b)), 1e-300)
