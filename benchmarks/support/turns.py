@@ -12,9 +12,10 @@ from maskfork.measure.resources import OtherLoad
 
 @dataclass(frozen=True)
 class Turns:
-    """Seconds of each round by contender, and the share of the machine that other processes took meanwhile."""
+    """Seconds and processor seconds of each round by contender, and the share of the machine that others took meanwhile."""
 
     seconds: dict[str, list[float]]
+    processor: dict[str, list[float]]
     others: float | None
 
     def median(self, name: str) -> float:
@@ -23,6 +24,11 @@ class Turns:
     def ratio(self, slow: str, fast: str) -> float:
         """How many times `fast` is quicker than `slow`: the median over rounds of the ratio inside a round."""
         pairs = zip(self.seconds[slow], self.seconds[fast], strict=True)
+        return statistics.median(a / b for a, b in pairs)
+
+    def work_ratio(self, slow: str, fast: str) -> float:
+        """The same in processor seconds, which neighbours stretch far less."""
+        pairs = zip(self.processor[slow], self.processor[fast], strict=True)
         return statistics.median(a / b for a, b in pairs)
 
     def load(self) -> str:
@@ -35,6 +41,7 @@ def in_turn(calls: Mapping[str, Callable[[], object]], rounds: int, warm_up: int
     A call that returns a float has timed itself, in seconds (what stands around the work is then left out).
     """
     seconds: dict[str, list[float]] = {name: [] for name in calls}
+    processor: dict[str, list[float]] = {name: [] for name in calls}
     names = list(calls)
     for _ in range(warm_up):
         for name in names:
@@ -43,7 +50,8 @@ def in_turn(calls: Mapping[str, Callable[[], object]], rounds: int, warm_up: int
         for turn in range(rounds):
             at = turn % len(names)
             for name in names[at:] + names[:at]:
-                begun = time.perf_counter()
+                begun, worked = time.perf_counter(), time.process_time()
                 own = calls[name]()
+                processor[name].append(time.process_time() - worked)
                 seconds[name].append(own if isinstance(own, float) else time.perf_counter() - begun)
-    return Turns(seconds, other.share)
+    return Turns(seconds, processor, other.share)
