@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -97,7 +98,7 @@ def _line(facts: Facts, number: int, front: Sequence[str]) -> dict[str, Any]:
         "name": entry.name,
         "series": entry.contender.series,
         "kind": entry.contender.kind,
-        "base": entry.contender.base,
+        "base": short_name(entry.contender.base) if Path(entry.contender.base).is_dir() else entry.contender.base,
         "budget": entry.budget,
         "seeds": [run.seed for run in entry.runs],
         **facts.standings.scores(number),
