@@ -132,6 +132,17 @@ def cost(name: str, unit: dict[str, Any]) -> list[str]:
     others = "unknown" if unit["others"] is None else f"{100 * unit['others']:.0f} %"
     speed = f"{unit['tokens'] / unit['fit_seconds']:,.0f}"
     cpu = unit.get("cpu_seconds")
+    if unit.get("stopped"):  # its clock ran on while it stood still
+        return [
+            name,
+            "stopped",
+            "stopped",
+            "" if cpu is None else f"{cpu:.0f}",
+            "",
+            f"{unit['peak_mb']:,.0f}",
+            str(unit["threads"]),
+            "",
+        ]
     seconds = [f"{unit['seconds']:.0f}", f"{unit['fit_seconds']:.0f}", "" if cpu is None else f"{cpu:.0f}"]
     return [name, *seconds, speed, f"{unit['peak_mb']:,.0f}", str(unit["threads"]), others]
 
@@ -179,6 +190,7 @@ def main() -> None:
     parser.add_argument("--stop-at", metavar="HH:MM", help="start no unit after this time of today")
     parser.add_argument("--none", action="store_true", help="train nothing, only report")
     parser.add_argument("--write", action="store_true", help="put the tables into RESULTS.md")
+    parser.add_argument("--stopped", action="store_true", help="only mark these units: their processes were stopped for a while")
     parser.add_argument("--unit", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     ground.peer("transformers")
@@ -189,7 +201,7 @@ def main() -> None:
     for seed in given.seed:
         for data in given.data:
             for side in given.side:
-                do(data, seed, side, given)
+                (mark_stopped if given.stopped else do)(data, seed, side, given)
     command = "python benchmarks/finetune.py" + ("" if given.precision == "bf16" else f" --precision {given.precision}")
     text = report(given.precision, given.limit, sorted({*given.seed, 0, 1, 2}), command)
     if text is None:
@@ -197,6 +209,15 @@ def main() -> None:
     print(text)
     if given.write and given.limit is None:
         ground.put(f"finetune {given.precision}", text)
+
+
+def mark_stopped(data: str, seed: int, side: str, given: argparse.Namespace) -> None:
+    """Note in a stored unit that its wall times mean nothing, because its process was stopped (SIGSTOP) meanwhile."""
+    file = file_of(data, seed, side, given.precision, given.limit)
+    with np.load(file) as stored:
+        kept = dict(stored)
+    kept["facts"] = np.array(json.dumps({**json.loads(str(kept["facts"])), "stopped": True}))
+    np.savez(file, **kept)
 
 
 def do(data: str, seed: int, side: str, given: argparse.Namespace) -> None:
