@@ -121,8 +121,13 @@ class Facts:
         return None
 
     def best_pair(self) -> Pair | None:
-        """The most accurate contender minus the second, where the report compares them."""
-        return self.pair(self.contenders[0].name, self.contenders[1].name) if len(self.contenders) > 1 else None
+        """The most accurate contender minus the second, among those that the report compares in pairs.
+
+        A series is compared at one budget: its own smaller budgets are on its learning curve, not in the pairs.
+        """
+        compared = {name for pair in self.pairs for name in (pair.a, pair.b)}
+        ranked = [c.name for c in self.contenders if c.name in compared]
+        return self.pair(ranked[0], ranked[1]) if len(ranked) > 1 else None
 
 
 def read_report(report: Mapping[str, Any]) -> Facts:
