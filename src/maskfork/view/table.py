@@ -136,7 +136,7 @@ def recommendation_panel(report: Mapping[str, Any]) -> Panel:
     facts = read_report(report)
     lines = [_plain(headline(facts), "bold")]
     pair = facts.best_pair()
-    if pair is not None:
+    if pair is not None and not (pair.b in headline(facts) and "interval" in headline(facts)):  # else it is said already
         lines.append(_plain(difference_sentence(pair)))
     if facts.cannot_tell:
         unsure = "Cannot tell the first two apart."
