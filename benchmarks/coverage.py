@@ -48,6 +48,7 @@ def held(metric: Metric, guesses: np.ndarray, labels: np.ndarray, classes: int, 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", nargs="+", choices=list(FILES), default=list(FILES))
     parser.add_argument("--sets", type=int, default=200, help="resampled test sets")
     parser.add_argument("--resamples", type=int, default=2000, help="bootstrap resamples inside a macro-F1 interval")
     parser.add_argument("--precision", choices=("bf16", "fp32"), default="bf16", help="of the trainings that are read")
@@ -56,7 +57,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="put the table into RESULTS.md")
     given = parser.parse_args()
     rows = []
-    for data in FILES:
+    for data in given.data:
         units = finetune.finished(data, given.precision, given.limit, given.seeds)["ours"]
         if not units:
             continue
