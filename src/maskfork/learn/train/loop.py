@@ -93,7 +93,8 @@ def fit(
             if ended or step == steps:
                 if evaluate is not None:
                     model.eval()
-                    score = evaluate(model)
+                    with precision.autocast(device, bf16=record.bf16):  # validated as it is trained
+                        score = evaluate(model)
                     model.train()
                     record.scores.append(score[0])
                     if best is None or score > best:
