@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from maskfork import Batch
 from maskfork.errors import UsageError
+from maskfork.models.hub import build
 
 TEXTS = st.lists(st.lists(st.integers(1, 99), min_size=1, max_size=6), min_size=1, max_size=5)
 
@@ -89,3 +90,19 @@ def test_wrong_shapes() -> None:
         Batch.padded(torch.ones(1, 3).long(), torch.ones(1, 2))
     with pytest.raises(UsageError, match="token_type_ids"):
         Batch.padded(torch.ones(1, 3).long(), None, torch.ones(1, 2).long())
+
+
+@pytest.mark.parametrize("kernel", ["varlen", "sdpa", "reference"])
+def test_filling_up_to_a_multiple_changes_no_sequence(kernel: str) -> None:
+    config = {"model_type": "bert", "vocab_size": 50, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+    model = build({**config, "intermediate_size": 64, "max_position_embeddings": 32}, seed=0)
+    sequences = [[5, 6, 7], [8, 9], [10, 11, 12, 13, 14]]
+    plain, filled = Batch.packed(sequences), Batch.packed(sequences, multiple=16)
+    assert plain.shape == (1, 10)
+    assert filled.shape == (1, 16)
+    assert filled.sequences == plain.sequences
+    assert filled.segments is not None
+    assert (filled.segments[0, 10:] == -1).all()
+    ours, theirs = (model(b, kernel=kernel).last_hidden_state for b in (filled, plain))
+    torch.testing.assert_close(ours[:, :10], theirs, atol=1e-5, rtol=1e-5)
+    assert torch.isfinite(ours).all()

@@ -72,13 +72,19 @@ class Batch:
         return Batch.padded(tokens, keep, kinds)
 
     @staticmethod
-    def packed(sequences: Sequence[Sequence[int]], types: Sequence[Sequence[int]] | None = None) -> Batch:
-        """Sequences of token ids, one after the other in a single row [1, T], kept apart by their segments."""
+    def packed(sequences: Sequence[Sequence[int]], types: Sequence[Sequence[int]] | None = None, *, multiple: int = 1) -> Batch:
+        """Sequences of token ids, one after the other in a single row [1, T], kept apart by their segments.
+
+        T is filled up to a `multiple` with tokens of no sequence (segment -1), which nobody reads: a library that compiles a
+        kernel for every shape then sees few shapes.
+        """
         lengths = [len(s) for s in sequences]
-        tokens = torch.tensor([[t for s in sequences for t in s]], dtype=torch.long)
-        positions = torch.tensor([[p for n in lengths for p in range(n)]], dtype=torch.long)
-        segments = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths, dtype=torch.long))[None]
-        kinds = None if types is None else torch.tensor([[t for s in types for t in s]], dtype=torch.long)
+        fill = -sum(lengths) % multiple
+        tokens = torch.tensor([[t for s in sequences for t in s] + [0] * fill], dtype=torch.long)
+        positions = torch.tensor([[p for n in lengths for p in range(n)] + [0] * fill], dtype=torch.long)
+        numbers, times = [*range(len(lengths)), -1], [*lengths, fill]
+        segments = torch.repeat_interleave(torch.tensor(numbers), torch.tensor(times, dtype=torch.long))[None]
+        kinds = None if types is None else torch.tensor([[t for s in types for t in s] + [0] * fill], dtype=torch.long)
         batch = Batch(tokens, positions, None, kinds, segments)
         batch.__dict__["spans"] = _spans_of_lengths(lengths)
         return batch
