@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from maskfork.core.spec import ModelSpec
-from maskfork.errors import MaskforkError, ModelError, UsageError
+from maskfork.errors import ModelError, UsageError
 from maskfork.models.families import Family, family_of
 from maskfork.models.folder import strip, table_of, their_names
 from maskfork.models.model import Model, check_vocabulary, initialise_tensor
@@ -284,4 +284,4 @@ def their_tensors(model: Model, tensors: Mapping[str, Tensor] | None = None) -> 
     return their_names(model.spec, tensors if tensors is not None else model.tensors())
 
 
-__all__ = ["MaskforkError", "build", "find_folder", "load", "read_config", "read_weights", "their_tensors"]
+__all__ = ["build", "find_folder", "load", "read_config", "read_weights", "their_tensors"]

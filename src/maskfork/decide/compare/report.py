@@ -52,7 +52,7 @@ def build_report(facts: Facts) -> dict[str, Any]:
     kept = entry.runs.index(facts.results.kept(entry))
     series = list(dict.fromkeys(e.contender.series for e in standings.entries))
     crossover, crossover_note, all_crossovers = crossings(standings)
-    front = _front(facts)
+    front, fewer = _front(facts), _fewer(facts, entry)
     return {
         "maskfork": __version__,
         "created": now(),
@@ -73,8 +73,8 @@ def build_report(facts: Facts) -> dict[str, Any]:
             "label_more": advice.label_more,
             "detectable": advice.detectable,
             "first_line": advice.first_line,
-            "fewer_labels": _fewer(facts, entry),
-            "remarks": [remark for remark in (_fewer(facts, entry), _hopeless_prompts(facts)) if remark],
+            "fewer_labels": fewer,
+            "remarks": [remark for remark in (fewer, _hopeless_prompts(facts)) if remark],
             "among": list(facts.finalists),
         },
         "data": _data(facts),
