@@ -24,6 +24,19 @@ class NormSpec(Spec):
 
     kind: Literal["layer", "rms"] = "layer"
     eps: float = 1e-12
+    bias: bool = True  # of a LayerNorm
+    plus_one: bool = False  # the weight is kept as its distance from one (Gemma)
+
+
+@dataclass(frozen=True)
+class LatentSpec(Spec):
+    """Queries, keys and values through narrow layers (DeepSeek-V2, section 2.1); sizes are a head's, ranks the narrow widths."""
+
+    query_rank: int | None  # None: queries straight from the hidden state
+    kv_rank: int
+    nope: int  # the part of a query and a key that is not turned by its place
+    rope: int  # the part that is; the key's is one for all heads
+    value: int
 
 
 @dataclass(frozen=True)
@@ -33,11 +46,20 @@ class AttentionSpec(Spec):
     num_heads: int
     head_size: int
     num_kv_heads: int
-    qkv_bias: bool = True
+    qkv_bias: bool | Literal["query_value"] = True
     out_bias: bool = True
     scale: float | None = None
     softcap: float | None = None
     dropout: float = 0.0
+    qk_norm: NormSpec | None = None  # on queries and keys, before they are turned
+    qk_norm_over: Literal["head", "width"] = "head"
+    latent: LatentSpec | None = None
+    marked: bool = False  # marked queries have query, key and value weights of their own (Longformer)
+
+    @property
+    def value_size(self) -> int:
+        """The size of a head's output."""
+        return self.latent.value if self.latent else self.head_size
 
 
 @dataclass(frozen=True)
@@ -49,6 +71,23 @@ class FeedForwardSpec(Spec):
     gated: bool = False
     bias: bool = True
     dropout: float = 0.0
+
+
+@dataclass(frozen=True)
+class ExpertsSpec(Spec):
+    """A router sends each token to `chosen` of `count` feed-forwards (Shazeer et al. 2017; Mixtral; DeepSeek-V3, section 2.1.2)."""
+
+    count: int
+    chosen: int
+    expert: FeedForwardSpec
+    shared: FeedForwardSpec | None = None  # one more, which every token goes through
+    scoring: Literal["softmax", "sigmoid"] = "softmax"
+    normalise: bool = True  # the chosen scores sum to one
+    scaling: float = 1.0
+    groups: int = 1  # experts are chosen from the best `groups_chosen` groups
+    groups_chosen: int = 1
+    correction: bool = False  # a bias that sways the choice and not the weight
+    loss: float = 0.0  # of the load-balancing loss in training
 
 
 class PositionSpec(ABC):
@@ -66,7 +105,11 @@ class EmbedSpec(Spec):
     types: int = 0
     norm: NormSpec | None = None
     scale: float = 1.0
-    size: int | None = None  # another width than the stack's: a projection follows
+    size: int | None = None  # another width than the stack's: a projection makes it the stack's
+    norm_first: bool = False  # the norm on that other width, before the projection (ALBERT, ELECTRA)
+    project_bias: bool = False
+    dropout: float | None = None  # None: the stack's
+    query_vector: bool = False  # what a query stream starts from (XLNet)
 
 
 @dataclass(frozen=True)
@@ -79,23 +122,35 @@ class ConvSpec(Spec):
 
 
 @dataclass(frozen=True)
+class LayerSpec(Spec):
+    """What one layer has otherwise than its stack says."""
+
+    positions: tuple[int, ...] | None = None  # which of the stack's schemes serve it; None for all
+    feed_forward: FeedForwardSpec | ExpertsSpec | None = None
+    norm_first: bool = True  # False: no norm before the attention (ModernBERT's first layer)
+    weights: int | None = None  # the block whose weights it uses (ALBERT); None for its own
+
+
+@dataclass(frozen=True)
 class StackSpec(Spec):
-    """`depth` blocks. `masks` has one rule a layer.
+    """`depth` layers. `masks` has one rule a layer; `layers`, unless it is empty, one spec a layer.
 
     `norm_at` names the slots that hold a norm: "in" before the sublayer (pre-norm), "out" on its output before the sum,
-    "sum" on the residual sum (post-norm).
+    "sum" on the residual sum (post-norm). `parallel`: both sublayers read the same input, through a norm each ("own",
+    GPT-NeoX) or through one ("shared", GPT-J).
     """
 
     depth: int
     hidden_size: int
     masks: tuple[Mask, ...]
     attention: AttentionSpec
-    feed_forward: FeedForwardSpec
+    feed_forward: FeedForwardSpec | ExpertsSpec
     norm: NormSpec
     positions: tuple[PositionSpec, ...] = ()
     norm_at: tuple[NormPlace, ...] = ("sum",)
     final_norm: bool = False
-    parallel: bool = False
+    parallel: Literal["own", "shared"] | None = None
+    layers: tuple[LayerSpec, ...] = ()
     cross: bool = False
     embed: EmbedSpec = field(default_factory=EmbedSpec)
     conv: ConvSpec | None = None
@@ -105,6 +160,22 @@ class StackSpec(Spec):
     def __post_init__(self) -> None:
         if len(self.masks) != self.depth:
             raise ValueError(f"{self.depth} layers need as many mask rules, but {len(self.masks)} were given")
+        if self.layers and len(self.layers) != self.depth:
+            raise ValueError(f"{self.depth} layers need as many layer specs (or none), but {len(self.layers)} were given")
+        if sorted(set(self.blocks)) != list(range(len(set(self.blocks)))):
+            raise ValueError(f"blocks are numbered from 0 without gaps, but the layers name {self.blocks}")
+
+    def layer(self, index: int) -> LayerSpec:
+        """The spec of one layer."""
+        return self.layers[index] if self.layers else LayerSpec()
+
+    @property
+    def blocks(self) -> tuple[int, ...]:
+        """For each layer the number of the block whose weights it uses."""
+        return tuple(i if own.weights is None else own.weights for i, own in enumerate(self.layers)) or tuple(range(self.depth))
+
+    def feed_forward_of(self, index: int) -> FeedForwardSpec | ExpertsSpec:
+        return self.layer(index).feed_forward or self.feed_forward
 
 
 HeadKind = Literal["masked_lm", "causal_lm", "classify", "pool"]
