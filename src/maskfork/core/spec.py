@@ -178,7 +178,7 @@ class StackSpec(Spec):
         return self.layer(index).feed_forward or self.feed_forward
 
 
-HeadKind = Literal["masked_lm", "causal_lm", "classify", "pool"]
+HeadKind = Literal["masked_lm", "causal_lm", "pretrain", "classify", "choice", "pair", "tag", "span", "detect", "pool"]
 
 
 @dataclass(frozen=True)
@@ -186,17 +186,24 @@ class HeadSpec(Spec):
     """What is read from the last hidden state.
 
     Language models (`masked_lm`, `causal_lm`): an optional transform (dense, activation, norm), then the vocabulary.
-    Classifiers and `pool`: one vector a sequence (`pool`), an optional dense layer, dropout, the labels.
+    Of a sequence (`classify`, `choice`, `pair`, `pool`): one vector (`pool`), an optional dense layer, dropout, the labels.
+    Of a token (`tag`, `span`, `detect`): an optional dense layer, dropout, the labels.
+    `pretrain` is a language model's head and a pair's at once.
     """
 
     kind: HeadKind
     tied: bool = True
-    bias: bool = False
+    bias: bool = False  # of the vocabulary or of the labels
     transform: str | None = None  # the activation of the transform; None for no transform
     norm: NormSpec | None = None
     scale: float = 1.0
+    softcap: float | None = None  # logits become cap * tanh(logits / cap) (Gemma 2)
     pool: Literal["first", "last", "eos", "mean"] = "first"
-    dense: str | None = None  # the activation of the pooler's dense layer; None for no dense layer
+    dense: str | None = None  # the activation of the dense layer before the labels; None for no dense layer
+    dense_bias: bool = True
+    dense_norm: NormSpec | None = None  # after that activation (ModernBERT)
+    feed_forward: FeedForwardSpec | None = None  # before a token's labels, on its residual sum `dense_norm` (BigBird's span)
+    question_ends: int | None = None  # the token up to which a text is the question, where no span may lie (BigBird)
     dropout: tuple[float, float] = (0.0, 0.0)  # before the dense layer, before the output
     labels: int = 0
     spelling: str = ""  # where a family names one head in two ways
@@ -216,6 +223,9 @@ class ModelSpec(Spec):
     bos_id: int | None = None
     eos_id: int | tuple[int, ...] | None = None
     decoder_start_id: int | None = None
+    decoder_starts_with_last: bool = False  # mBART: a text's last token, its language, moves to the front
+    decoder_vocab_size: int | None = None  # Marian: another vocabulary on the decoder's side
+    one_table: bool = True  # encoder and decoder read tokens from one table
     initializer_range: float = 0.02
 
     @property
