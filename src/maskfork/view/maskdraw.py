@@ -6,7 +6,6 @@ Rows are queries, columns keys; True means "may look". It knows nothing of mask 
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from rich.cells import cell_len
 
 from maskfork.errors import UsageError
 from maskfork.view.html import document, el, join
+from maskfork.view.lettering import find_fonts, pad, shown, upright
 
 Allowed = NDArray[np.bool_]
 _YES, _NO = "✓", "✗"
@@ -50,20 +50,12 @@ def mask_text(allowed: Allowed, tokens: Sequence[str], key_tokens: Sequence[str]
     left = max((cell_len(t) for t in rows), default=0)
     widths = [max(1, cell_len(t)) for t in keys]
     if left + sum(w + 1 for w in widths) <= width:
-        head = [" " * left + "".join(" " + _pad(t, w) for t, w in zip(keys, widths, strict=True))]
+        head = [" " * left + "".join(" " + pad(t, w) for t, w in zip(keys, widths, strict=True))]
     else:
-        letters = [_letters(t) for t in keys]
-        widths = [max([1, *(cell_len(c) for c in column)]) for column in letters]
-        deep = max((len(column) for column in letters), default=0)
-        head = []
-        for level in range(deep):
-            line = " " * left
-            for column, w in zip(letters, widths, strict=True):
-                place = level - (deep - len(column))  # words end at the matrix
-                line += " " + _pad(column[place] if place >= 0 else "", w)
-            head.append(line)
+        widths, lines = upright(keys)
+        head = [" " * left + line for line in lines]
     body = [
-        _pad(name, left, right=True) + "".join(f" {_pad(_YES if k else _NO, w)}" for k, w in zip(row, widths, strict=True))
+        pad(name, left, right=True) + "".join(f" {pad(_YES if k else _NO, w)}" for k, w in zip(row, widths, strict=True))
         for name, row in zip(rows, allowed, strict=True)
     ]
     return "\n".join(line.rstrip() for line in [*head, *body])
@@ -112,7 +104,7 @@ def mask_png(
     from matplotlib.patches import Patch, Rectangle
 
     rows, keys = _labels(allowed, tokens, key_tokens)
-    fonts, lacking = _fonts("".join([*rows, *keys, title]))
+    fonts, lacking = find_fonts("".join([*rows, *keys, title]))
     boxes = str.maketrans(dict.fromkeys(lacking, "□"))
     rows, keys, title = [t.translate(boxes) for t in rows], [t.translate(boxes) for t in keys], title.translate(boxes)
     side = 0.34 if max(len(rows), len(keys)) <= 40 else 14.0 / max(len(rows), len(keys))
@@ -160,57 +152,8 @@ def _labels(allowed: Allowed, tokens: Sequence[str], key_tokens: Sequence[str] |
             f"The mask has the shape {list(allowed.shape)}, but there are {len(tokens)} query and {len(keys)} key "
             "tokens: give one token for each row and each column."
         )
-    return [_shown(t) for t in tokens], [_shown(t) for t in keys]
-
-
-def _shown(token: str) -> str:
-    """A token on one line: blanks and control characters get their pictures, an empty one a sign of its own."""
-    out = []
-    for char in token:
-        code = ord(char)
-        if char == " ":
-            out.append("␣")
-        elif code < 0x20:
-            out.append(chr(0x2400 + code))
-        elif code == 0x7F:
-            out.append("␡")
-        elif unicodedata.category(char) in ("Cc", "Cf", "Cn", "Cs", "Zl", "Zp") and char != "\u200d":
-            out.append("\ufffd")
-        else:
-            out.append(char)
-    return "".join(out) or "∅"
-
-
-def _letters(token: str) -> list[str]:
-    """Letters with their accents: what must stay in one cell when a token is written downwards."""
-    letters: list[str] = []
-    for char in token:
-        if letters and (unicodedata.combining(char) or cell_len(char) == 0 or letters[-1].endswith("\u200d")):
-            letters[-1] += char
-        else:
-            letters.append(char)
-    return letters
-
-
-def _pad(text: str, width: int, right: bool = False) -> str:
-    gap = " " * max(0, width - cell_len(text))
-    if any(unicodedata.bidirectional(c) in ("R", "AL") for c in text):
-        text = f"\u2068{text}\u2069"  # a right-to-left token must not turn the row around
-    return gap + text if right else text + gap
+    return [shown(t) for t in tokens], [shown(t) for t in keys]
 
 
 def _open(allowed: Allowed) -> str:
     return f"{int(allowed.sum())} of {allowed.size} cells are open."
-
-
-def _fonts(text: str) -> tuple[list[str], set[str]]:
-    """Families at hand for `text` (matplotlib goes along the list letter by letter), and the letters that none has."""
-    from matplotlib import font_manager
-
-    wanted = ("DejaVu Sans", "Noto Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans Arabic", "Liberation Sans")
-    more = ("Noto Sans Devanagari", "Arial Unicode MS", "Microsoft YaHei", "WenQuanYi Micro Hei", "Segoe UI", "Symbola")
-    paths = {font.name: font.fname for font in font_manager.fontManager.ttflist if font.style == "normal"}
-    names = [name for name in (*wanted, *more) if name in paths]
-    faces = [font_manager.get_font(paths[name]) for name in names]
-    lacking = {c for c in set(text) if not any(face.get_char_index(ord(c)) for face in faces)}
-    return names, lacking
