@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from maskfork import Causal, Full, Mask, Permutation, Prefix, Window
-from maskfork.core.batch import Batch
+from maskfork.core.batch import Batch, Places
 from maskfork.core.cache import Cache
 from maskfork.core.kernels.contract import Ask
 
@@ -127,8 +127,8 @@ def world(rule: Mask, layout: str, *, bias: bool = False, grad: bool = True, **m
 def bias_of(table: Tensor) -> Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]:
     """A bias that reads places, queries and keys; `table` [H, 16]."""
 
-    def bias(q: Tensor, k: Tensor, qpos: Tensor, kpos: Tensor) -> Tensor:
-        distance = (qpos[:, :, None] - kpos[:, None, :]).clamp(-7, 7) + 8
+    def bias(q: Tensor, k: Tensor, at: Places) -> Tensor:
+        distance = (at.queries[:, :, None] - at.keys[:, None, :]).clamp(-7, 7) + 8
         content = q[..., 0].permute(0, 2, 1)[..., :, None] * k[..., 1].permute(0, 2, 1)[..., None, :]
         return table.to(q.dtype)[:, distance].transpose(0, 1) + content
 
@@ -152,7 +152,7 @@ def attend(world: World, q: Tensor, k: Tensor, v: Tensor, table: Tensor | None) 
     added = (
         None
         if table is None
-        else bias_of(table)(q, k, queries.positions.expand(queries.shape), keys.positions.expand(keys.shape))
+        else bias_of(table)(q, k, Places(queries.positions.expand(queries.shape), keys.positions.expand(keys.shape)))
     )
     rows = []
     for b in range(q.shape[0]):

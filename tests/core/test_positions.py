@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from maskfork.core.batch import Places
 from maskfork.core.positions.alibi import AlibiPositions, slopes
 from maskfork.core.positions.rotary import Linear, Rotary, RotaryPositions
 from maskfork.core.positions.sinusoidal import Sinusoidal, SinusoidalPositions
@@ -49,7 +50,7 @@ def test_alibi() -> None:
     at = torch.tensor([[0, 1, 2]])
     layer: Any = None
     q = torch.zeros(1, 3, 8, 2)
-    bias = AlibiPositions(8).logits(q, q, at, at, layer, {})
+    bias = AlibiPositions(8).logits(q, q, Places(at, at), layer, {})
     assert bias.shape == (1, 8, 3, 3)
     assert bias[0, 0].tolist() == [[0, -0.5, -1], [-0.5, 0, -0.5], [-1, -0.5, 0]]
 

@@ -58,8 +58,7 @@ def describe(model: str) -> dict[str, Any]:
         "hidden_size": stack.hidden_size,
         "heads": stack.attention.num_heads,
         "key_value_heads": stack.attention.num_kv_heads,
-        "feed_forward": f"{stack.feed_forward.size} {stack.feed_forward.activation}"
-        + (", gated" if stack.feed_forward.gated else ""),
+        "feed_forward": stack.feed_forward.describe(),
         "positions": ", ".join(map(repr, stack.positions)) or "none",
         "longest_text": spec.max_length,
         "vocabulary": spec.vocab_size,

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, reduce
 
 import torch
 from torch import Tensor
 
-from maskfork.core.mask import And, Full, Keep, Mask, Or, Placed, Segments, conjunction
+from maskfork.core.mask import And, Full, Keep, Marked, MarkedIn, Mask, Or, Placed, Segments, conjunction
 from maskfork.errors import UsageError
 
 
@@ -27,7 +27,8 @@ class Batch:
 
     tokens [B, S] int64; positions [B or 1, S] int64, counted from each sequence's first kept token;
     keep [B, S] bool or None where every token counts; types [B, S] int64 or None (BERT's sentence A/B);
-    segments [B, S] int64 or None: which document of its row a token belongs to, -1 for padding.
+    segments [B, S] int64 or None: which document of its row a token belongs to, -1 for padding;
+    marks [B, S] bool or None: tokens that the rule `Marked` speaks of (Longformer's global tokens).
     """
 
     tokens: Tensor
@@ -35,9 +36,12 @@ class Batch:
     keep: Tensor | None = None
     types: Tensor | None = None
     segments: Tensor | None = None
+    marks: Tensor | None = None
 
     @staticmethod
-    def padded(tokens: Tensor, attention_mask: Tensor | None = None, types: Tensor | None = None) -> Batch:
+    def padded(
+        tokens: Tensor, attention_mask: Tensor | None = None, types: Tensor | None = None, marks: Tensor | None = None
+    ) -> Batch:
         """From `input_ids` [B, S] and an `attention_mask` [B, S] of ones and zeros, padding on either side."""
         if tokens.dim() != 2:
             raise UsageError(f"input_ids must be [batch, length], but its shape is {list(tokens.shape)}")
@@ -55,7 +59,9 @@ class Batch:
                 keep = None
             elif not bool((keep[:, 1:] <= keep[:, :-1]).all()):  # something other than padding on the right
                 positions = (keep.long().cumsum(-1) - 1).clamp_min(0)
-        return Batch(tokens, positions, keep, types)
+        if marks is not None and marks.shape != tokens.shape:
+            raise UsageError(f"global_attention_mask {list(marks.shape)} must have the shape of input_ids {list(tokens.shape)}")
+        return Batch(tokens, positions, keep, types, marks=None if marks is None else marks.bool())
 
     @staticmethod
     def from_lists(sequences: Sequence[Sequence[int]], pad_id: int, types: Sequence[Sequence[int]] | None = None) -> Batch:
@@ -109,6 +115,7 @@ class Batch:
             keep=move(self.keep),
             types=move(self.types),
             segments=move(self.segments),
+            marks=move(self.marks),
         )
         if "spans" in self.__dict__:
             moved.__dict__["spans"] = self.spans
@@ -167,8 +174,11 @@ class Batch:
         lengths = [n for _, _, n in self.sequences]
         segments = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))[None].to(self.tokens.device)
         places = torch.cat([torch.arange(n) for n in lengths])[None].to(self.tokens.device)
-        kinds = None if self.types is None else self.types.flatten()[index][None]
-        batch = Batch(self.tokens.flatten()[index][None], places, None, kinds, segments)
+
+        def chosen(x: Tensor | None) -> Tensor | None:
+            return None if x is None else x.flatten()[index][None]
+
+        batch = Batch(self.tokens.flatten()[index][None], places, None, chosen(self.types), segments, chosen(self.marks))
         batch.__dict__["spans"] = _spans_of_lengths(lengths)
         return batch
 
@@ -179,6 +189,16 @@ class Batch:
         for i, (row, start, n) in enumerate(self.sequences):
             out[i, :n] = x[row, start : start + n]
         return out
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Where the queries and the keys of one attention stand: places [B or 1, Q] and [B or 1, K], and their types, if any."""
+
+    queries: Tensor
+    keys: Tensor
+    query_types: Tensor | None = None
+    key_types: Tensor | None = None
 
 
 def _spans_of_lengths(lengths: Sequence[int]) -> tuple[tuple[int, int, int], ...]:
@@ -206,8 +226,12 @@ def bind(rule: Mask, queries: Batch, keys: Batch) -> Mask:
 
 
 def _placed(rule: Mask, queries: Batch, keys: Batch) -> Mask:
-    if isinstance(rule, And | Or):
-        return type(rule)(tuple(_placed(part, queries, keys) for part in rule.parts))
+    if isinstance(rule, And):
+        return conjunction([_placed(part, queries, keys) for part in rule.parts])
+    if isinstance(rule, Or):
+        return reduce(lambda x, y: x | y, (_placed(part, queries, keys) for part in _spoken(rule, queries, keys)))
+    if isinstance(rule, Marked):
+        return rule if queries.marks is None or keys.marks is None else MarkedIn(queries.marks, keys.marks)
     if rule == Full() or rule.speaks_of == "storage":
         return rule
     own_keys = queries is keys  # so that order in storage is order in the sequence
@@ -220,6 +244,13 @@ def _placed(rule: Mask, queries: Batch, keys: Batch) -> Mask:
     if queries.segments is not None and rows == 1:
         own = queries.segments.clamp_min(0)
     return Placed(rule, own, queries.positions.expand(rows, -1), keys.positions.expand(rows, -1))
+
+
+def _spoken(rule: Or, queries: Batch, keys: Batch) -> tuple[Mask, ...]:
+    """The alternatives without `Marked` where nothing is marked."""
+    if queries.marks is not None and keys.marks is not None:
+        return rule.parts
+    return tuple(p for p in rule.parts if not isinstance(p, Marked)) or rule.parts
 
 
 def _as_stored(batch: Batch) -> bool:

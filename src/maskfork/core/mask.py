@@ -11,7 +11,7 @@ A mask is a frozen, printable value with one predicate, `allow(b, h, q, k)`: may
       3 ✓ ✓ ✓ ✓            3 ✓ ✓ ✓ ✓            3 ✗ ✗ ✓ ✓            3 ✓ ✓ ✓ ✓
 
 Decided once for the whole house: a window does not count the token itself; a query that may read nothing gets zeros.
-Rules (`Full Causal Window Prefix Permutation`) speak of places inside one sequence; `Keep` and `Segments` carry a batch's
+Rules (`Full Causal Window Chunk Prefix Permutation`) speak of places inside one sequence; `Keep` and `Segments` carry a batch's
 padding and packing and speak of storage indices. A rule whose answer depends on where a sequence starts is translated by
 `Placed` when sequences are packed or padded on the left.
 """
@@ -163,6 +163,42 @@ class Permutation(Mask):
 
     def __repr__(self) -> str:
         return f"Permutation(order={list(self.order.shape)}, itself={self.itself})"
+
+
+@dataclass(frozen=True)
+class Marked(Mask):
+    """Marked tokens read all and are read by all (Longformer's global attention). A batch says which they are (`marks`)."""
+
+    speaks_of = "storage"
+
+    def allow(self, b: Index, h: Index, q: Index, k: Index) -> Any:
+        return (q != q) & (k != k)  # noqa: PLR0124 (without a batch nothing is marked)
+
+
+@dataclass(frozen=True, eq=False)
+class MarkedIn(Mask):
+    """`Marked` in a batch: bool [B, Q] and [B, K]."""
+
+    queries: Tensor
+    keys: Tensor
+    speaks_of = "storage"
+
+    def allow(self, b: Index, h: Index, q: Index, k: Index) -> Any:
+        return self.queries[b, q] | self.keys[b, k]
+
+    def __repr__(self) -> str:
+        return f"Marked({int(self.keys.sum())} tokens)"
+
+
+@dataclass(frozen=True)
+class Chunk(Mask):
+    """A token sees the tokens of its own chunk of `size` places."""
+
+    size: int
+    same_for_all = True
+
+    def allow(self, b: Index, h: Index, q: Index, k: Index) -> Any:
+        return q // self.size == k // self.size
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from maskfork.core.batch import Batch
-from maskfork.core.spec import ConvSpec, FeedForwardSpec, NormSpec
+from maskfork.core.spec import ConvSpec, ExpertsSpec, FeedForwardSpec, NormSpec
 from maskfork.errors import ModelError
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -54,9 +54,24 @@ class RMSNorm(nn.Module):
         return self.weight * (wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)).to(x.dtype)
 
 
+class OffsetRMSNorm(nn.Module):
+    """x / rms(x) * (1 + weight), all of it in float32 (Gemma's reference code): a fresh weight is zero."""
+
+    def __init__(self, size: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(size))
+        self.weight.fresh = 0.0  # type: ignore[attr-defined]
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x.float(), self.weight.shape, 1.0 + self.weight.float(), self.eps).to(x.dtype)
+
+
 def norm(spec: NormSpec, size: int) -> nn.Module:
     """The module for a norm's spec."""
-    return RMSNorm(size, spec.eps) if spec.kind == "rms" else nn.LayerNorm(size, eps=spec.eps)
+    if spec.kind == "layer":
+        return nn.LayerNorm(size, eps=spec.eps, bias=spec.bias)
+    return OffsetRMSNorm(size, spec.eps) if spec.plus_one else RMSNorm(size, spec.eps)
 
 
 class Dropout(nn.Module):
@@ -97,12 +112,20 @@ class FeedForward(nn.Module):
         self.act = activation(spec.activation)
         self.drop = Dropout(spec.dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, routed: list[Tensor] | None = None) -> Tensor:
+        """[..., E] -> [..., E]. `routed` is for experts, who leave their router's logits there."""
         up = self.up(x)
         if self.gated:
             gate, up = up.chunk(2, dim=-1)
             return self.down(self.drop(self.act(gate) * up))  # type: ignore[no-any-return]
         return self.down(self.drop(self.act(up)))  # type: ignore[no-any-return]
+
+
+def feed_forward(spec: FeedForwardSpec | ExpertsSpec, hidden_size: int) -> nn.Module:
+    """The module for a feed-forward's spec."""
+    if isinstance(spec, ExpertsSpec):
+        raise ModelError("experts are on their way")
+    return FeedForward(spec, hidden_size)
 
 
 class Convolution(nn.Module):

@@ -72,10 +72,13 @@ class FeedForwardSpec(Spec):
     bias: bool = True
     dropout: float = 0.0
 
+    def describe(self) -> str:
+        return f"{self.size} {self.activation}" + (", gated" if self.gated else "")
+
 
 @dataclass(frozen=True)
 class ExpertsSpec(Spec):
-    """A router sends each token to `chosen` of `count` feed-forwards (Shazeer et al. 2017; Mixtral; DeepSeek-V3, section 2.1.2)."""
+    """A router sends each token to `chosen` of `count` feed-forwards (Shazeer et al. 2017; DeepSeek-V3, section 2.1.2)."""
 
     count: int
     chosen: int
@@ -88,6 +91,10 @@ class ExpertsSpec(Spec):
     groups_chosen: int = 1
     correction: bool = False  # a bias that sways the choice and not the weight
     loss: float = 0.0  # of the load-balancing loss in training
+
+    def describe(self) -> str:
+        more = f" and a shared one ({self.shared.describe()})" if self.shared else ""
+        return f"{self.chosen} of {self.count} experts ({self.expert.describe()}){more}"
 
 
 class PositionSpec(ABC):
@@ -173,6 +180,13 @@ class StackSpec(Spec):
     def blocks(self) -> tuple[int, ...]:
         """For each layer the number of the block whose weights it uses."""
         return tuple(i if own.weights is None else own.weights for i, own in enumerate(self.layers)) or tuple(range(self.depth))
+
+    @property
+    def dense(self) -> FeedForwardSpec:
+        """The stack's feed-forward where it is no choice of experts."""
+        if isinstance(self.feed_forward, ExpertsSpec):
+            raise ValueError("this stack's feed-forward is a choice of experts")
+        return self.feed_forward
 
     def feed_forward_of(self, index: int) -> FeedForwardSpec | ExpertsSpec:
         return self.layer(index).feed_forward or self.feed_forward

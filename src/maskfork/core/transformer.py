@@ -11,19 +11,21 @@ Legend: B batch, S sequence, Q queries, K keys, H heads, G key/value heads, D he
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from maskfork.core.batch import Batch
+from maskfork.core.batch import Batch, Places
 from maskfork.core.cache import Cache
 from maskfork.core.kernels.choose import choose
 from maskfork.core.kernels.contract import Ask, Plan, Refusal
 from maskfork.core.mask import Full, Mask
-from maskfork.core.parts import Convolution, Dropout, FeedForward, norm
+from maskfork.core.parts import Convolution, Dropout, feed_forward, norm
 from maskfork.core.positions.hooks import Positions
 from maskfork.core.spec import AttentionSpec, ModelSpec, StackSpec
 from maskfork.errors import ModelError, UsageError
@@ -40,10 +42,12 @@ class Pass:
     cache: Cache | None = None
     kernel: str = "auto"
     want_weights: bool = False
+    layer: int = 0  # the one that runs now
     memo: dict[Any, Any] = field(default_factory=dict)
     plans: dict[Any, tuple[Plan, list[Refusal]]] = field(default_factory=dict)
     weights: list[Tensor] = field(default_factory=list)
     cross_weights: list[Tensor] = field(default_factory=list)
+    routed: list[Tensor] = field(default_factory=list)  # a router's logits [tokens, experts] a layer
 
     @property
     def offset(self) -> int:
@@ -51,7 +55,7 @@ class Pass:
 
     def plan(self, attention: Attention, rule: Mask, *, cross: bool) -> Plan:
         """The kernel for this rule, chosen once a pass."""
-        key = (rule, cross)
+        key = (rule, cross, attention.has_logits)
         if key not in self.plans:
             spec = attention.spec
             keys = self.source if cross else self.stored
@@ -83,10 +87,13 @@ class Embed(nn.Module):
         width = spec.embed.size or spec.hidden_size
         self.tokens = tokens
         self.types = nn.Embedding(spec.embed.types, width) if spec.embed.types else None
-        self.norm = norm(spec.embed.norm, spec.hidden_size) if spec.embed.norm else nn.Identity()
-        self.project = nn.Linear(width, spec.hidden_size, bias=False) if width != spec.hidden_size else nn.Identity()
-        self.drop = Dropout(spec.dropout)
-        self.scale = spec.embed.scale
+        self.norm_first, self.scale = spec.embed.norm_first, spec.embed.scale
+        normed = width if self.norm_first else spec.hidden_size
+        self.norm = norm(spec.embed.norm, normed) if spec.embed.norm else nn.Identity()
+        same = width == spec.hidden_size
+        self.project = nn.Identity() if same else nn.Linear(width, spec.hidden_size, bias=spec.embed.project_bias)
+        self.drop = Dropout(spec.dropout if spec.embed.dropout is None else spec.embed.dropout)
+        self.query = nn.Parameter(torch.zeros(1, 1, width)) if spec.embed.query_vector else None
 
     def forward(self, batch: Batch, positions: list[Positions]) -> Tensor:
         x_BSE = self.tokens(batch.tokens)
@@ -96,13 +103,66 @@ class Embed(nn.Module):
             x_BSE = x_BSE + (self.types.weight[0] if batch.types is None else self.types(batch.types))
         for scheme in positions:
             x_BSE = scheme.embed(x_BSE, batch.positions)
+        if self.norm_first:
+            return self.project(self.drop(self.norm(x_BSE)))  # type: ignore[no-any-return]
         return self.drop(self.norm(self.project(x_BSE)))  # type: ignore[no-any-return]
+
+
+Turn = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # queries and keys of the same tokens, turned by their place
+
+
+class Fused(nn.Linear):
+    """Queries, keys and values by one multiplication, [(H + 2G) * D, E]; normed where the spec says so, then turned.
+
+    A "query_value" bias has (H + G) * D numbers: the keys have none (DeBERTa v1).
+    """
+
+    def __init__(self, spec: AttentionSpec, hidden_size: int) -> None:
+        inner, grouped = spec.num_heads * spec.head_size, spec.num_kv_heads * spec.head_size
+        super().__init__(hidden_size, inner + 2 * grouped, bias=spec.qkv_bias is True)
+        self.sizes, self.head_size = (inner, grouped, grouped), spec.head_size
+        self.keyless = spec.qkv_bias == "query_value"
+        if self.keyless:
+            self.bias = nn.Parameter(torch.zeros(inner + grouped))
+        self.over_width = spec.qk_norm_over == "width"
+        whole = (inner, grouped) if self.over_width else (spec.head_size,) * 2
+        self.q_norm = norm(spec.qk_norm, whole[0]) if spec.qk_norm else nn.Identity()
+        self.k_norm = norm(spec.qk_norm, whole[1]) if spec.qk_norm else nn.Identity()
+
+    def biases(self) -> Tensor | None:
+        """One number a row of the weight, or None."""
+        if not self.keyless:
+            return self.bias
+        inner, grouped, _ = self.sizes
+        return torch.cat([self.bias[:inner], self.bias.new_zeros(grouped), self.bias[inner:]])
+
+    def forward(self, x_BSE: Tensor, turn: Turn) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]
+        """q [B, S, H, D], k and v [B, S, G, D]."""
+        flat = F.linear(x_BSE, self.weight, self.biases())
+        if self.over_width:
+            q, k, v = torch.split(flat, list(self.sizes), dim=-1)
+            q, k = self.q_norm(q), self.k_norm(k)
+            return *turn(self._apart(q), self._apart(k)), self._apart(v)
+        heads = [n // self.head_size for n in self.sizes]
+        q, k, v = torch.split(self._apart(flat), heads, dim=-2)
+        return *turn(self.q_norm(q), self.k_norm(k)), v
+
+    def _apart(self, x: Tensor) -> Tensor:
+        """[..., H * D] -> [..., H, D]"""
+        return x.unflatten(-1, (-1, self.head_size))  # type: ignore[no-any-return,no-untyped-call]
+
+    def rows(self, part: str) -> tuple[Tensor, Tensor | None]:
+        """The weight and the bias of the queries or of the keys alone."""
+        inner, grouped, _ = self.sizes
+        rows = slice(0, inner) if part == "query" else slice(inner, inner + grouped)
+        biases = self.biases()
+        return self.weight[rows], None if biases is None else biases[rows]
 
 
 class Attention(nn.Module):
     """Multi-head attention with fused projections.
 
-    Self: `qkv` [(H + 2G) * D, E]. Cross: `q` [H * D, E] and `kv` [2G * D, E] over the source. `out` [E, H * D].
+    Self: `qkv` (`Fused`). Cross: `q` [H * D, E] and `kv` [2G * D, E] over the source. `out` [E, H * D].
     """
 
     def __init__(self, spec: AttentionSpec, hidden_size: int, index: int, positions: list[Positions], *, cross: bool) -> None:
@@ -114,18 +174,15 @@ class Attention(nn.Module):
         self.has_logits = any(p.has_logits for p in positions)
         inner, grouped = spec.num_heads * spec.head_size, spec.num_kv_heads * spec.head_size
         if cross:
-            self.q = nn.Linear(hidden_size, inner, bias=spec.qkv_bias)
-            self.kv = nn.Linear(hidden_size, 2 * grouped, bias=spec.qkv_bias)
+            self.q = nn.Linear(hidden_size, inner, bias=bool(spec.qkv_bias))
+            self.kv = nn.Linear(hidden_size, 2 * grouped, bias=bool(spec.qkv_bias))
         else:
-            self.qkv = nn.Linear(hidden_size, inner + 2 * grouped, bias=spec.qkv_bias)
-        self.out = nn.Linear(inner, hidden_size, bias=spec.out_bias)
+            self.qkv = Fused(spec, hidden_size)
+        self.out = nn.Linear(spec.num_heads * spec.value_size, hidden_size, bias=spec.out_bias)
 
     def project(self, x: Tensor, part: str) -> Tensor:
         """x [..., E] through the query or the key rows of the fused weight, [..., H * D]."""
-        inner = self.spec.num_heads * self.spec.head_size
-        rows = slice(0, inner) if part == "query" else slice(inner, inner + self.spec.num_kv_heads * self.spec.head_size)
-        bias = None if self.qkv.bias is None else self.qkv.bias[rows]
-        return nn.functional.linear(x, self.qkv.weight[rows], bias)
+        return F.linear(x, *self.qkv.rows(part))
 
     def forward(self, x_BSE: Tensor, run: Pass, rule: Mask) -> Tensor:
         plan = run.plan(self, rule, cross=self.cross)
@@ -139,39 +196,42 @@ class Attention(nn.Module):
         return self.out(out_BSHD.flatten(-2))  # type: ignore[no-any-return]
 
     def _self(self, x_BSE: Tensor, run: Pass) -> tuple[Tensor, Tensor, Tensor]:
-        heads, groups = self.spec.num_heads, self.spec.num_kv_heads
-        q, k, v = self.qkv(x_BSE).unflatten(-1, (-1, self.spec.head_size)).split([heads, groups, groups], dim=-2)
-        for scheme in self.__dict__["positions"]:
-            q, k = scheme.rotate(q, k, run.batch.positions, run.memo)
+        def turn(q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
+            for scheme in self.__dict__["positions"]:
+                q, k = scheme.rotate(q, k, run.batch.positions, run.memo)
+            return q, k
+
+        q, k, v = self.qkv(x_BSE, turn)
         if run.cache is not None:
-            k, v = run.cache.extend(self.index, k, v)
+            k, v = run.cache.extend(run.layer, k, v)
         return q, k, v
 
     def _cross(self, x_BSE: Tensor, run: Pass) -> tuple[Tensor, Tensor, Tensor]:
         q = self.q(x_BSE).unflatten(-1, (-1, self.spec.head_size))
-        known = run.cache.cross(self.index) if run.cache is not None else None
+        known = run.cache.cross(run.layer) if run.cache is not None else None
         if known is not None:
             return q, *known
         if run.source_states is None:
             raise UsageError("this decoder reads an encoder's output: pass input_ids for the encoder too")
         k, v = self.kv(run.source_states).unflatten(-1, (-1, self.spec.head_size)).chunk(2, dim=-2)
         if run.cache is not None:
-            run.cache.keep_cross(self.index, k, v)
+            run.cache.keep_cross(run.layer, k, v)
         return q, k, v
 
-    def _logits(self, run: Pass, q: Tensor, k: Tensor, qpos: Tensor, kpos: Tensor) -> Tensor:
-        parts = [p.logits(q, k, qpos, kpos, self, run.memo) for p in self.__dict__["positions"] if p.has_logits]
+    def _logits(self, run: Pass, q: Tensor, k: Tensor, at: Places) -> Tensor:
+        parts = [p.logits(q, k, at, self, run.memo) for p in self.__dict__["positions"] if p.has_logits]
         return sum(parts[1:], parts[0])  # type: ignore[no-any-return]
 
 
 class Residual(nn.Module):
     """The three norm slots and the dropout around a sublayer."""
 
-    def __init__(self, spec: StackSpec) -> None:
+    def __init__(self, spec: StackSpec, *, norm_in: bool = True) -> None:
         super().__init__()
 
         def slot(place: str) -> nn.Module:
-            return norm(spec.norm, spec.hidden_size) if place in spec.norm_at else nn.Identity()
+            wanted = place in spec.norm_at and (norm_in or place != "in")
+            return norm(spec.norm, spec.hidden_size) if wanted else nn.Identity()
 
         self.norm_in, self.norm_out, self.norm_sum = slot("in"), slot("out"), slot("sum")
         self.drop = Dropout(spec.dropout)
@@ -187,21 +247,23 @@ class Block(nn.Module):
         super().__init__()
         self.parallel = spec.parallel
         self.attention = Attention(spec.attention, spec.hidden_size, index, positions, cross=False)
-        self.attention_residual = Residual(spec)
+        self.attention_residual = Residual(spec, norm_in=spec.layer(index).norm_first)
         self.cross = Attention(spec.attention, spec.hidden_size, index, [], cross=True) if spec.cross else None
         self.cross_residual = Residual(spec) if spec.cross else None
-        self.feed_forward = FeedForward(spec.feed_forward, spec.hidden_size)
-        self.feed_forward_residual = Residual(spec)
+        self.feed_forward = feed_forward(spec.feed_forward_of(index), spec.hidden_size)
+        self.feed_forward_residual = Residual(spec, norm_in=spec.parallel != "shared")
 
     def forward(self, x_BSE: Tensor, run: Pass, rule: Mask) -> Tensor:
         around, beyond = self.attention_residual, self.feed_forward_residual
-        attended = self.attention(around.norm_in(x_BSE), run, rule)
-        if self.parallel:
-            return beyond.add(around.add(x_BSE, attended), self.feed_forward(beyond.norm_in(x_BSE)))
+        normed = around.norm_in(x_BSE)
+        attended = self.attention(normed, run, rule)
+        if self.parallel is not None:
+            entered = normed if self.parallel == "shared" else beyond.norm_in(x_BSE)
+            return beyond.add(around.add(x_BSE, attended), self.feed_forward(entered, run.routed))
         x_BSE = around.add(x_BSE, attended)
         if self.cross is not None and self.cross_residual is not None:
             x_BSE = self.cross_residual.add(x_BSE, self.cross(self.cross_residual.norm_in(x_BSE), run, Full()))
-        return beyond.add(x_BSE, self.feed_forward(beyond.norm_in(x_BSE)))
+        return beyond.add(x_BSE, self.feed_forward(beyond.norm_in(x_BSE), run.routed))
 
 
 class Stack(nn.Module):
@@ -212,8 +274,9 @@ class Stack(nn.Module):
         self.spec = spec
         self.embed = Embed(spec, tokens)
         self.positions = nn.ModuleList(p.build(spec) for p in spec.positions)
-        schemes: list[Positions] = list(self.positions)  # type: ignore[arg-type]
-        self.layers = nn.ModuleList(Block(spec, i, schemes) for i in range(spec.depth))
+        self.blocks = spec.blocks
+        firsts = [self.blocks.index(number) for number in range(max(self.blocks, default=-1) + 1)]
+        self.layers = nn.ModuleList(Block(spec, i, self._serving(i)) for i in firsts)
         self.conv = Convolution(spec.conv, spec.hidden_size, spec.norm, spec.dropout) if spec.conv else None
         self.norm = norm(spec.norm, spec.hidden_size) if spec.final_norm else nn.Identity()
         self.drop = Dropout(spec.out_dropout)
@@ -223,13 +286,20 @@ class Stack(nn.Module):
         self._check(run.stored)
         schemes: list[Positions] = list(self.positions)  # type: ignore[arg-type]
         entered_BSE = x_BSE = self.embed(run.batch, schemes)
-        for i, layer in enumerate(self.layers):
-            x_BSE = layer(x_BSE, run, self.spec.masks[i] if mask is None else mask)
+        for i, block in enumerate(self.blocks):
+            run.layer = i
+            x_BSE = self.layers[block](x_BSE, run, self.spec.masks[i] if mask is None else mask)
             if i == 0 and self.conv is not None:
                 x_BSE = self.conv(entered_BSE, x_BSE, run.batch)
         if run.cache is not None:
             run.cache.advance(run.stored)
         return self.drop(self.norm(x_BSE))  # type: ignore[no-any-return]
+
+    def _serving(self, layer: int) -> list[Positions]:
+        """The schemes of one layer."""
+        schemes: list[Positions] = list(self.positions)  # type: ignore[arg-type]
+        chosen = self.spec.layer(layer).positions
+        return schemes if chosen is None else [schemes[i] for i in chosen]
 
     def _check(self, stored: Batch) -> None:
         schemes: list[Positions] = list(self.positions)  # type: ignore[arg-type]
@@ -250,6 +320,7 @@ class States:
     attentions: tuple[Tensor, ...] | None = None
     cross_attentions: tuple[Tensor, ...] | None = None
     encoder_attentions: tuple[Tensor, ...] | None = None
+    routed: tuple[Tensor, ...] | None = None  # the routers' logits [tokens, experts], where there are experts
 
 
 class Transformer(nn.Module):
@@ -293,7 +364,7 @@ class Transformer(nn.Module):
                 raise UsageError("an encoder reads all tokens at once, so it has no use for a cache: leave it out")
             run = self._start(batch, cache, kernel, want_weights)
             hidden = stack(run, mask)
-            return States(hidden, attentions=tuple(run.weights) if want_weights else None)
+            return States(hidden, attentions=tuple(run.weights) if want_weights else None, routed=tuple(run.routed) or None)
         source, states, encoder_weights = self._read_source(batch, cache, kernel, want_weights)
         if target is None:
             raise UsageError("an encoder-decoder writes with its decoder: pass decoder_input_ids")

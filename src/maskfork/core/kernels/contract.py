@@ -15,11 +15,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from maskfork.core.batch import Batch, bind
+from maskfork.core.batch import Batch, Places, bind
 from maskfork.core.mask import Mask
 
-#: (q [B,Q,H,D], k [B,K,G,D], query places [B or 1,Q], key places [B or 1,K]) -> what is added to the scaled q.k
-Bias = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+#: (q [B,Q,H,D], k [B,K,H,D], where they stand) -> what is added to the scaled q.k, [B or 1,H,Q,K]
+Bias = Callable[[Tensor, Tensor, Places], Tensor]
 #: (q, k, v, bias or None) -> (out [B,Q,H,D], weights [B,H,Q,K] or None)
 Run = Callable[[Tensor, Tensor, Tensor, "Bias | None"], tuple[Tensor, "Tensor | None"]]
 
@@ -54,6 +54,11 @@ class Ask:
         """(B, Q, K)"""
         rows, width = self.keys.shape
         return rows, self.queries.shape[1], width
+
+    @property
+    def places(self) -> Places:
+        """Of all queries and keys, as the batches store them."""
+        return Places(self.queries.positions, self.keys.positions, self.queries.types, self.keys.types)
 
     @property
     def bound(self) -> Mask:

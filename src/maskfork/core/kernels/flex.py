@@ -37,7 +37,7 @@ class Flex:
 
         def run(q: Tensor, k: Tensor, v: Tensor, bias: Bias | None) -> tuple[Tensor, Tensor | None]:
             k, v = spread(k, ask.heads), spread(v, ask.heads)
-            added = None if bias is None else bias(q, k, ask.queries.positions, ask.keys.positions).expand(rows, -1, -1, -1)
+            added = None if bias is None else bias(q, k, ask.places).expand(rows, -1, -1, -1)
 
             def score_mod(score: Tensor, b: Tensor, h: Tensor, q_at: Tensor, k_at: Tensor) -> Tensor:
                 if added is not None:

@@ -31,7 +31,7 @@ def attention_weights(ask: Ask, q_BQHD: Tensor, k_BKHD: Tensor, allowed: Tensor,
     """[B, H, Q, K], each row a distribution over what is allowed, or zeros. The softmax runs in float32."""
     logits = torch.einsum("bqhd,bkhd->bhqk", q_BQHD, k_BKHD) * ask.scale
     if bias is not None:
-        logits = logits + bias(q_BQHD, k_BKHD, ask.queries.positions, ask.keys.positions)
+        logits = logits + bias(q_BQHD, k_BKHD, ask.places)
     if ask.softcap is not None:
         logits = ask.softcap * torch.tanh(logits / ask.softcap)
     logits = logits.masked_fill(~allowed, float("-inf"))

@@ -42,7 +42,7 @@ class Sdpa:
         def run(q: Tensor, k: Tensor, v: Tensor, bias: Bias | None) -> tuple[Tensor, Tensor | None]:
             mask = allowed
             if bias is not None:
-                mask = bias(q, spread(k, ask.heads), ask.queries.positions, ask.keys.positions).to(q.dtype)
+                mask = bias(q, spread(k, ask.heads), ask.places).to(q.dtype)
                 if allowed is not None:
                     mask = mask.masked_fill(~allowed, float("-inf"))
             if mask is not None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from maskfork.core.batch import Places
 from maskfork.core.kernels.contract import Ask, Bias, Plan, Refusal, spread
 from maskfork.core.kernels.sdpa import attend
 from maskfork.core.mask import Causal, Full, is_static
@@ -27,8 +28,7 @@ class Group:
     keys: Tensor
     query_slice: slice | None
     key_slice: slice | None
-    query_places: Tensor
-    key_places: Tensor
+    places: Places
     allowed: Tensor | None  # [1, 1 or H, Q, K]
     empty: Tensor | None  # [1, Q, 1 or H, 1]
     causal: bool
@@ -77,7 +77,7 @@ class Varlen:
         v_n = _take(v, group.keys, group.key_slice)
         mask = group.allowed
         if bias is not None:
-            mask = bias(q_n, spread(k_n, ask.heads), group.query_places, group.key_places).to(q.dtype)
+            mask = bias(q_n, spread(k_n, ask.heads), group.places).to(q.dtype)
             if group.allowed is not None:
                 mask = mask.masked_fill(~group.allowed, float("-inf"))
         if mask is not None:
@@ -108,8 +108,12 @@ class Varlen:
                     k_index,
                     _one_slice(starts[0][0], q_n, starts),
                     _one_slice(starts[0][1], k_n, starts),
-                    torch.arange(q_n, device=ask.device)[None],
-                    torch.arange(k_n, device=ask.device)[None],
+                    Places(
+                        torch.arange(q_n, device=ask.device)[None],
+                        torch.arange(k_n, device=ask.device)[None],
+                        _chosen(ask.queries.types, q_index),
+                        _chosen(ask.keys.types, k_index),
+                    ),
                     allowed,
                     empty,
                     causal,
@@ -121,6 +125,10 @@ class Varlen:
 def _ranges(starts: list[int], length: int, device: torch.device) -> Tensor:
     """[n, length]: each start and what follows."""
     return torch.tensor(starts, device=device)[:, None] + torch.arange(length, device=device)
+
+
+def _chosen(types: Tensor | None, index: Tensor) -> Tensor | None:
+    return None if types is None else types.flatten()[index]
 
 
 def _one_slice(start: int, length: int, starts: list[tuple[int, int]]) -> slice | None:

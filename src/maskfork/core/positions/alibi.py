@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from maskfork.core.batch import Places
 from maskfork.core.positions.hooks import Layer, Memo, Positions
 from maskfork.core.spec import PositionSpec, StackSpec
 
@@ -37,7 +38,7 @@ class AlibiPositions(Positions):
         super().__init__()
         self.register_buffer("slopes", torch.tensor(slopes(heads)), persistent=False)
 
-    def logits(self, q_BQHD: Tensor, k_BKHD: Tensor, qpos_BQ: Tensor, kpos_BK: Tensor, layer: Layer, memo: Memo) -> Tensor:
-        distance = (qpos_BQ[:, None, :, None] - kpos_BK[:, None, None, :]).abs()
+    def logits(self, q_BQHD: Tensor, k_BKHD: Tensor, at: Places, layer: Layer, memo: Memo) -> Tensor:
+        distance = (at.queries[:, None, :, None] - at.keys[:, None, None, :]).abs()
         slope: Tensor = self.get_buffer("slopes")
         return -slope.view(1, -1, 1, 1).to(q_BQHD.dtype) * distance

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from maskfork.core.batch import Places
 from maskfork.core.positions.hooks import Layer, Memo, Positions
 from maskfork.core.spec import NormSpec, PositionSpec, StackSpec
 
@@ -70,11 +71,11 @@ class DisentangledPositions(Positions):
             distance = torch.where(size <= middle, distance.float(), far).long()
         return (distance + spec.span).clamp(0, 2 * spec.span - 1)
 
-    def logits(self, q_BQHD: Tensor, k_BKHD: Tensor, qpos_BQ: Tensor, kpos_BK: Tensor, layer: Layer, memo: Memo) -> Tensor:
-        if (found := memo.get(("rows", id(qpos_BQ), id(kpos_BK)))) is None:
-            rows = self.index(qpos_BQ[:, :, None] - kpos_BK[:, None, :])
+    def logits(self, q_BQHD: Tensor, k_BKHD: Tensor, at: Places, layer: Layer, memo: Memo) -> Tensor:
+        if (found := memo.get(("rows", id(at.queries), id(at.keys)))) is None:
+            rows = self.index(at.queries[:, :, None] - at.keys[:, None, :])
             low, high = int(rows.min()), int(rows.max()) + 1  # short texts touch few of the places: project only those
-            found = memo["rows", id(qpos_BQ), id(kpos_BK)] = (rows - low, low, high, qpos_BQ, kpos_BK)
+            found = memo["rows", id(at.queries), id(at.keys)] = (rows - low, low, high, at.queries, at.keys)
         rows_BQK, low, high = found[:3]
         batch, heads = q_BQHD.shape[0], q_BQHD.shape[2]
         places_PE = self.drop(self.norm(self.table.weight[low:high]))

@@ -10,6 +10,8 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
+from maskfork.core.batch import Places
+
 Memo = dict[Any, Any]  # what a scheme wants to keep within one forward pass
 
 
@@ -43,6 +45,6 @@ class Positions(nn.Module):
         """Queries and keys of the same tokens, turned by their place."""
         return q_BSHD, k_BSHD
 
-    def logits(self, q_BQHD: Tensor, k_BKHD: Tensor, qpos_BQ: Tensor, kpos_BK: Tensor, layer: Layer, memo: Memo) -> Tensor:
+    def logits(self, q_BQHD: Tensor, k_BKHD: Tensor, at: Places, layer: Layer, memo: Memo) -> Tensor:
         """What is added to the scaled q.k, [B or 1, H, Q, K]."""
         raise TypeError(f"{type(self).__name__} adds nothing to the attention logits")

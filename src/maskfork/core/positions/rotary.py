@@ -1,26 +1,55 @@
-"""Rotary positions (Su et al. 2021): queries and keys are turned by an angle that grows with the place."""
+"""Rotary positions (Su et al. 2021): queries and keys are turned by an angle that grows with the place.
+
+A scaling stretches the angles for texts longer than those of the training. Two of them look at the length of the text, which
+is that of the longest sequence in the pass: one frequency serves a whole batch, as in the reference.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from maskfork.core.positions.hooks import Memo, Positions
+from maskfork.core.positions.hooks import LENGTH, Memo, Positions
 from maskfork.core.spec import PositionSpec, StackSpec
 
 
+def plain(base: float, size: int, device: torch.device) -> Tensor:
+    """Radians a place, [size / 2] float32: base^(-2i / size)."""
+    steps = torch.arange(0, size, 2, device=device, dtype=torch.float32)
+    return 1.0 / base ** (steps / size)
+
+
+class Scaling:
+    """How the frequencies of a longer text differ. A subclass is frozen data."""
+
+    #: cosines and sines are multiplied by this, and so the logits by its square
+    attention: float = 1.0
+
+    def frequencies(self, base: float, size: int, length: int, device: torch.device) -> Tensor:
+        """Radians a place for a text of `length` tokens, [size / 2] float32."""
+        return plain(base, size, device)
+
+    def era(self, length: int) -> Hashable:
+        """What of the length the frequencies depend on; None for a scaling that does not look at it."""
+        return None
+
+
 @dataclass(frozen=True)
-class Linear:
+class Linear(Scaling):
     """Places divided by `factor` (position interpolation, Chen et al. 2023)."""
 
     factor: float
 
+    def frequencies(self, base: float, size: int, length: int, device: torch.device) -> Tensor:
+        return plain(base, size, device) / self.factor
+
 
 @dataclass(frozen=True)
-class Llama3:
+class Llama3(Scaling):
     """Low frequencies divided by `factor`, high ones kept, a ramp between (Llama 3.1)."""
 
     factor: float
@@ -28,15 +57,85 @@ class Llama3:
     high: float
     original: int
 
+    def frequencies(self, base: float, size: int, length: int, device: torch.device) -> Tensor:
+        freq = plain(base, size, device)
+        turns = self.original * freq / (2 * math.pi)
+        smooth = ((turns - self.low) / (self.high - self.low)).clamp(0, 1)
+        return freq / self.factor * (1 - smooth) + freq * smooth
+
+
+@dataclass(frozen=True)
+class Dynamic(Scaling):
+    """Beyond `original` places the base grows with the length (dynamic NTK; Peng et al. 2023, appendix A)."""
+
+    factor: float
+    original: int
+
+    def frequencies(self, base: float, size: int, length: int, device: torch.device) -> Tensor:
+        stretch = self.factor * max(length, self.original) / self.original - (self.factor - 1)
+        return plain(base * stretch ** (size / (size - 2)), size, device)
+
+    def era(self, length: int) -> Hashable:
+        return max(length, self.original)
+
+
+@dataclass(frozen=True)
+class Yarn(Scaling):
+    """Frequencies that turn more than `fast` times within `original` places are kept, those under `slow` are divided by
+    `factor`, with a ramp over the dimensions between (Peng et al. 2023, section 3.2). `whole`: the ramp's ends are integers.
+    """
+
+    factor: float
+    original: int
+    fast: float = 32.0
+    slow: float = 1.0
+    attention: float = 1.0
+    whole: bool = True
+
+    def frequencies(self, base: float, size: int, length: int, device: torch.device) -> Tensor:
+        freq = plain(base, size, device)
+
+        def dimension(turns: float) -> float:
+            return size * math.log(self.original / (turns * 2 * math.pi)) / (2 * math.log(base))
+
+        low, high = dimension(self.fast), dimension(self.slow)
+        if self.whole:
+            low, high = math.floor(low), math.ceil(high)
+        low, high = max(low, 0), min(high, size - 1)
+        steps = torch.arange(size // 2, device=device, dtype=torch.float32)
+        divided = ((steps - low) / (high - low or 0.001)).clamp(0, 1)
+        return freq / self.factor * divided + freq * (1 - divided)
+
+
+@dataclass(frozen=True)
+class LongRope(Scaling):
+    """Each frequency has a divisor of its own: `short` up to `original` places, `long` beyond (LongRoPE, Ding et al. 2024)."""
+
+    short: tuple[float, ...]
+    long: tuple[float, ...]
+    original: int
+    attention: float = 1.0
+
+    def frequencies(self, base: float, size: int, length: int, device: torch.device) -> Tensor:
+        divisors = self.long if length > self.original else self.short
+        return plain(base, size, device) / torch.tensor(divisors, device=device)
+
+    def era(self, length: int) -> Hashable:
+        return length > self.original
+
 
 @dataclass(frozen=True)
 class Rotary(PositionSpec):
-    """`share` of each head is turned. `interleaved` pairs neighbours (GPT-J), otherwise a half with the other (NeoX)."""
+    """`share` of each head is turned, or its first `size` dimensions; what is left stays.
+
+    `interleaved` pairs neighbours (GPT-J), otherwise a half with the other (NeoX).
+    """
 
     base: float = 10_000.0
     share: float = 1.0
     interleaved: bool = False
-    scaling: Linear | Llama3 | None = None
+    scaling: Scaling | None = None
+    size: int | None = None
 
     def build(self, stack: StackSpec) -> RotaryPositions:
         return RotaryPositions(self, stack.attention.head_size)
@@ -48,27 +147,22 @@ class RotaryPositions(Positions):
     def __init__(self, spec: Rotary, head_size: int) -> None:
         super().__init__()
         self.spec = spec
-        self.size = int(head_size * spec.share) // 2 * 2
+        self.scaling = spec.scaling or Scaling()
+        self.size = spec.size or int(head_size * spec.share) // 2 * 2
 
-    def frequencies(self, device: torch.device) -> Tensor:
-        """Radians a place, [size / 2] float32."""
-        steps = torch.arange(0, self.size, 2, device=device, dtype=torch.float32)
-        freq = 1.0 / self.spec.base ** (steps / self.size)
-        match self.spec.scaling:
-            case None:
-                return freq
-            case Linear(factor):
-                return freq / factor
-            case Llama3(factor, low, high, original):
-                turns = original * freq / (2 * math.pi)
-                smooth = ((turns - low) / (high - low)).clamp(0, 1)
-                return freq / factor * (1 - smooth) + freq * smooth
+    def era(self, length: int) -> Hashable:
+        return self.scaling.era(length)
+
+    def frequencies(self, device: torch.device, length: int) -> Tensor:
+        """Radians a place in a text of `length` tokens, [size / 2] float32."""
+        return self.scaling.frequencies(self.spec.base, self.size, length, device)
 
     def rotate(self, q_BSHD: Tensor, k_BSHD: Tensor, pos_BS: Tensor, memo: Memo) -> tuple[Tensor, Tensor]:
-        key = ("rotary", self.spec, q_BSHD.dtype)
+        key = ("rotary", self.spec, self.size, q_BSHD.dtype)
         if key not in memo:
-            angle = pos_BS[..., None].float() * self.frequencies(pos_BS.device)
-            memo[key] = tuple(wave[:, :, None, :].to(q_BSHD.dtype) for wave in (angle.cos(), angle.sin()))
+            angle = pos_BS[..., None].float() * self.frequencies(pos_BS.device, memo.get(LENGTH, 0))
+            waves = angle.cos() * self.scaling.attention, angle.sin() * self.scaling.attention
+            memo[key] = tuple(wave[:, :, None, :].to(q_BSHD.dtype) for wave in waves)
         cos, sin = memo[key]
         return self._turn(q_BSHD, cos, sin), self._turn(k_BSHD, cos, sin)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from maskfork.core.batch import Places
 from maskfork.core.positions.hooks import Layer, Memo, Positions
 from maskfork.core.spec import PositionSpec, StackSpec
 
@@ -52,14 +53,14 @@ class T5Positions(Positions):
         far = (exact + (steps * (buckets - exact)).long()).clamp_max(buckets - 1)
         return start + torch.where(distance < exact, distance, far)
 
-    def logits(self, q_BQHD: Tensor, k_BKHD: Tensor, qpos_BQ: Tensor, kpos_BK: Tensor, layer: Layer, memo: Memo) -> Tensor:
-        key = (id(self), id(qpos_BQ), id(kpos_BK))
+    def logits(self, q_BQHD: Tensor, k_BKHD: Tensor, at: Places, layer: Layer, memo: Memo) -> Tensor:
+        key = (id(self), id(at.queries), id(at.keys))
         if key not in memo:
-            buckets = self.bucket(kpos_BK[:, None, :] - qpos_BQ[:, :, None])
+            buckets = self.bucket(at.keys[:, None, :] - at.queries[:, :, None])
             memo[key] = (
                 self.table(buckets).permute(0, 3, 1, 2),
-                qpos_BQ,
-                kpos_BK,
+                at.queries,
+                at.keys,
             )  # the ids live as long as the tensors
         bias: Tensor = memo[key][0]
         return bias

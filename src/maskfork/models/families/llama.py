@@ -66,7 +66,7 @@ def head(kind: str, config: Config) -> HeadSpec:
 
 
 def weights(spec: ModelSpec) -> tuple[Rule, ...]:
-    attention, inner = spec.main.attention, spec.main.feed_forward.size
+    attention, inner = spec.main.attention, spec.main.dense.size
     rows = (attention.num_heads * attention.head_size, *(attention.num_kv_heads * attention.head_size,) * 2)
     layer, ours = "~layers.{i}.", "decoder.layers.{i}."
     return (

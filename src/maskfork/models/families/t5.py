@@ -58,11 +58,11 @@ def head(kind: str, config: Config) -> HeadSpec:
 
 
 def side_weights(spec: ModelSpec, stack: StackSpec, side: Side, prefix: str) -> tuple[Rule, ...]:
-    inner, wide = stack.attention.num_heads * stack.attention.head_size, stack.feed_forward.size
+    inner, wide = stack.attention.num_heads * stack.attention.head_size, stack.dense.size
     block, ours = f"{prefix}{side}.block.{{i}}.layer.", f"{side}.layers.{{i}}."
     last = "2" if side == "decoder" else "1"
     dense = block + last + ".DenseReluDense."
-    up = ("wi_0", "wi_1") if stack.feed_forward.gated else ("wi",)
+    up = ("wi_0", "wi_1") if stack.dense.gated else ("wi",)
     rules = [
         rule([block + f"0.SelfAttention.{p}.weight" for p in "qkv"], ours + "attention.qkv.weight", Fuse((inner,) * 3)),
         rule(block + "0.SelfAttention.o.weight", ours + "attention.out.weight"),
