@@ -36,9 +36,9 @@ def load(
 ) -> Model:
     """Load a model from a folder or a Hub id, in evaluation mode.
 
-    `head`: `masked_lm`, `causal_lm`, `classify`, `pool` or `none` instead of the one that config.json names; a head that
-    the folder has no weights for starts fresh from `seed`, and `model.notes` says so. `labels` names a classifier's
-    classes. Raises ModelError or TokenizerError with the cause and the cure.
+    `head`: `masked_lm`, `causal_lm`, `pretrain`, `classify`, `choice`, `pair`, `tag`, `span`, `detect`, `pool` or `none` instead
+    of the one that config.json names; a head that the folder has no weights for starts fresh from `seed`, and `model.notes`
+    says so. `labels` names a classifier's or a tagger's classes. Raises ModelError or TokenizerError with the cause and the cure.
     """
     folder = find_folder(where)
     config = read_config(folder)
@@ -175,9 +175,10 @@ def _build(
 
 
 def _spec(family: Family, config: Mapping[str, Any], head: str | None) -> ModelSpec:
-    spec = family.spec(config)
+    spec = family.spec(config).replace(family=family.name)
     if head is None or head == "none":
-        return spec
+        named = (config.get("architectures") or [None])[0]
+        return spec.replace(decoder=None) if named is not None and named == family.lone_encoder else spec
     if head not in family.architectures:
         have = ", ".join(str(h) for h in family.architectures if h)
         if head == "causal_lm":
@@ -186,7 +187,8 @@ def _spec(family: Family, config: Mapping[str, Any], head: str | None) -> ModelS
                 "or its masked-word head (masked_lm)"
             )
         raise UsageError(f"the {family.name} family has no '{head}' head: it has {have}")
-    return spec.replace(head=family.head(head, config))
+    spec = spec.replace(head=family.head(head, config))
+    return spec.replace(decoder=None) if head in family.lone_heads else spec
 
 
 def _labels(config: Mapping[str, Any]) -> list[str]:
