@@ -158,6 +158,7 @@ class StackSpec(Spec):
     final_norm: bool = False
     parallel: Literal["own", "shared"] | None = None
     layers: tuple[LayerSpec, ...] = ()
+    group: int = 1  # blocks whose weights are shared together (ALBERT's inner groups)
     cross: bool = False
     embed: EmbedSpec = field(default_factory=EmbedSpec)
     conv: ConvSpec | None = None
