@@ -19,12 +19,12 @@ from support.sets import FILES, TITLES, dataset
 from support.turns import in_turn
 from torch.nn.functional import cross_entropy
 
-from maskfork.learn.tasks.classify import make_batch
-from maskfork.learn.tasks.encode import encode
 from maskfork.learn.train.batches import shuffled_buckets
 from maskfork.learn.train.loop import fit
 from maskfork.learn.train.settings import FineTuneSettings
+from maskfork.models.encode import encode
 from maskfork.models.hub import load
+from maskfork.models.packing import make_batch
 
 
 def our_round(data, settings: FineTuneSettings, steps: int):

@@ -12,7 +12,7 @@ import torch
 from maskfork import load
 from maskfork.core.batch import Batch
 from maskfork.learn.objectives.clm import IGNORE_INDEX, clm, clm_loss
-from maskfork.learn.tasks.encode import encode
+from maskfork.models.encode import encode
 from tests.learn.tiny import CORPUS, make
 from tests.models.theirs import Case, pad, saved, sequences
 

@@ -18,9 +18,9 @@ from maskfork.errors import DataError, ModelError
 from maskfork.learn.data.rows import Rows
 from maskfork.learn.tasks import classify
 from maskfork.learn.tasks.classify import Classifier, class_weights, run, validation_split
-from maskfork.learn.tasks.encode import encode
 from maskfork.learn.train.settings import FineTuneSettings
 from maskfork.measure.calibration import fit_temperature
+from maskfork.models.encode import encode
 from tests.learn.tiny import make, rows, sentences
 
 NAMES = ("bad", "mixed", "good")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from maskfork.learn.train.batches import by_tokens, shuffled_buckets
+from maskfork.learn.train.batches import shuffled_buckets
 
 LENGTHS = np.random.default_rng(0).integers(1, 300, 1003).tolist()
 
@@ -44,17 +44,5 @@ def test_epochs_differ_and_seeds_repeat() -> None:
     assert draw([0, 1]) != draw([0, 2])
 
 
-@pytest.mark.parametrize(("budget", "rows"), [(2048, 256), (500, 4), (100, 256), (1, 256)])
-def test_token_budget(budget: int, rows: int) -> None:
-    found = list(by_tokens(LENGTHS, budget, rows))
-    assert sorted(np.concatenate(found).tolist()) == list(range(1003))
-    for part in found:
-        assert len(part) <= rows
-        assert sum(LENGTHS[i] for i in part) <= budget or len(part) == 1
-    sizes = [LENGTHS[i] for part in found for i in part]
-    assert sizes == sorted(sizes, reverse=True)
-
-
 def test_nothing_gives_no_batch() -> None:
-    assert list(by_tokens([], 100)) == []
     assert list(shuffled_buckets([], 4, np.random.default_rng(0))) == []

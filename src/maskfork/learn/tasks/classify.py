@@ -15,18 +15,16 @@ from torch.nn.functional import cross_entropy
 from maskfork.core.batch import Batch
 from maskfork.errors import DataError, ModelError
 from maskfork.learn.data.rows import Rows
-from maskfork.learn.tasks.encode import Encoding, encode, limit_of
 from maskfork.learn.train import batches as batching
 from maskfork.learn.train.loop import Progress, Record, fit
 from maskfork.learn.train.precision import autocast
 from maskfork.learn.train.settings import FineTuneSettings
 from maskfork.measure.calibration import fit_temperature
 from maskfork.models.device import best_device
+from maskfork.models.encode import Encoding, encode, limit_of
 from maskfork.models.hub import load
 from maskfork.models.model import Model
-
-#: tokens of one prediction batch: large enough to fill two cores, small enough to stay in their cache
-TOKENS = 2048
+from maskfork.models.packing import TOKENS, by_tokens, make_batch
 
 
 @dataclass
@@ -149,7 +147,7 @@ def run(model: Model, encoding: Encoding, rows: np.ndarray | None = None, *, bf1
     was_training = model.training
     model.eval()
     with torch.inference_mode(), autocast(model.device, bf16=bf16):
-        for part in batching.by_tokens([len(encoding.ids[i]) for i in chosen], TOKENS):
+        for part in by_tokens([len(encoding.ids[i]) for i in chosen], TOKENS):
             logits = model(make_batch(encoding, chosen[part]).to(model.device)).logits.float()
             if out is None:
                 out = torch.empty(len(chosen), logits.shape[-1])
@@ -158,17 +156,6 @@ def run(model: Model, encoding: Encoding, rows: np.ndarray | None = None, *, bf1
     if out is None:
         raise DataError("there is no text to classify: give at least one")
     return out
-
-
-def make_batch(encoding: Encoding, rows: np.ndarray) -> Batch:
-    """These rows packed, without padding between them; a large batch is filled up to a multiple of 64 tokens.
-
-    oneDNN keeps compiled kernels for every shape that it meets: with every number of tokens a shape of its own, memory
-    grows by some 9 MB a training step (docs/log.md).
-    """
-    types = None if encoding.types is None else [encoding.types[i] for i in rows]
-    ids = [encoding.ids[i] for i in rows]
-    return Batch.packed(ids, types, multiple=64 if sum(map(len, ids)) >= 512 else 1)
 
 
 def validation_split(labels: np.ndarray, settings: FineTuneSettings, seed: int) -> tuple[np.ndarray, np.ndarray]:

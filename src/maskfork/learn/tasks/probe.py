@@ -14,13 +14,12 @@ from torch import Tensor
 
 from maskfork.errors import DataError, ModelError
 from maskfork.learn.data.rows import Rows
-from maskfork.learn.tasks.classify import TOKENS, make_batch
-from maskfork.learn.tasks.encode import encode, limit_of
-from maskfork.learn.train.batches import by_tokens
 from maskfork.models.device import best_device
+from maskfork.models.encode import encode, limit_of
 from maskfork.models.heads import pool
 from maskfork.models.hub import load
 from maskfork.models.model import Model
+from maskfork.models.packing import TOKENS, by_tokens, make_batch
 
 
 class Embedder:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from maskfork.errors import TokenizerError
-from maskfork.learn.tasks.encode import encode, limit_of, wants_types
+from maskfork.models.encode import encode, limit_of, wants_types
 from tests.learn.tiny import make
 
 LONG = "film story scene " * 40
