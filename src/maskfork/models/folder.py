@@ -16,10 +16,13 @@ from maskfork.models.families import Family, family_of
 from maskfork.models.tokenizers import Tokenizer
 from maskfork.models.weights import Table
 
+LABELLED = ("classify", "tag", "span", "pretrain")  # the heads whose size the reference reads from the labels
+
 
 def table_of(family: Family, spec: ModelSpec) -> Table:
     """The family's rules for this spec."""
-    return Table(family.weights(spec), family.prefix, family.aliases, family.leave)
+    prefix = family.prefixes.get(spec.head.kind if spec.head else None, family.prefix)
+    return Table(family.weights(spec), prefix, family.aliases, family.leave)
 
 
 def strip(name: str) -> str:
@@ -45,8 +48,9 @@ def write_folder(
     if len({t.data_ptr() for t in theirs.values()}) < len(theirs):  # safetensors keeps no two names of one memory
         theirs = {name: t.clone() for name, t in theirs.items()}
     written = {"model_type": spec.family, **config, "architectures": [_architecture(spec)]}
-    if spec.head is not None and spec.head.kind == "classify" and not written.get("id2label"):
-        # Families count labels differently where none is named.
+    if spec.head is not None and spec.head.kind in LABELLED and len(written.get("id2label") or {}) != spec.head.labels:
+        # Families count labels differently where none is named, and a span's two may follow on a classifier's five.
+        written.pop("num_labels", None)
         written["id2label"] = {str(i): f"LABEL_{i}" for i in range(spec.head.labels)}
         written["label2id"] = {f"LABEL_{i}": i for i in range(spec.head.labels)}
     written.pop("torch_dtype", None)

@@ -18,7 +18,7 @@ from maskfork.core.spec import ModelSpec
 from maskfork.core.transformer import Transformer
 from maskfork.errors import ModelError, TokenizerError, UsageError
 from maskfork.models.folder import strip, write_folder
-from maskfork.models.heads import ClassifyHead, LanguageModelHead, PoolHead
+from maskfork.models.heads import Read, build_head, question
 from maskfork.models.tokenizers import Tokenizer
 
 
@@ -26,17 +26,23 @@ from maskfork.models.tokenizers import Tokenizer
 class Output:
     """What a model gives. Padded: B rows of S tokens; packed: one row of T tokens and N sequences.
 
-    last_hidden_state [B, S, E]; logits [B, S, V] of a language model, [N, C] of a classifier, None without a head;
-    pooled [N, E] of a model with a pooler; attentions: a tensor [B, H, Q, K] a layer, when asked for.
+    last_hidden_state [B, S, E]; logits [B, S, V] of a language model, [N, C] of a classifier, [B, S, C] of a tagger, [B, C] of
+    a multiple choice, [B, S] of a detector, None without a head; start_logits and end_logits [B, S] of a span; pair_logits
+    [N, 2] of a pre-training head; pooled [N, E] of a model with a pooler; attentions: a tensor [B, H, Q, K] a layer, when
+    asked for; router_logits: [B * S, experts] a layer that has experts.
     """
 
     last_hidden_state: Tensor
     logits: Tensor | None = None
+    start_logits: Tensor | None = None
+    end_logits: Tensor | None = None
+    pair_logits: Tensor | None = None
     pooled: Tensor | None = None
     encoder_last_hidden_state: Tensor | None = None
     attentions: tuple[Tensor, ...] | None = None
     cross_attentions: tuple[Tensor, ...] | None = None
     encoder_attentions: tuple[Tensor, ...] | None = None
+    router_logits: tuple[Tensor, ...] | None = None
 
 
 class Model(nn.Module):
@@ -50,10 +56,7 @@ class Model(nn.Module):
         self.notes: list[str] = []
         self._tokenizer = tokenizer
         self.body = Transformer(spec)
-        self.head: nn.Module | None = None
-        if spec.head is not None:
-            kinds = {"classify": ClassifyHead, "pool": PoolHead}
-            self.head = kinds.get(spec.head.kind, LanguageModelHead)(spec.head, spec)
+        self.head = build_head(spec.head, spec) if spec.head is not None else None
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -77,8 +80,8 @@ class Model(nn.Module):
 
     @property
     def label_names(self) -> tuple[str, ...]:
-        """A classifier's labels in the order of its logits, from `id2label`."""
-        if self.spec.head is None or self.spec.head.kind != "classify":
+        """A classifier's or a tagger's labels in the order of its logits, from `id2label`."""
+        if self.spec.head is None or self.spec.head.kind not in ("classify", "tag"):
             return ()
         names = self.config.get("id2label") or {}
         return tuple(str(names.get(str(i), names.get(i, f"LABEL_{i}"))) for i in range(self.spec.head.labels))
@@ -93,41 +96,51 @@ class Model(nn.Module):
         cache: Cache | None = None,
         *,
         decoder_attention_mask: Tensor | None = None,
+        global_attention_mask: Tensor | None = None,
         kernel: str = "auto",
         output_attentions: bool = False,
         logits_at: Tensor | None = None,
+        choices: int | None = None,
     ) -> Output:
         """Run the model.
 
         `input_ids` [B, S] with an `attention_mask` [B, S] of ones and zeros, or a `Batch`, padded or packed. `mask` replaces
         the spec's rule (padding and packing stay); `cache` goes on from what was read. An encoder-decoder without
-        `decoder_input_ids` gets its input shifted right. `logits_at` [N] (indices into the flattened tokens) makes a
-        language model's logits for these places only, [N, V]. Raises UsageError, ModelError, KernelRefused.
+        `decoder_input_ids` gets its input shifted right. `global_attention_mask` [B, S] marks the tokens that read all and are
+        read by all where a rule says `Marked` (Longformer). `logits_at` [N] (indices into the flattened tokens) makes a
+        language model's logits for these places only, [N, V]. A multiple choice reads `input_ids` [B, C, S], or a `Batch` of
+        B * C sequences, `choices` of them a question's (None: all). Raises UsageError, ModelError, KernelRefused.
         """
-        batch = _batch(input_ids, attention_mask, token_type_ids)
+        if isinstance(input_ids, Tensor) and input_ids.dim() == 3:
+            choices = input_ids.shape[1]
+        batch = _batch(input_ids, attention_mask, token_type_ids, global_attention_mask)
+        asks = self.spec.head.question_ends if self.spec.head else None
+        if asks is not None and batch is not None and batch.types is None:
+            batch = replace(batch, types=(~question(batch, asks)).long())
         target = _batch(decoder_input_ids, decoder_attention_mask, None)
         if self.spec.fork == "encoder-decoder" and target is None and batch is not None:
             target = self._shift_right(batch)
-        for tokens in (batch, target):
-            self._check_tokens(tokens)
+        self._check_tokens(batch, self.spec.vocab_size)
+        self._check_tokens(target, self.spec.decoder_vocab_size or self.spec.vocab_size)
         states = self.body(batch, target, mask=mask, cache=cache, kernel=kernel, want_weights=output_attentions)
         hidden = states.last_hidden_state
         main = target if self.spec.fork == "encoder-decoder" else batch
         if main is None:
             raise UsageError("a model reads tokens: pass input_ids")
-        logits = pooled = None
-        if isinstance(self.head, LanguageModelHead):
-            places = hidden if logits_at is None else hidden.flatten(0, 1)[logits_at]
-            logits = self.head(places, self.body.tokens.weight)
-        elif isinstance(self.head, PoolHead):
-            pooled = self.head(hidden, main)
-        elif isinstance(self.head, ClassifyHead):
-            # An encoder-decoder's end-of-text stands in the source; the decoder read it one place later.
-            logits = self.head(hidden, main if self.spec.fork != "encoder-decoder" or batch is None else batch)
+        found: dict[str, Tensor] = {}
+        if self.head is not None and self.spec.head is not None:
+            if self.spec.head.pool == "eos" and batch is not None:
+                main = batch  # end-of-text stands in the source; the decoder read it one place later
+            found = self.head(hidden, Read(main, self.body.tokens.weight, logits_at, choices))
         return Output(
-            hidden, logits, pooled, states.encoder_hidden_state,
-            states.attentions, states.cross_attentions, states.encoder_attentions,
-        )  # fmt: skip
+            hidden,
+            **found,
+            encoder_last_hidden_state=states.encoder_hidden_state,
+            attentions=states.attentions,
+            cross_attentions=states.cross_attentions,
+            encoder_attentions=states.encoder_attentions,
+            router_logits=states.routed,
+        )
 
     def save(self, folder: str | Path) -> Path:
         """Write config.json, model.safetensors and the tokenizer as `transformers` reads them."""
@@ -146,23 +159,27 @@ class Model(nn.Module):
         return self
 
     def _shift_right(self, batch: Batch) -> Batch:
-        start = self.spec.decoder_start_id
+        start: int | Tensor | None = self.spec.decoder_start_id
+        first, last = batch.flat
+        if self.spec.decoder_starts_with_last:
+            start = batch.tokens.flatten()[last]
         if start is None:
             raise UsageError("config.json names no decoder_start_token_id: pass decoder_input_ids")
+        if self.spec.decoder_vocab_size is not None:
+            raise UsageError("this model writes in another vocabulary than it reads: pass decoder_input_ids")
         tokens = batch.tokens.clone()
-        first, _ = batch.flat
         tokens[:, 1:] = batch.tokens[:, :-1]
         flat = tokens.flatten()
         flat[first] = start
         return replace(batch, tokens=flat.view_as(tokens), types=None)
 
-    def _check_tokens(self, batch: Batch | None) -> None:
+    def _check_tokens(self, batch: Batch | None, vocab_size: int) -> None:
         if batch is None or batch.tokens.numel() == 0:
             return
         lowest, highest = (int(x) for x in batch.tokens.aminmax())
-        if highest >= self.spec.vocab_size or lowest < 0:
+        if highest >= vocab_size or lowest < 0:
             raise TokenizerError(
-                f"token id {lowest if lowest < 0 else highest} is outside the model's vocabulary of {self.spec.vocab_size}: "
+                f"token id {lowest if lowest < 0 else highest} is outside the model's vocabulary of {vocab_size}: "
                 "this text was encoded with another model's tokenizer"
             )
         kinds = self.spec.main.embed.types
@@ -177,7 +194,7 @@ def initialise_tensor(name: str, p: nn.Parameter, std: float, generator: torch.G
         if last == "bias":
             p.zero_()
         elif p.dim() == 1:
-            p.fill_(1.0)
+            p.fill_(getattr(p, "fresh", 1.0))
         else:
             scale = std
             if spec.fork == "decoder" and name.endswith(("attention.out.weight", "feed_forward.down.weight")):
@@ -185,10 +202,15 @@ def initialise_tensor(name: str, p: nn.Parameter, std: float, generator: torch.G
             p.normal_(0.0, scale, generator=generator)
 
 
-def _batch(tokens: Tensor | Batch | None, attention_mask: Tensor | None, types: Tensor | None) -> Batch | None:
+def _batch(
+    tokens: Tensor | Batch | None, attention_mask: Tensor | None, types: Tensor | None, marks: Tensor | None = None
+) -> Batch | None:
     if tokens is None or isinstance(tokens, Batch):
         return tokens
-    return Batch.padded(tokens, attention_mask, types)
+    if tokens.dim() == 3:  # multiple choice: a row a choice
+        tokens = tokens.flatten(0, 1)
+        attention_mask, types, marks = (x if x is None else x.flatten(0, 1) for x in (attention_mask, types, marks))
+    return Batch.padded(tokens, attention_mask, types, marks)
 
 
 def check_vocabulary(spec: ModelSpec, tokenizer: Tokenizer, where: str) -> None:
@@ -211,6 +233,7 @@ def check_vocabulary(spec: ModelSpec, tokenizer: Tokenizer, where: str) -> None:
 
 def check_head(spec: ModelSpec, wanted: str) -> None:
     """Raises ModelError where a model lacks the head that a job needs."""
-    if spec.head is None or spec.head.kind != wanted:
-        have = spec.head.kind if spec.head else "no head"
-        raise ModelError(f"this model has {have} and the job needs {wanted}: load it with head='{wanted}'")
+    if spec.head is not None and (spec.head.kind == wanted or (spec.head.kind, wanted) == ("pretrain", "masked_lm")):
+        return
+    have = spec.head.kind if spec.head else "no head"
+    raise ModelError(f"this model has {have} and the job needs {wanted}: load it with head='{wanted}'")

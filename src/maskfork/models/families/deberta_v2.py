@@ -5,8 +5,8 @@ from __future__ import annotations
 from maskfork.core.positions.disentangled import Disentangled
 from maskfork.core.positions.learned import Learned
 from maskfork.core.spec import AttentionSpec, ConvSpec, EmbedSpec, FeedForwardSpec, HeadSpec, ModelSpec, StackSpec, full
-from maskfork.models.families.bert import head_weights as as_bert
 from maskfork.models.families.family import Config, Family, labels_of, layer_norm, read
+from maskfork.models.families.heads import lm_rules
 from maskfork.models.weights import Fuse, Rule, rule
 
 
@@ -121,7 +121,7 @@ def head_weights(spec: ModelSpec) -> tuple[Rule, ...]:
         case "classify":
             lm = (rule("pooler.dense.*", "head.pooler.dense.*"), rule("classifier.*", "head.out.*"))
         case _:
-            return as_bert(spec, words)
+            return lm_rules(spec, words)
     return (*lm, rule(words, "encoder.embed.tokens.weight"))
 
 

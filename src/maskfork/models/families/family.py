@@ -18,7 +18,8 @@ class Family:
     """One family of checkpoints.
 
     `spec(config)` gives the body; `head(kind, config)` a head's spec; `weights(spec)` the table's rules; `architectures`
-    the class names of `transformers` for each head, None for the bare body. `tiny` are configs for tests.
+    the class names of `transformers` for each head, None for the bare body. `tiny` are configs for tests. Names of the body
+    begin with `prefix`, or with another of `prefixes` under some heads.
     """
 
     name: str
@@ -28,11 +29,13 @@ class Family:
     architectures: Mapping[str | None, str]
     tiny: tuple[Config, ...]
     prefix: str = ""
+    prefixes: Mapping[str | None, str] = field(default_factory=dict)  # head -> prefix, where it is not `prefix`
     leave: tuple[str, ...] = ()  # beginnings of tensors of heads that may stay behind
     aliases: tuple[tuple[str, str], ...] = ()
     tokenizer: str = ""
     about: str = ""
     lone_encoder: str = ""  # the class name of an encoder-decoder's encoder alone
+    lone_heads: tuple[str, ...] = ()  # heads that read an encoder-decoder's encoder alone
     also: Mapping[str, str | None] = field(default_factory=dict)  # further class names -> head
 
     def head_of(self, architecture: str | None) -> str | None:
@@ -40,6 +43,8 @@ class Family:
         if architecture is None or architecture == self.architectures[None]:
             return None
         known = {name: head for head, name in self.architectures.items()} | dict(self.also)
+        if self.lone_encoder:
+            known[self.lone_encoder] = None
         if architecture not in known:
             raise ModelError(
                 f"the {self.name} family has no '{architecture}' here: it has {', '.join(sorted(known))}; "

@@ -1,6 +1,6 @@
-"""What is read from the last hidden state: the next or the masked token, a vector of the sequence, a label.
+"""A vector of a sequence and what is said of it: a label, whether it is the right choice, whether two sentences follow.
 
-Legend: B batch, S sequence, N sequences, E hidden size, V vocabulary, C labels.
+Legend: B batch, S sequence, N sequences, E hidden size, C labels.
 """
 
 from __future__ import annotations
@@ -12,44 +12,28 @@ from maskfork.core.batch import Batch
 from maskfork.core.parts import Dropout, activation, norm
 from maskfork.core.spec import HeadSpec, ModelSpec
 from maskfork.errors import UsageError
-
-
-class LanguageModelHead(nn.Module):
-    """[..., E] -> [..., V]: an optional transform, then the token table (tied) or a matrix of its own."""
-
-    def __init__(self, head: HeadSpec, spec: ModelSpec) -> None:
-        super().__init__()
-        hidden, width = spec.hidden_size, spec.main.embed.size or spec.hidden_size
-        self.scale = head.scale
-        self.dense = nn.Linear(hidden, width) if head.transform else nn.Identity()
-        self.act = activation(head.transform or "linear")
-        self.norm = norm(head.norm, width) if head.norm else nn.Identity()
-        self.weight = None if head.tied else nn.Parameter(torch.empty(spec.vocab_size, width))
-        self.bias = nn.Parameter(torch.zeros(spec.vocab_size)) if head.bias else None
-
-    def forward(self, x: Tensor, tokens_VE: Tensor) -> Tensor:
-        x = self.norm(self.act(self.dense(x)))
-        if self.scale != 1.0:
-            x = x * self.scale
-        return nn.functional.linear(x, tokens_VE if self.weight is None else self.weight, self.bias)
+from maskfork.models.heads.read import Read
 
 
 class PoolHead(nn.Module):
-    """One vector a sequence: the first, last, end-of-text or mean token, through an optional dense layer."""
+    """pooled [N, E]: the first, last, end-of-text or mean token, through an optional dense layer."""
 
     def __init__(self, head: HeadSpec, spec: ModelSpec) -> None:
         super().__init__()
+        width = spec.hidden_size
         self.kind, self.eos = head.pool, spec.eos_id
         self.drop = Dropout(head.dropout[0])
-        self.dense = nn.Linear(spec.hidden_size, spec.hidden_size) if head.dense else nn.Identity()
+        self.dense = nn.Linear(width, width, bias=head.dense_bias) if head.dense else nn.Identity()
         self.act = activation(head.dense or "linear")
+        self.norm = norm(head.dense_norm, width) if head.dense_norm else nn.Identity()
 
-    def forward(self, x_BSE: Tensor, batch: Batch) -> Tensor:
-        return self.act(self.dense(self.drop(pool(x_BSE, batch, self.kind, self.eos))))
+    def forward(self, x_BSE: Tensor, read: Read) -> dict[str, Tensor]:
+        pooled_NE = pool(x_BSE, read.batch, self.kind, self.eos)
+        return {"pooled": self.norm(self.act(self.dense(self.drop(pooled_NE))))}
 
 
 class ClassifyHead(nn.Module):
-    """[N, C]: the pooled vector, dropped, through `out`."""
+    """logits [N, C]: the pooled vector, dropped, through `out`."""
 
     def __init__(self, head: HeadSpec, spec: ModelSpec) -> None:
         super().__init__()
@@ -57,8 +41,19 @@ class ClassifyHead(nn.Module):
         self.drop = Dropout(head.dropout[1])
         self.out = nn.Linear(spec.hidden_size, head.labels, bias=head.bias)
 
-    def forward(self, x_BSE: Tensor, batch: Batch) -> Tensor:
-        return self.out(self.drop(self.pooler(x_BSE, batch)))  # type: ignore[no-any-return]
+    def forward(self, x_BSE: Tensor, read: Read) -> dict[str, Tensor]:
+        return {"logits": self.out(self.drop(self.pooler(x_BSE, read)["pooled"]))}
+
+
+class ChoiceHead(ClassifyHead):
+    """logits [B, C]: one number a sequence, and the sequences of one question beside each other."""
+
+    def forward(self, x_BSE: Tensor, read: Read) -> dict[str, Tensor]:
+        logits_N1 = super().forward(x_BSE, read)["logits"]
+        choices = read.choices or len(logits_N1)
+        if len(logits_N1) % choices:
+            raise UsageError(f"{len(logits_N1)} sequences are no whole number of questions with {choices} choices each")
+        return {"logits": logits_N1.view(-1, choices)}
 
 
 def pool(x_BSE: Tensor, batch: Batch, kind: str, eos: int | tuple[int, ...] | None = None) -> Tensor:

@@ -1,0 +1,58 @@
+"""The next token, the masked token, and BERT's pre-training, which asks for two things at once.
+
+Legend: B batch, S sequence, N sequences, E hidden size, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from maskfork.core.parts import activation, norm
+from maskfork.core.spec import HeadSpec, ModelSpec
+from maskfork.models.heads.read import Read
+from maskfork.models.heads.sequence import ClassifyHead
+
+
+class LanguageModelHead(nn.Module):
+    """logits [B, S, V] (or [N, V] of chosen places): an optional transform, then the token table or a matrix of its own.
+
+    `softcap` keeps logits between -cap and cap (Gemma 2, Team 2024, section 2).
+    """
+
+    def __init__(self, head: HeadSpec, spec: ModelSpec) -> None:
+        super().__init__()
+        hidden, width = spec.hidden_size, spec.main.embed.size or spec.hidden_size
+        vocab = spec.vocab_size if spec.decoder is None else spec.decoder_vocab_size or spec.vocab_size
+        self.scale, self.softcap = head.scale, head.softcap
+        self.dense = nn.Linear(hidden, width) if head.transform else nn.Identity()
+        self.act = activation(head.transform or "linear")
+        self.norm = norm(head.norm, width) if head.norm else nn.Identity()
+        self.weight = None if head.tied else nn.Parameter(torch.empty(vocab, width))
+        self.bias = nn.Parameter(torch.zeros(vocab)) if head.bias else None
+
+    def forward(self, x_BSE: Tensor, read: Read) -> dict[str, Tensor]:
+        x = x_BSE if read.at is None else x_BSE.flatten(0, 1)[read.at]
+        x = self.norm(self.act(self.dense(x)))
+        if self.scale != 1.0:
+            x = x * self.scale
+        logits = nn.functional.linear(x, read.table if self.weight is None else self.weight, self.bias)
+        if self.softcap is not None:
+            logits = torch.tanh(logits / self.softcap) * self.softcap
+        return {"logits": logits}
+
+
+class PretrainHead(nn.Module):
+    """Masked tokens and sentence pairs: logits [B, S, V] and pair_logits [N, 2].
+
+    A pair's second sentence follows the first or is drawn at random (Devlin et al. 2018, section 3.1), or the two are in
+    their order or swapped (ALBERT, Lan et al. 2019, section 3.1).
+    """
+
+    def __init__(self, head: HeadSpec, spec: ModelSpec) -> None:
+        super().__init__()
+        self.lm = LanguageModelHead(head, spec)
+        self.pair = ClassifyHead(head.replace(bias=True), spec)
+
+    def forward(self, x_BSE: Tensor, read: Read) -> dict[str, Tensor]:
+        return {**self.lm(x_BSE, read), "pair_logits": self.pair(x_BSE, read)["logits"]}

@@ -1,0 +1,23 @@
+"""What a head reads beside the hidden states."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from maskfork.core.batch import Batch
+
+
+@dataclass(frozen=True, eq=False)
+class Read:
+    """The tokens [B, S] that the states [B, S, E] belong to, and the token `table` [V, E] of the stack that read them.
+
+    `at` [N]: the places (in the flattened tokens) that a language model's logits are for, None for all. `choices`: how many
+    sequences in a row are one question's, None for all.
+    """
+
+    batch: Batch
+    table: Tensor
+    at: Tensor | None = None
+    choices: int | None = None
