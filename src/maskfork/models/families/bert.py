@@ -5,8 +5,9 @@ from __future__ import annotations
 from maskfork.core.positions.learned import Learned
 from maskfork.core.spec import AttentionSpec, EmbedSpec, FeedForwardSpec, HeadSpec, ModelSpec, StackSpec, full
 from maskfork.errors import ModelError
-from maskfork.models.families.family import Config, Family, labels_of, layer_norm, read
-from maskfork.models.weights import Fuse, Rule, Tied, rule
+from maskfork.models.families.family import Config, Family, layer_norm, read
+from maskfork.models.families.heads import drop_of, encoder_head, label_rules, lm_rules
+from maskfork.models.weights import Fuse, Rule, rule
 
 
 def spec(config: Config) -> ModelSpec:
@@ -35,16 +36,10 @@ def spec(config: Config) -> ModelSpec:
 
 
 def head(kind: str, config: Config) -> HeadSpec:
-    drop = float(read(config, "hidden_dropout_prob", default=0.1))
-    if kind == "masked_lm":
-        return HeadSpec(
-            "masked_lm", tied=read(config, "tie_word_embeddings", default=True), bias=True,
-            transform=read(config, "hidden_act", default="gelu"), norm=layer_norm(config, "layer_norm_eps", 1e-12),
-        )  # fmt: skip
-    if kind == "pool":
-        return HeadSpec("pool", dense="tanh")
-    drop = float(read(config, "classifier_dropout", default=drop))
-    return HeadSpec("classify", dense="tanh", bias=True, dropout=(0.0, drop), labels=labels_of(config))
+    act, norm = read(config, "hidden_act", default="gelu"), layer_norm(config, "layer_norm_eps", 1e-12)
+    tied = read(config, "tie_word_embeddings", default=True)
+    lm = HeadSpec("masked_lm", tied=tied, bias=True, transform=act, norm=norm)
+    return encoder_head(kind, config, lm=lm, drop=drop_of(config, "classifier_dropout", "hidden_dropout_prob"))
 
 
 def weights(spec: ModelSpec) -> tuple[Rule, ...]:
@@ -66,25 +61,7 @@ def weights(spec: ModelSpec) -> tuple[Rule, ...]:
         rule(layer + "output.LayerNorm.*", ours + "feed_forward_residual.norm_sum.*"),
         rule("~embeddings.position_ids", None),
     )
-    return body + head_weights(spec, "~embeddings.word_embeddings.weight")
-
-
-def head_weights(spec: ModelSpec, words: str) -> tuple[Rule, ...]:
-    """The rules of the head, and of the token table that a masked-word head may be tied to."""
-    cls, table = "cls.predictions.", "encoder.embed.tokens.weight"
-    match spec.head.kind if spec.head else None:
-        case "masked_lm":
-            transform = rule(cls + "transform.dense.*", "head.dense.*"), rule(cls + "transform.LayerNorm.*", "head.norm.*")
-            if spec.head and spec.head.tied:
-                bias = rule([cls + "bias", cls + "decoder.bias"], "head.bias", Tied())
-                return (*transform, bias, rule([words, cls + "decoder.weight"], table, Tied()))
-            bias = rule([cls + "decoder.bias", cls + "bias"], "head.bias")
-            return (*transform, bias, rule(words, table), rule(cls + "decoder.weight", "head.weight"))
-        case "pool":
-            return (rule(words, table), rule("~pooler.dense.*", "head.dense.*"))
-        case "classify":
-            return (rule(words, table), rule("~pooler.dense.*", "head.pooler.dense.*"), rule("classifier.*", "head.out.*"))
-    return (rule(words, table),)
+    return (*body, *lm_rules(spec, "~embeddings.word_embeddings.weight"), *label_rules(spec))
 
 
 TINY = dict(
@@ -94,9 +71,10 @@ TINY = dict(
 
 FAMILY = Family(
     "bert", spec, head, weights,
-    architectures={None: "BertModel", "pool": "BertModel", "masked_lm": "BertForMaskedLM",
-                   "classify": "BertForSequenceClassification"},
-    also={"BertForPreTraining": "masked_lm"},
+    architectures={None: "BertModel", "pool": "BertModel", "masked_lm": "BertForMaskedLM", "pretrain": "BertForPreTraining",
+                   "classify": "BertForSequenceClassification", "choice": "BertForMultipleChoice",
+                   "pair": "BertForNextSentencePrediction", "tag": "BertForTokenClassification",
+                   "span": "BertForQuestionAnswering"},
     tiny=(
         TINY,
         {**TINY, "hidden_act": "gelu_new", "num_attention_heads": 8, "type_vocab_size": 3, "layer_norm_eps": 1e-5},
