@@ -114,6 +114,7 @@ class EmbedSpec(Spec):
     scale: float = 1.0
     size: int | None = None  # another width than the stack's: a projection makes it the stack's
     norm_first: bool = False  # the norm on that other width, before the projection (ALBERT, ELECTRA)
+    project: bool = False  # a projection even where the widths are the same (ALBERT)
     project_bias: bool = False
     dropout: float | None = None  # None: the stack's
     query_vector: bool = False  # what a query stream starts from (XLNet)

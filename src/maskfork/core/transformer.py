@@ -90,7 +90,7 @@ class Embed(nn.Module):
         self.norm_first, self.scale = spec.embed.norm_first, spec.embed.scale
         normed = width if self.norm_first else spec.hidden_size
         self.norm = norm(spec.embed.norm, normed) if spec.embed.norm else nn.Identity()
-        same = width == spec.hidden_size
+        same = width == spec.hidden_size and not spec.embed.project
         self.project = nn.Identity() if same else nn.Linear(width, spec.hidden_size, bias=spec.embed.project_bias)
         self.drop = Dropout(spec.dropout if spec.embed.dropout is None else spec.embed.dropout)
         self.query = nn.Parameter(torch.zeros(1, 1, width)) if spec.embed.query_vector else None
