@@ -14,12 +14,23 @@ Config = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
+class Published:
+    """A checkpoint whose parameters were counted by those who published it. `config` holds what its size depends on."""
+
+    name: str
+    count: int
+    head: str | None
+    config: Config
+
+
+@dataclass(frozen=True)
 class Family:
     """One family of checkpoints.
 
     `spec(config)` gives the body; `head(kind, config)` a head's spec; `weights(spec)` the table's rules; `architectures`
-    the class names of `transformers` for each head, None for the bare body. `tiny` are configs for tests. Names of the body
-    begin with `prefix`, or with another of `prefixes` under some heads.
+    the class names of `transformers` for each head, None for the bare body. Names of the body begin with `prefix`, or with
+    another of `prefixes` under some heads. `hub` are well-known checkpoints that load. For tests: `tiny` (at least three) and
+    `odd` are configs that differ in what the family can vary, `oracle` what only the reference must be told.
     """
 
     name: str
@@ -37,6 +48,10 @@ class Family:
     lone_encoder: str = ""  # the class name of an encoder-decoder's encoder alone
     lone_heads: tuple[str, ...] = ()  # heads that read an encoder-decoder's encoder alone
     also: Mapping[str, str | None] = field(default_factory=dict)  # further class names -> head
+    hub: tuple[str, ...] = ()
+    published: tuple[Published, ...] = ()
+    odd: tuple[Config, ...] = ()
+    oracle: Mapping[str, Any] = field(default_factory=dict)
 
     def head_of(self, architecture: str | None) -> str | None:
         """The head that a class name has. Raises ModelError on a class that is not known."""
