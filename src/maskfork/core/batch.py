@@ -146,6 +146,12 @@ class Batch:
                 start = end
         return tuple(found)
 
+    @cached_property
+    def longest(self) -> int:
+        """Tokens of the longest sequence, counted from its first kept token to its last."""
+        kept = self.positions if self.keep is None else torch.where(self.keep, self.positions, 0)
+        return int(kept.max()) + 1 if kept.numel() else 0
+
     @property
     def sequences(self) -> tuple[tuple[int, int, int], ...]:
         """`spans`, or an error where a sequence has holes."""

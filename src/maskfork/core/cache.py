@@ -6,6 +6,7 @@ also keeps the tokens' batch (positions, padding), because the mask is asked abo
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import replace
 
 import torch
@@ -21,6 +22,7 @@ class Cache:
     def __init__(self) -> None:
         self.length = 0
         self.stored: Batch | None = None
+        self.era: Hashable = None  # the schemes' `era` in which the keys were turned
         self.source: tuple[Tensor, Batch] | None = None  # encoder states and their batch, for cross-attention
         self._keys: dict[int, Tensor] = {}
         self._values: dict[int, Tensor] = {}
@@ -69,14 +71,24 @@ class Cache:
     def keep_cross(self, layer: int, k_BSHD: Tensor, v_BSHD: Tensor) -> None:
         self._cross[layer] = (k_BSHD, v_BSHD)
 
-    def advance(self, stored: Batch) -> None:
-        """Count the tokens that every layer has stored."""
-        self.stored, self.length = stored, stored.shape[1]
+    def advance(self, stored: Batch, era: Hashable = None) -> None:
+        """Count the tokens that every layer has stored, and say in which era."""
+        self.stored, self.length, self.era = stored, stored.shape[1], era
+
+    def blank(self) -> Cache:
+        """An empty cache with this one's source, to read everything into once more."""
+        copy = Cache()
+        copy.source, copy._cross = self.source, self._cross
+        return copy
+
+    def become(self, other: Cache) -> None:
+        """Hold what the other holds."""
+        self.__dict__.update(other.__dict__)
 
     def repeat(self, times: int) -> Cache:
         """Every row `times` times over, as its own storage: one shared prefix for several continuations."""
         copy = Cache()
-        copy.length = self.length
+        copy.length, copy.era = self.length, self.era
         if self.stored is not None:
             copy.stored = _repeat_batch(self.stored, times)
         if self.source is not None:

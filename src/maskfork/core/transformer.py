@@ -11,7 +11,7 @@ Legend: B batch, S sequence, Q queries, K keys, H heads, G key/value heads, D he
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -26,7 +26,7 @@ from maskfork.core.kernels.choose import choose
 from maskfork.core.kernels.contract import Ask, Plan, Refusal
 from maskfork.core.mask import Full, Mask
 from maskfork.core.parts import Convolution, Dropout, feed_forward, norm
-from maskfork.core.positions.hooks import Positions
+from maskfork.core.positions.hooks import LENGTH, Positions
 from maskfork.core.spec import AttentionSpec, ModelSpec, StackSpec
 from maskfork.errors import ModelError, UsageError
 
@@ -52,6 +52,13 @@ class Pass:
     @property
     def offset(self) -> int:
         return self.cache.length if self.cache else 0
+
+    def last(self, count: int, x_BSE: Tensor) -> Tensor:
+        """The last tokens' states; the weights and the routers' logits are cut to the same tokens."""
+        self.weights = [w[:, :, -count:] for w in self.weights]
+        self.cross_weights = [w[:, :, -count:] for w in self.cross_weights]
+        self.routed = [r.view(*self.batch.shape, -1)[:, -count:].flatten(0, 1) for r in self.routed]
+        return x_BSE[:, -count:]
 
     def plan(self, attention: Attention, rule: Mask, *, cross: bool) -> Plan:
         """The kernel for this rule, chosen once a pass."""
@@ -284,6 +291,7 @@ class Stack(nn.Module):
     def forward(self, run: Pass, mask: Mask | None = None) -> Tensor:
         """Hidden states [B, S, E]; `mask` replaces the spec's rule on every layer, padding and packing stay."""
         self._check(run.stored)
+        cache, new, era = run.cache, run.batch.shape[1], self._begin(run)
         schemes: list[Positions] = list(self.positions)  # type: ignore[arg-type]
         entered_BSE = x_BSE = self.embed(run.batch, schemes)
         for i, block in enumerate(self.blocks):
@@ -291,9 +299,27 @@ class Stack(nn.Module):
             x_BSE = self.layers[block](x_BSE, run, self.spec.masks[i] if mask is None else mask)
             if i == 0 and self.conv is not None:
                 x_BSE = self.conv(entered_BSE, x_BSE, run.batch)
-        if run.cache is not None:
-            run.cache.advance(run.stored)
+        if run.cache is not None and cache is not None:
+            run.cache.advance(run.stored, era)
+            if run.cache is not cache:
+                cache.become(run.cache)
+                x_BSE = run.last(new, x_BSE)
         return self.drop(self.norm(x_BSE))  # type: ignore[no-any-return]
+
+    def _begin(self, run: Pass) -> Hashable:
+        """Tell the schemes how long the text is; where they turn it otherwise than what is cached, all of it is read again.
+
+        Nothing less is exact: keys that are cached unturned would still come, beyond the first layer, from states that the
+        shorter text's angles shaped.
+        """
+        schemes: list[Positions] = [p for p in self.positions if p.by_length]  # type: ignore[misc]
+        if not schemes:
+            return None
+        run.memo[LENGTH] = run.stored.longest
+        era = tuple(p.era(run.stored.longest) for p in schemes)
+        if run.cache is not None and run.cache.length and era != run.cache.era:
+            run.batch, run.cache = run.stored, run.cache.blank()
+        return era
 
     def _serving(self, layer: int) -> list[Positions]:
         """The schemes of one layer."""

@@ -6,6 +6,7 @@ tokens -> embed -> x -> q, k -> rotate -> q.k -> + logits -> softmax
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from maskfork.core.batch import Places
 
 Memo = dict[Any, Any]  # what a scheme wants to keep within one forward pass
+LENGTH = "length"  # in the memo: tokens of the longest sequence, where a scheme is `by_length`
 
 
 class Layer(Protocol):
@@ -36,6 +38,8 @@ class Positions(nn.Module):
     has_logits = False
     #: whether a position beyond this is an error; None for no limit
     limit: int | None = None
+    #: whether `rotate` turns otherwise in a longer text
+    by_length = False
 
     def embed(self, x_BSE: Tensor, pos_BS: Tensor) -> Tensor:
         """Token vectors with the place added."""
@@ -44,6 +48,10 @@ class Positions(nn.Module):
     def rotate(self, q_BSHD: Tensor, k_BSHD: Tensor, pos_BS: Tensor, memo: Memo) -> tuple[Tensor, Tensor]:
         """Queries and keys of the same tokens, turned by their place."""
         return q_BSHD, k_BSHD
+
+    def era(self, length: int) -> Hashable:
+        """What of the text's length `rotate` depends on. What a cache holds of another era is read again."""
+        return None
 
     def logits(self, q_BQHD: Tensor, k_BKHD: Tensor, at: Places, layer: Layer, memo: Memo) -> Tensor:
         """What is added to the scaled q.k, [B or 1, H, Q, K]."""

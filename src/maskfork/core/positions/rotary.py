@@ -125,6 +125,19 @@ class LongRope(Scaling):
 
 
 @dataclass(frozen=True)
+class Proportional(Scaling):
+    """The lowest frequencies are zero, so that only a `share` of the head is turned, spread over both halves (Gemma 4)."""
+
+    share: float
+    factor: float = 1.0
+
+    def frequencies(self, base: float, size: int, length: int, device: torch.device) -> Tensor:
+        freq = plain(base, size, device) / self.factor
+        freq[int(self.share * size // 2) :] = 0.0
+        return freq
+
+
+@dataclass(frozen=True)
 class Rotary(PositionSpec):
     """`share` of each head is turned, or its first `size` dimensions; what is left stays.
 
@@ -149,6 +162,7 @@ class RotaryPositions(Positions):
         self.spec = spec
         self.scaling = spec.scaling or Scaling()
         self.size = spec.size or int(head_size * spec.share) // 2 * 2
+        self.by_length = self.scaling.era(1) is not None
 
     def era(self, length: int) -> Hashable:
         return self.scaling.era(length)
@@ -160,7 +174,8 @@ class RotaryPositions(Positions):
     def rotate(self, q_BSHD: Tensor, k_BSHD: Tensor, pos_BS: Tensor, memo: Memo) -> tuple[Tensor, Tensor]:
         key = ("rotary", self.spec, self.size, q_BSHD.dtype)
         if key not in memo:
-            angle = pos_BS[..., None].float() * self.frequencies(pos_BS.device, memo.get(LENGTH, 0))
+            length = memo[LENGTH] if self.by_length else 0
+            angle = pos_BS[..., None].float() * self.frequencies(pos_BS.device, length)
             waves = angle.cos() * self.scaling.attention, angle.sin() * self.scaling.attention
             memo[key] = tuple(wave[:, :, None, :].to(q_BSHD.dtype) for wave in waves)
         cos, sin = memo[key]
