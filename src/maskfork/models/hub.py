@@ -167,7 +167,7 @@ def _build(
         ours = {name: tensor for name, tensor in ours.items() if not name.startswith("head.out.")}
     with torch.device("meta"):
         model = Model(spec, config)
-    notes = _fill(model, ours, family, folder, seed, dtype, may_start_head=asked)
+    notes = _fill(model, ours, family, folder, seed, dtype, may_start_head=asked or other_labels)
     if left:
         notes.append(f"left behind {len(left)} tensors of another head ({left[0]} ...)")
     model.notes = notes
