@@ -153,7 +153,7 @@ def decoder_rules(
     words: str | Sequence[str],
     *,
     lm: str = "lm_head",
-    classify: str = "score.weight",
+    classify: str = "score.*",
     tag: str = "score.*",
     span: str = "qa_outputs.*",
 ) -> tuple[Rule, ...]:
