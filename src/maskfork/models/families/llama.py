@@ -2,33 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from maskfork.core.positions.rotary import Linear, Llama3, Rotary
 from maskfork.core.spec import AttentionSpec, FeedForwardSpec, HeadSpec, ModelSpec, NormSpec, StackSpec, causal
-from maskfork.errors import ModelError
-from maskfork.models.families.family import Config, Family, labels_of, read
-from maskfork.models.families.gpt2 import token_rules
+from maskfork.models.families.family import Config, Family, Published, read
+from maskfork.models.families.heads import decoder_head, decoder_rules
+from maskfork.models.families.rope import rotary
 from maskfork.models.weights import Fuse, Rule, rule
-
-
-def rotary(config: Config) -> Rotary:
-    """`rope_parameters` of transformers 5, or `rope_theta` and `rope_scaling` before it."""
-    rope: dict[str, Any] = {**(config.get("rope_scaling") or {}), **(config.get("rope_parameters") or {})}
-    base = float(rope.get("rope_theta", read(config, "rope_theta", default=10_000.0)))
-    match rope.get("rope_type", rope.get("type", "default")):
-        case "default":
-            return Rotary(base)
-        case "linear":
-            return Rotary(base, scaling=Linear(float(rope["factor"])))
-        case "llama3":
-            scaling = Llama3(
-                float(rope["factor"]), float(rope["low_freq_factor"]), float(rope["high_freq_factor"]),
-                int(rope["original_max_position_embeddings"]),
-            )  # fmt: skip
-            return Rotary(base, scaling=scaling)
-        case other:
-            raise ModelError(f"rope scaling '{other}' is not known: default, linear and llama3 are")
 
 
 def spec(config: Config) -> ModelSpec:
@@ -60,21 +38,21 @@ def spec(config: Config) -> ModelSpec:
 
 
 def head(kind: str, config: Config) -> HeadSpec:
-    if kind == "classify":
-        return HeadSpec("classify", pool="last", labels=labels_of(config))
-    return HeadSpec("causal_lm", tied=read(config, "tie_word_embeddings", default=False))
+    return decoder_head(kind, config)
 
 
 def weights(spec: ModelSpec) -> tuple[Rule, ...]:
-    attention, inner = spec.main.attention, spec.main.dense.size
+    return (*attention_rules(spec), *gated_rules(spec))
+
+
+def attention_rules(spec: ModelSpec) -> tuple[Rule, ...]:
+    """All but the feed-forward, which the descendants have of other kinds."""
+    attention, layer, ours = spec.main.attention, "~layers.{i}.", "decoder.layers.{i}."
     rows = (attention.num_heads * attention.head_size, *(attention.num_kv_heads * attention.head_size,) * 2)
-    layer, ours = "~layers.{i}.", "decoder.layers.{i}."
     return (
-        *token_rules(spec, "~embed_tokens.weight"),
+        *decoder_rules(spec, "~embed_tokens.weight"),
         rule([layer + f"self_attn.{p}_proj.*" for p in "qkv"], ours + "attention.qkv.*", Fuse(rows)),
         rule(layer + "self_attn.o_proj.*", ours + "attention.out.*"),
-        rule([layer + "mlp.gate_proj.*", layer + "mlp.up_proj.*"], ours + "feed_forward.up.*", Fuse((inner, inner))),
-        rule(layer + "mlp.down_proj.*", ours + "feed_forward.down.*"),
         rule(layer + "input_layernorm.weight", ours + "attention_residual.norm_in.weight"),
         rule(layer + "post_attention_layernorm.weight", ours + "feed_forward_residual.norm_in.weight"),
         rule("~norm.weight", "decoder.norm.weight"),
@@ -82,24 +60,56 @@ def weights(spec: ModelSpec) -> tuple[Rule, ...]:
     )
 
 
+def gated_rules(spec: ModelSpec) -> tuple[Rule, ...]:
+    mlp, ours, inner = "~layers.{i}.mlp.", "decoder.layers.{i}.feed_forward.", spec.main.dense.size
+    return (
+        rule([mlp + "gate_proj.*", mlp + "up_proj.*"], ours + "up.*", Fuse((inner, inner))),
+        rule(mlp + "down_proj.*", ours + "down.*"),
+    )
+
+
 TINY = dict(
     vocab_size=99, hidden_size=32, intermediate_size=37, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
     max_position_embeddings=64,
 )  # fmt: skip
+ROPE = dict(rope_theta=500.0, factor=4.0)
 
 FAMILY = Family(
     "llama", spec, head, weights,
-    architectures={None: "LlamaModel", "causal_lm": "LlamaForCausalLM", "classify": "LlamaForSequenceClassification"},
+    architectures={
+        None: "LlamaModel", "causal_lm": "LlamaForCausalLM", "classify": "LlamaForSequenceClassification",
+        "tag": "LlamaForTokenClassification", "span": "LlamaForQuestionAnswering",
+    },
     tiny=(
         TINY,
         {**TINY, "num_key_value_heads": 1, "attention_bias": True, "mlp_bias": True, "hidden_act": "gelu", "head_dim": 16,
-         "tie_word_embeddings": True},
+         "tie_word_embeddings": True, "rope_parameters": {**ROPE, "rope_type": "dynamic"}, "max_position_embeddings": 7},
         {**TINY, "num_key_value_heads": 4, "rope_parameters": {
-            "rope_type": "llama3", "rope_theta": 500.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+            **ROPE, "rope_type": "llama3", "low_freq_factor": 1.0, "high_freq_factor": 4.0,
             "original_max_position_embeddings": 16}},
+        {**TINY, "rope_parameters": {
+            **ROPE, "rope_type": "yarn", "original_max_position_embeddings": 16, "beta_fast": 4.0, "beta_slow": 0.5}},
+    ),
+    odd=(
+        {**TINY, "hidden_size": 36, "num_attention_heads": 6, "num_key_value_heads": 3, "head_dim": 12, "hidden_act": "relu",
+         "rms_norm_eps": 1e-3},
+        {**TINY, "rope_parameters": {**ROPE, "rope_type": "linear"}, "num_labels": 3},
+        {**TINY, "rope_parameters": {
+            **ROPE, "rope_type": "longrope", "original_max_position_embeddings": 8, "short_factor": [1.0, 1.5, 2.0, 3.0],
+            "long_factor": [2.0, 3.0, 4.0, 8.0]}},
     ),
     prefix="model.",
-    leave=("lm_head.", "score."),
+    prefixes={"span": "transformer."},
+    leave=("lm_head.", "score.", "qa_outputs."),
     tokenizer="bpe",
     about="a token sees only the past; pre-norm, rotary, grouped queries, gated",
+    hub=("meta-llama/Llama-2-7b-hf", "meta-llama/Meta-Llama-3-8B", "meta-llama/Llama-3.2-1B",
+         "TinyLlama/TinyLlama-1.1B-Chat-v1.0", "HuggingFaceTB/SmolLM2-135M"),
+    published=(
+        Published("Meta-Llama-3-8B", 8_030_261_248, "causal_lm", dict(
+            vocab_size=128256, hidden_size=4096, intermediate_size=14336, num_hidden_layers=32, num_attention_heads=32,
+            num_key_value_heads=8)),
+        Published("Llama-2-7b", 6_738_415_616, "causal_lm", dict(
+            vocab_size=32000, hidden_size=4096, intermediate_size=11008, num_hidden_layers=32, num_attention_heads=32)),
+    ),
 )  # fmt: skip
