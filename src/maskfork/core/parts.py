@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from maskfork.core.batch import Batch
-from maskfork.core.spec import ConvSpec, ExpertsSpec, FeedForwardSpec, NormSpec
+from maskfork.core.spec import ConvSpec, FeedForwardSpec, NormSpec
 from maskfork.errors import ModelError
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -119,13 +119,6 @@ class FeedForward(nn.Module):
             gate, up = up.chunk(2, dim=-1)
             return self.down(self.drop(self.act(gate) * up))  # type: ignore[no-any-return]
         return self.down(self.drop(self.act(up)))  # type: ignore[no-any-return]
-
-
-def feed_forward(spec: FeedForwardSpec | ExpertsSpec, hidden_size: int) -> nn.Module:
-    """The module for a feed-forward's spec."""
-    if isinstance(spec, ExpertsSpec):
-        raise ModelError("experts are on their way")
-    return FeedForward(spec, hidden_size)
 
 
 class Convolution(nn.Module):

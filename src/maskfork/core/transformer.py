@@ -22,10 +22,12 @@ from torch.nn import functional as F
 
 from maskfork.core.batch import Batch, Places
 from maskfork.core.cache import Cache
+from maskfork.core.experts import feed_forward
 from maskfork.core.kernels.choose import choose
 from maskfork.core.kernels.contract import Ask, Plan, Refusal
+from maskfork.core.latent import Latent
 from maskfork.core.mask import Full, Mask
-from maskfork.core.parts import Convolution, Dropout, feed_forward, norm
+from maskfork.core.parts import Convolution, Dropout, norm
 from maskfork.core.positions.hooks import LENGTH, Positions
 from maskfork.core.spec import AttentionSpec, ModelSpec, StackSpec
 from maskfork.errors import ModelError, UsageError
@@ -169,7 +171,7 @@ class Fused(nn.Linear):
 class Attention(nn.Module):
     """Multi-head attention with fused projections.
 
-    Self: `qkv` (`Fused`). Cross: `q` [H * D, E] and `kv` [2G * D, E] over the source. `out` [E, H * D].
+    Self: `qkv` (`Fused`, or `Latent`). Cross: `q` [H * D, E] and `kv` [2G * D, E] over the source. `out` [E, H * D].
     """
 
     def __init__(self, spec: AttentionSpec, hidden_size: int, index: int, positions: list[Positions], *, cross: bool) -> None:
@@ -184,11 +186,13 @@ class Attention(nn.Module):
             self.q = nn.Linear(hidden_size, inner, bias=bool(spec.qkv_bias))
             self.kv = nn.Linear(hidden_size, 2 * grouped, bias=bool(spec.qkv_bias))
         else:
-            self.qkv = Fused(spec, hidden_size)
+            self.qkv = Latent(spec, spec.latent, hidden_size) if spec.latent else Fused(spec, hidden_size)
         self.out = nn.Linear(spec.num_heads * spec.value_size, hidden_size, bias=spec.out_bias)
 
     def project(self, x: Tensor, part: str) -> Tensor:
         """x [..., E] through the query or the key rows of the fused weight, [..., H * D]."""
+        if isinstance(self.qkv, Latent):
+            raise ModelError("latent attention has no rows of queries and keys that a position scheme could use: take rotary")
         return F.linear(x, *self.qkv.rows(part))
 
     def forward(self, x_BSE: Tensor, run: Pass, rule: Mask) -> Tensor:
