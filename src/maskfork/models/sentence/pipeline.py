@@ -1,0 +1,119 @@
+"""What sentence encoders and cross-encoders share: a Transformer, the stages after it, prompts before the texts, a limit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from tokenizers import normalizers
+from torch import Tensor, nn
+
+from maskfork.core.batch import Batch
+from maskfork.errors import ModelError, UsageError
+from maskfork.models.encode import encode, limit_of
+from maskfork.models.families import family_of
+from maskfork.models.hub import read_config
+from maskfork.models.model import Model
+from maskfork.models.packing import TOKENS, by_tokens, make_batch
+from maskfork.models.sentence.stages import SCORES, Features, Stage
+from maskfork.models.sentence.stages import TOKENS as TOKEN_VECTORS
+from maskfork.models.tokenizers.face import Tokenizer
+
+_SPECIAL = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
+
+
+class Pipeline(nn.Module):
+    """`max_seq_length` counts special tokens and prompt; None leaves only the model's own limit. What it cuts is in `notes`."""
+
+    def __init__(
+        self,
+        model: Model,
+        stages: Sequence[Stage] = (),
+        *,
+        prompts: Mapping[str, str] | None = None,
+        default_prompt_name: str | None = None,
+        max_seq_length: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.stages = nn.ModuleList(stages)
+        self.prompts = dict(prompts or {})
+        self.default_prompt_name = default_prompt_name
+        if default_prompt_name is not None and default_prompt_name not in self.prompts:
+            raise ModelError(f"the default prompt '{default_prompt_name}' is not one of {', '.join(self.prompts) or 'none'}")
+        self.max_seq_length = max_seq_length
+        self.notes: list[str] = list(model.notes)
+
+    def forward(self, batch: Batch, prompt_length: int = 0) -> Features:
+        """Every feature that the stages write, and `token_embeddings` [B, S, E] (`scores` [N, C] where the model has a head)."""
+        out = self.model(batch)
+        features = {TOKEN_VECTORS: out.last_hidden_state}
+        if self.model.spec.head is not None and out.logits is not None:
+            features[SCORES] = out.logits
+        for stage in self.stages:
+            cast(Stage, stage)(features, batch, prompt_length)
+        return features
+
+    def collect(
+        self, texts: Sequence[str], pairs: Sequence[str] | None, prompt: str, width: int, read: Callable[[Features], Tensor]
+    ) -> np.ndarray:
+        """What `read` takes of each text's features, [N, width] float32: longest texts first, packed, without gradients."""
+        encoding = encode(self.model, [prompt + text for text in texts] if prompt else texts, pairs, self.max_seq_length)
+        cut = encoding.lost_note(limit_of(self.model, self.max_seq_length) or 0)
+        if cut is not None and cut not in self.notes:
+            self.notes.append(cut)
+        length = prompt_length(self.model.tokenizer, prompt, limit_of(self.model, self.max_seq_length)) if prompt else 0
+        out, was_training = torch.zeros(len(texts), width), self.training
+        self.eval()
+        with torch.inference_mode():
+            for part in by_tokens(encoding.lengths, TOKENS):
+                features = self(make_batch(encoding, part).to(self.model.device), length)
+                out[torch.from_numpy(part)] = read(features).cpu()
+        self.train(was_training)
+        found: np.ndarray = out.numpy()
+        return found
+
+    def prompt_of(self, prompt: str | None, name: str | None) -> str:
+        """The prompt itself, the one of that name, the default one, or none. Raises UsageError for a name that is not known."""
+        if prompt is not None and name is not None:
+            raise UsageError("prompt and prompt_name are both given: give one of them")
+        if prompt is not None:
+            return prompt
+        name = self.default_prompt_name if name is None else name
+        if name is not None and name not in self.prompts:
+            raise UsageError(f"there is no prompt '{name}': this model has {', '.join(self.prompts) or 'none'}")
+        return "" if name is None else self.prompts[name]
+
+    def about(self) -> dict[str, Any]:
+        """What config_sentence_transformers.json says of the prompts."""
+        return {"prompts": self.prompts, "default_prompt_name": self.default_prompt_name}
+
+    def settings(self) -> dict[str, Any]:
+        """What sentence_bert_config.json says, in the spelling that every version reads."""
+        limit = {} if self.max_seq_length is None else {"max_seq_length": self.max_seq_length}
+        return {**limit, "do_lower_case": False}  # lower-casing, where it was asked for, is in the tokenizer
+
+
+def prompt_length(tokenizer: Tokenizer, prompt: str, limit: int | None = None) -> int:
+    """Tokens that a prompt takes at the start of a text, special ones before it included, one after it not."""
+    encoded = tokenizer.inner.encode(prompt)
+    ids = encoded.ids if limit is None else tokenizer.encode_many([prompt], limit=limit)[0].ids
+    special = {tokenizer.special(name) for name in _SPECIAL}
+    return len(ids) - (1 if ids and (encoded.special_tokens_mask[-1] or ids[-1] in special) else 0)
+
+
+def body_head(folder: Path) -> str | None:
+    """What to load a body with: as it is (with its pooler, which is kept for saving), or without the head that it has."""
+    config = read_config(folder)
+    named = (config.get("architectures") or [None])[0]
+    return None if named is not None and family_of(config).head_of(named) is None else "none"
+
+
+def lower(tokenizer: Tokenizer) -> None:
+    """Let a tokenizer read every text in lower case."""
+    before = tokenizer.inner.normalizer
+    first = normalizers.Lowercase()
+    tokenizer.inner.normalizer = first if before is None else normalizers.Sequence([first, before])
