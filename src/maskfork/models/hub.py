@@ -151,6 +151,7 @@ def _build(
     dtype: torch.dtype,
 ) -> Model:
     tensors = read_weights(folder)
+    config = dict(family.settle(config, tensors)) if family.settle is not None else config
     asked = head is not None
     if head is None:
         named = (config.get("architectures") or [None])[0]
@@ -202,7 +203,7 @@ def _with_labels(config: dict[str, Any], labels: Sequence[str] | None) -> dict[s
         config["id2label"] = {str(i): name for i, name in enumerate(labels)}
         config["label2id"] = {name: i for i, name in enumerate(labels)}
         config["num_labels"] = len(labels)
-        config["problem_type"] = "single_label_classification"
+        config["problem_type"] = "single_label_classification" if len(labels) > 1 else "regression"
     return config
 
 
@@ -277,7 +278,7 @@ def canonical(name: str) -> str:
 
 def _share(model: Model) -> None:
     """One token table for both stacks, as the spec says."""
-    if model.body.encoder is not None and model.body.decoder is not None:
+    if model.spec.one_table and model.body.encoder is not None and model.body.decoder is not None:
         model.body.decoder.embed.tokens = model.body.encoder.embed.tokens
 
 
