@@ -354,7 +354,7 @@ class States:
 
 
 class Transformer(nn.Module):
-    """The body without a head: an encoder, a decoder, or both over one token table."""
+    """The body without a head: an encoder, a decoder, or both, over one token table or each over its own."""
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
@@ -362,11 +362,13 @@ class Transformer(nn.Module):
         width = spec.main.embed.size or spec.main.hidden_size
         tokens = nn.Embedding(spec.vocab_size, width)
         self.encoder = Stack(spec.encoder, tokens) if spec.encoder else None
+        if spec.encoder and not spec.one_table:
+            tokens = nn.Embedding(spec.decoder_vocab_size or spec.vocab_size, width)
         self.decoder = Stack(spec.decoder, tokens) if spec.decoder else None
 
     @property
     def tokens(self) -> nn.Embedding:
-        """The token table that stacks (and tied heads) share."""
+        """The token table of the main stack, which tied heads share."""
         stack = self.decoder or self.encoder
         if stack is None:
             raise ValueError("a model needs an encoder, a decoder, or both")

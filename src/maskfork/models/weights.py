@@ -12,7 +12,7 @@ a head leaves out. Every tensor of a folder must match exactly one rule; one tha
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -79,6 +79,24 @@ class Transpose:
 
 
 @dataclass(frozen=True)
+class Heads:
+    """A fused projection whose rows they keep head by head, [heads, parts, D], and we part by part, [parts, heads, D]."""
+
+    heads: int
+    parts: int = 3
+
+    def ours(self, theirs: Sequence[Tensor]) -> Tensor:
+        return self._swap(theirs[0], self.heads, self.parts)
+
+    def theirs(self, ours: Tensor, count: int) -> list[Tensor]:
+        return [self._swap(ours, self.parts, self.heads)]
+
+    @staticmethod
+    def _swap(rows: Tensor, first: int, second: int) -> Tensor:
+        return rows.reshape(first, second, -1, *rows.shape[1:]).transpose(0, 1).reshape(rows.shape)
+
+
+@dataclass(frozen=True)
 class Flatten:
     """A leading axis of one on their side ([1, V] -> [V])."""
 
@@ -91,12 +109,21 @@ class Flatten:
 
 @dataclass(frozen=True)
 class Rule:
-    """Their names to ours. `ours` None: a tensor that we do not need (a buffer, a tied copy), read and dropped."""
+    """Their names to ours. `ours` None: a tensor that we do not need (a buffer, a tied copy), read and dropped.
+
+    `made`: a tensor that follows from the config (Pegasus's sines): a folder's must be that one, and it is written anew.
+    """
 
     theirs: tuple[str, ...]
     ours: str | None
     operation: Operation = Same()
     optional: bool = False  # absent from some folders, and then zeros (BART's final_logits_bias)
+    made: Callable[[], Tensor] | None = None
+
+
+def made(theirs: str, make: Callable[[], Tensor], *, written: bool = True) -> Rule:
+    """A line for a tensor that follows from the config. Not `written`: the reference leaves it out of its folders."""
+    return Rule((theirs,), None, Same(), not written, make)
 
 
 def rule(theirs: str | Sequence[str], ours: str | None, operation: Operation | None = None, *, optional: bool = False) -> Rule:
@@ -139,6 +166,8 @@ class Table:
             found.setdefault((r, captured), {})[n] = (name, tensor)
         ours: dict[str, Tensor] = {}
         for (r, captured), parts in found.items():
+            if r.made is not None:
+                _check_made(r.made(), *parts[0])
             if r.ours is None:
                 continue
             if len(parts) < len(r.theirs) and not isinstance(r.operation, Same | Tied):
@@ -167,6 +196,8 @@ class Table:
             parts = r.operation.theirs(tensor, len(r.theirs))
             for their_name, part in zip(r.theirs, parts, strict=not isinstance(r.operation, Tied)):
                 theirs[_fill(their_name, captured, prefix)] = part.contiguous()
+        dtype = next((t.dtype for t in theirs.values()), torch.float32)
+        theirs |= {_fill(r.theirs[0], (), prefix): r.made().to(dtype) for r in self.rules if r.made and not r.optional}
         return theirs
 
     def optional(self) -> Iterable[str]:
@@ -178,6 +209,14 @@ class Table:
             if name.endswith(old):
                 return name[: -len(old)] + new
         return name
+
+
+def _check_made(made: Tensor, name: str, tensor: Tensor) -> None:
+    if tensor.shape != made.shape or not torch.allclose(tensor.float(), made, atol=5e-3):  # folders may be in half precision
+        raise ModelError(
+            f"{name} {list(tensor.shape)} is not the table that config.json makes {list(made.shape)}: it was trained or "
+            "changed, which this family does not, or the weights and the config are of two models"
+        )
 
 
 def _pattern(name: str, prefix: str) -> re.Pattern[str]:

@@ -31,11 +31,14 @@ class SinusoidalPositions(Positions):
         self.base, self.halves = spec.base, spec.halves
 
     def embed(self, x_BSE: Tensor, pos_BS: Tensor) -> Tensor:
-        width = x_BSE.shape[-1]
-        steps = torch.arange(0, width, 2, device=x_BSE.device, dtype=torch.float32)
-        angle = pos_BS[..., None].float() * torch.exp(-math.log(self.base) * steps / width)
-        if self.halves:
-            waves = torch.cat([angle.sin(), angle.cos()], dim=-1)
-        else:
-            waves = torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(-2)
-        return x_BSE + waves[..., :width].to(x_BSE.dtype)
+        return x_BSE + waves(pos_BS, x_BSE.shape[-1], self.base, halves=self.halves).to(x_BSE.dtype)
+
+
+def waves(pos_BS: Tensor, width: int, base: float = 10_000.0, *, halves: bool) -> Tensor:
+    """The vectors of places [B, S], [B, S, width]. Angles are exact to float64 where the device has it."""
+    exact = torch.float32 if pos_BS.device.type == "mps" else torch.float64
+    steps = torch.arange(0, width, 2, device=pos_BS.device, dtype=exact)
+    angle = pos_BS[..., None].to(exact) * torch.exp(-math.log(base) * steps / width)
+    if halves:
+        return torch.cat([angle.sin(), angle.cos()], dim=-1)[..., :width].float()
+    return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(-2)[..., :width].float()

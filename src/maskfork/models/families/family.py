@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from torch import Tensor
+
 from maskfork.core.spec import HeadSpec, ModelSpec, NormSpec
 from maskfork.errors import ModelError
 from maskfork.models.weights import Rule
@@ -46,6 +48,7 @@ class Family:
     tokenizer: str = ""
     about: str = ""
     lone_encoder: str = ""  # the class name of an encoder-decoder's encoder alone
+    settle: Callable[[Config, Mapping[str, Tensor]], Config] | None = None  # what tensors say that their config does not
     lone_heads: tuple[str, ...] = ()  # heads that read an encoder-decoder's encoder alone
     also: Mapping[str, str | None] = field(default_factory=dict)  # further class names -> head
     hub: tuple[str, ...] = ()
