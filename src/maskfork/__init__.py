@@ -23,6 +23,8 @@ _HOME = {
     "ModelSpec": "core.spec",
     "Model": "models.model",
     "load": "models.hub",
+    "load_cross_encoder": "models.sentence",
+    "load_sentence_encoder": "models.sentence",
     "load_tokenizer": "models.tokenizers",
     "MaskforkError": "errors",
 }
@@ -42,6 +44,8 @@ __all__ = [
     "Window",
     "__version__",
     "load",
+    "load_cross_encoder",
+    "load_sentence_encoder",
     "load_tokenizer",
 ]
 
@@ -52,6 +56,7 @@ if TYPE_CHECKING:
     from maskfork.errors import MaskforkError
     from maskfork.models.hub import load
     from maskfork.models.model import Model
+    from maskfork.models.sentence import load_cross_encoder, load_sentence_encoder
     from maskfork.models.tokenizers import load_tokenizer
 
 
