@@ -112,6 +112,7 @@ class EmbedSpec(Spec):
     types: int = 0
     norm: NormSpec | None = None
     scale: float = 1.0
+    scale_rounded: bool = False  # the scale is rounded to the weights' precision before it multiplies (Gemma)
     size: int | None = None  # another width than the stack's: a projection makes it the stack's
     norm_first: bool = False  # the norm on that other width, before the projection (ALBERT, ELECTRA)
     project: bool = False  # a projection even where the widths are the same (ALBERT)

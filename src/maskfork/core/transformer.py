@@ -96,7 +96,7 @@ class Embed(nn.Module):
         width = spec.embed.size or spec.hidden_size
         self.tokens = tokens
         self.types = nn.Embedding(spec.embed.types, width) if spec.embed.types else None
-        self.norm_first, self.scale = spec.embed.norm_first, spec.embed.scale
+        self.norm_first, self.scale, self.scale_rounded = spec.embed.norm_first, spec.embed.scale, spec.embed.scale_rounded
         normed = width if self.norm_first else spec.hidden_size
         self.norm = norm(spec.embed.norm, normed) if spec.embed.norm else nn.Identity()
         same = width == spec.hidden_size and not spec.embed.project
@@ -107,7 +107,7 @@ class Embed(nn.Module):
     def forward(self, batch: Batch, positions: list[Positions]) -> Tensor:
         x_BSE = self.tokens(batch.tokens)
         if self.scale != 1.0:
-            x_BSE = x_BSE * self.scale
+            x_BSE = x_BSE * (x_BSE.new_tensor(self.scale) if self.scale_rounded else self.scale)
         if self.types is not None:
             x_BSE = x_BSE + (self.types.weight[0] if batch.types is None else self.types(batch.types))
         for scheme in positions:

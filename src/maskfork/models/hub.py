@@ -239,7 +239,7 @@ def _fill(
                         "weights and config are of two models"
                     )
             else:
-                values[name] = ours[name].to(dtype)
+                values[name] = ours[name].to(torch.float32 if getattr(parameter, "wide", False) else dtype)
                 continue
         elif name in optional:
             values[name] = torch.zeros(parameter.shape, dtype=dtype)
@@ -256,7 +256,7 @@ def _fill(
             if parameter is not None:
                 full = strip(f"{name}.{key}" if name else key)
                 full = full if full in values else canonical(full)
-                module._parameters[key] = torch.nn.Parameter(values[full], requires_grad=True)
+                module._parameters[key] = torch.nn.Parameter(values[full], requires_grad=parameter.requires_grad)
         for key, buffer in list(module._buffers.items()):
             if buffer is not None and buffer.is_meta:
                 module._buffers[key] = _rebuilt_buffer(module, key)

@@ -197,7 +197,9 @@ def initialise_tensor(name: str, p: nn.Parameter, std: float, generator: torch.G
             p.fill_(getattr(p, "fresh", 1.0))
         else:
             scale = std
-            if spec.fork == "decoder" and name.endswith(("attention.out.weight", "feed_forward.down.weight")):
+            if spec.fork == "decoder" and name.endswith(
+                ("attention.out.weight", "feed_forward.down.weight", "experts.down", "shared.down.weight")
+            ):
                 scale = std / math.sqrt(2 * spec.main.depth)  # GPT-2, section 2.3
             p.normal_(0.0, scale, generator=generator)
 

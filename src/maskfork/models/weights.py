@@ -5,8 +5,9 @@
     ~encoder.layer.{i}.attention.self.key.*     >  encoder.layers.{i}.attention.qkv.*   Fuse
     ~encoder.layer.{i}.attention.self.value.*  /
 
-`{i}` is a layer, a trailing `.*` any last part (weight, bias), `~` the family's prefix ("bert."), which a folder without
-a head leaves out. Every tensor of a folder must match exactly one rule; one that matches none is an error that names it.
+`{i}` is a layer, `{j}` an expert (`Stack`), a trailing `.*` any last part (weight, bias), `~` the family's prefix ("bert."),
+which a folder without a head leaves out. Every tensor of a folder must match exactly one rule; one that matches none is an error
+that names it. Only a name that ends in `**` goes before all others: `~layers.61.**` to None drops all that begins so.
 """
 
 from __future__ import annotations
@@ -68,6 +69,21 @@ class Fuse:
 
 
 @dataclass(frozen=True)
+class Stack:
+    """A tensor of ours with a leading axis for what theirs number by `{j}`: `count` experts, each through `inner` by itself."""
+
+    count: int
+    inner: Operation = Same()
+
+    def ours(self, theirs: Sequence[Tensor]) -> Tensor:
+        each = len(theirs) // self.count
+        return torch.stack([self.inner.ours(theirs[at : at + each]) for at in range(0, len(theirs), each)])
+
+    def theirs(self, ours: Tensor, count: int) -> list[Tensor]:
+        return [part for one in ours.unbind() for part in self.inner.theirs(one, count // self.count)]
+
+
+@dataclass(frozen=True)
 class Transpose:
     """GPT-2's Conv1D keeps [in, out]."""
 
@@ -120,6 +136,13 @@ class Rule:
     optional: bool = False  # absent from some folders, and then zeros (BART's final_logits_bias)
     made: Callable[[], Tensor] | None = None
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names of one tensor of ours in the operation's order: one expert's after the other's."""
+        if not isinstance(self.operation, Stack):
+            return self.theirs
+        return tuple(name.replace("{j}", str(j)) for j in range(self.operation.count) for name in self.theirs)
+
 
 def made(theirs: str, make: Callable[[], Tensor], *, written: bool = True) -> Rule:
     """A line for a tensor that follows from the config. Not `written`: the reference leaves it out of its folders."""
@@ -147,11 +170,16 @@ class Table:
         Raises ModelError on a name that no rule knows, on a name that two know, and on half of a fused group.
         """
         compiled = [(r, n, _pattern(name, self.prefix)) for r in self.rules for n, name in enumerate(r.theirs)]
+        dropped = tuple(
+            n[:-2].replace("~", p) for r in self.rules for n in r.theirs if n.endswith("**") for p in ("", self.prefix)
+        )
         found: dict[tuple[Rule, tuple[str, ...]], dict[int, tuple[str, Tensor]]] = {}
         left: list[str] = []
         for name, tensor in tensors.items():
             spelled = self._spell(name)
-            hits = [(r, n, m.groups()) for r, n, pattern in compiled if (m := pattern.fullmatch(spelled))]
+            if spelled.startswith(dropped):
+                continue
+            hits = [(r, n, m) for r, n, pattern in compiled if (m := pattern.fullmatch(spelled))]
             if not hits:
                 if spelled.startswith(self.leave):
                     left.append(name)
@@ -162,16 +190,23 @@ class Table:
                 )
             if len(hits) > 1:
                 raise ModelError(f"tensor '{name}' matches {len(hits)} rules of its family's table: the table is wrong")
-            r, n, captured = hits[0]
-            found.setdefault((r, captured), {})[n] = (name, tensor)
+            r, n, match = hits[0]
+            expert = match.groupdict().get("j") or 0
+            captured = tuple(text for i, text in enumerate(match.groups(), 1) if i != match.re.groupindex.get("j"))
+            found.setdefault((r, captured), {})[int(expert) * len(r.theirs) + n] = (name, tensor)
         ours: dict[str, Tensor] = {}
         for (r, captured), parts in found.items():
             if r.made is not None:
                 _check_made(r.made(), *parts[0])
             if r.ours is None:
                 continue
-            if len(parts) < len(r.theirs) and not isinstance(r.operation, Same | Tied):
-                lacking = ", ".join(_fill(n, captured, "") for i, n in enumerate(r.theirs) if i not in parts)
+            if len(parts) != len(r.names) and not isinstance(r.operation, Same | Tied):
+                lacking = ", ".join(_fill(n, captured, "") for i, n in enumerate(r.names) if i not in parts)
+                if len(parts) > len(r.names):
+                    raise ModelError(
+                        f"the folder has {parts[max(parts)][0]}, but config.json asks for fewer experts: "
+                        "weights and config are of two models"
+                    )
                 raise ModelError(f"the folder has {parts[min(parts)][0]} but lacks {lacking}: the download is incomplete")
             try:
                 ours[_fill(r.ours, captured, "")] = r.operation.ours([parts[i][1] for i in sorted(parts)])
@@ -193,8 +228,8 @@ class Table:
             if len(hits) != 1:
                 raise ModelError(f"our tensor '{name}' matches {len(hits)} rules of its family's table: the table is wrong")
             r, captured = hits[0]
-            parts = r.operation.theirs(tensor, len(r.theirs))
-            for their_name, part in zip(r.theirs, parts, strict=not isinstance(r.operation, Tied)):
+            parts = r.operation.theirs(tensor, len(r.names))
+            for their_name, part in zip(r.names, parts, strict=not isinstance(r.operation, Tied)):
                 theirs[_fill(their_name, captured, prefix)] = part.contiguous()
         dtype = next((t.dtype for t in theirs.values()), torch.float32)
         theirs |= {_fill(r.theirs[0], (), prefix): r.made().to(dtype) for r in self.rules if r.made and not r.optional}
@@ -221,7 +256,7 @@ def _check_made(made: Tensor, name: str, tensor: Tensor) -> None:
 
 def _pattern(name: str, prefix: str) -> re.Pattern[str]:
     """`~` may be the prefix, `{i}` a number, a trailing `*` the last part."""
-    text = re.escape(name).replace(re.escape("{i}"), r"(\d+)").replace(re.escape("{j}"), r"(\d+)")
+    text = re.escape(name).replace(re.escape("{i}"), r"(\d+)").replace(re.escape("{j}"), r"(?P<j>\d+)")
     if text.endswith(re.escape("*")):
         text = text[: -len(re.escape("*"))] + r"([^.]+)"
     return re.compile(text.replace(re.escape("~"), f"(?:{re.escape(prefix)})?"))
@@ -230,5 +265,5 @@ def _pattern(name: str, prefix: str) -> re.Pattern[str]:
 def _fill(name: str, captured: tuple[str, ...], prefix: str) -> str:
     filled = name.replace("~", prefix)
     values = iter(captured)
-    filled = re.sub(r"\{[ij]\}|\*", lambda _: next(values), filled)
+    filled = re.sub(r"\{i\}|\*", lambda _: next(values), filled)
     return filled
