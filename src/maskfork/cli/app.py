@@ -23,6 +23,7 @@ VERBS = {
     "predict": "Label texts with a trained model.",
     "info": "Say what a model folder holds.",
     "mask": "Draw who may attend to whom, with your own tokens.",
+    "attention": "Show what each token of a text reads, head by head.",
     "demo": "The whole comparison on embedded film reviews, offline.",
 }
 """Verb -> its line in `maskfork --help`. The verb `x` is the function `x` in `maskfork/cli/x.py`, loaded on call."""

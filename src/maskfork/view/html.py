@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+import json
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -74,6 +75,14 @@ def el(tag: str, *children: Any, **attributes: Any) -> Safe:
 def user_text(text: str, **attributes: Any) -> Safe:
     """A text that a user or a model wrote: isolated, so a right-to-left line disturbs nothing around it."""
     return el("bdi", text, **attributes)
+
+
+def data_block(value: Any, key: str) -> Safe:
+    """`value` as JSON in a block that no browser runs, for the page's script to read by the id `key`."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    for char in "<>&\u2028\u2029":
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    return Safe(f'<script type="application/json" id="{escape(key)}">{printable(text)}</script>')
 
 
 def document(*, title: str, body: Safe, css: str, script: str = "", lang: str = "en") -> str:

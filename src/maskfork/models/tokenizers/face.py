@@ -85,6 +85,13 @@ class Tokenizer:
             for i, e in enumerate(whole)
         ]
 
+    def encode_sided(self, text: str, pair: str | None = None, *, limit: int | None = None) -> tuple[Encoded, list[int | None]]:
+        """One text (and its pair) as `encode_many` does it, and for each token 0, 1 (of the pair) or None (special)."""
+        given: Any = text if pair is None else (text, pair)
+        whole = self.inner.encode_batch([given])[0]
+        kept = whole if limit is None or len(whole.ids) <= limit else self._cut([given], limit, True)[0]
+        return Encoded(kept.ids, kept.type_ids, len(whole.ids) - len(kept.ids)), list(kept.sequence_ids)
+
     def _cut(self, inputs: list[Any], limit: int, special: bool) -> list[Any]:
         if limit < self.inner.num_special_tokens_to_add(is_pair=isinstance(inputs[0], tuple)):
             raise TokenizerError(f"a limit of {limit} tokens leaves no room beside the special tokens: raise it")
