@@ -5,11 +5,25 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import pytest
 import torch
+from transformers import LlamaConfig
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from maskfork.core.batch import Places
 from maskfork.core.positions.alibi import AlibiPositions, slopes
-from maskfork.core.positions.rotary import Linear, Rotary, RotaryPositions
+from maskfork.core.positions.hooks import LENGTH
+from maskfork.core.positions.rotary import (
+    Dynamic,
+    Linear,
+    Llama3,
+    LongRope,
+    Proportional,
+    Rotary,
+    RotaryPositions,
+    Scaling,
+    Yarn,
+)
 from maskfork.core.positions.sinusoidal import Sinusoidal, SinusoidalPositions
 
 
@@ -42,6 +56,71 @@ def test_rotary_pairs() -> None:
     halves, _ = RotaryPositions(Rotary(), 6).rotate(q, q, at, {})
     neighbours, _ = RotaryPositions(Rotary(interleaved=True), 6).rotate(q[..., mixed], q[..., mixed], at, {})
     torch.testing.assert_close(neighbours, halves[..., mixed])
+
+
+SHORT, LONG = (1.0, 1.1, 1.3, 1.7, 2.0, 2.2, 3.0, 5.0), (1.5, 1.9, 2.3, 3.7, 5.0, 8.2, 13.0, 25.0)
+LLAMA3 = dict(factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=64)
+SCALINGS: list[tuple[Scaling, dict[str, Any]]] = [
+    (Linear(3.0), dict(rope_type="linear", factor=3.0)),
+    (Llama3(8.0, 1.0, 4.0, 64), dict(rope_type="llama3", **LLAMA3)),
+    (Dynamic(2.5, 256), dict(rope_type="dynamic", factor=2.5)),
+    (
+        Yarn(4.0, 64, attention=0.1 * math.log(4) + 1),
+        dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=64),
+    ),
+    (
+        Yarn(8.0, 40, fast=8.0, slow=2.0, whole=False, attention=1.3),
+        dict(rope_type="yarn", factor=8.0, original_max_position_embeddings=40, beta_fast=8.0, beta_slow=2.0, truncate=False,
+             attention_factor=1.3),
+    ),
+    (Yarn(4.0, 1, attention=0.1 * math.log(4) + 1), dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=1)),
+    (
+        LongRope(SHORT, LONG, 64, attention=math.sqrt(1 + math.log(4) / math.log(64))),
+        dict(rope_type="longrope", short_factor=[*SHORT], long_factor=[*LONG], original_max_position_embeddings=64),
+    ),
+    (Proportional(0.4, 2.0), dict(rope_type="proportional", partial_rotary_factor=0.4, factor=2.0)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("ours", "theirs"), SCALINGS, ids=lambda x: type(x).__name__ if isinstance(x, Scaling) else "")
+def test_scalings_as_theirs(ours: Scaling, theirs: dict[str, Any]) -> None:
+    """The frequencies and the factor on the attention, for texts within and beyond the length of the training."""
+    whole = isinstance(ours, LongRope | Proportional)  # their own numbers say how much of a head is turned
+    for base, share in [(10_000.0, 1.0), (300.0, 1.0)] if whole else [(10_000.0, 1.0), (300.0, 0.5)]:
+        rope = {**({} if whole else {"partial_rotary_factor": share}), **theirs, "rope_theta": base}
+        config = LlamaConfig(hidden_size=64, num_attention_heads=4, max_position_embeddings=256, rope_parameters=rope)
+        for length in (1, 63, 64, 65, 256, 257, 1000):
+            freq, attention = ROPE_INIT_FUNCTIONS[theirs["rope_type"]](config, torch.device("cpu"), seq_len=length)
+            got = ours.frequencies(base, int(16 * share), length, torch.device("cpu"))
+            torch.testing.assert_close(got, freq, atol=0, rtol=2e-6)
+            assert math.isclose(ours.attention, attention, rel_tol=1e-9)
+
+
+@pytest.mark.parametrize("scaling", [Dynamic(2.0, 8), LongRope((1.0, 2.0), (3.0, 9.0), 8)], ids=lambda s: type(s).__name__)
+def test_scalings_by_length(scaling: Scaling) -> None:
+    """Within the trained length nothing of a text's length shows; beyond it the angles differ, and so do the eras."""
+    scheme = RotaryPositions(Rotary(100.0, scaling=scaling), 4)
+    q, at = torch.ones(1, 3, 1, 4), torch.tensor([[0, 3, 6]])
+
+    def turned(length: int) -> torch.Tensor:
+        return scheme.rotate(q, q, at, {LENGTH: length})[0]
+
+    assert scheme.by_length
+    assert scheme.era(3) == scheme.era(8)
+    assert torch.equal(turned(3), turned(8))
+    assert scheme.era(9) != scheme.era(8)
+    assert (turned(9) - turned(8)).abs().max() > 1e-2
+    assert not RotaryPositions(Rotary(scaling=Linear(2.0)), 4).by_length
+
+
+def test_attention_factor_and_size() -> None:
+    """YaRN's factor lengthens what is turned and leaves the rest; `size` names what is turned."""
+    q = torch.randn(1, 4, 2, 12)
+    at = torch.arange(4)[None]
+    scheme = RotaryPositions(Rotary(size=8, scaling=Yarn(4.0, 16, attention=1.5)), 12)
+    turned, _ = scheme.rotate(q, q, at, {})
+    torch.testing.assert_close(turned[..., :8].norm(dim=-1), 1.5 * q[..., :8].norm(dim=-1))
+    assert torch.equal(turned[..., 8:], q[..., 8:])
 
 
 def test_alibi() -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from maskfork.core.positions.hooks import LENGTH, Memo, Positions
 from maskfork.core.spec import PositionSpec, StackSpec
+from maskfork.errors import ModelError
 
 
 def plain(base: float, size: int, device: torch.device) -> Tensor:
@@ -163,6 +164,13 @@ class RotaryPositions(Positions):
         self.scaling = spec.scaling or Scaling()
         self.size = spec.size or int(head_size * spec.share) // 2 * 2
         self.by_length = self.scaling.era(1) is not None
+        if isinstance(self.scaling, LongRope):
+            counts = {len(self.scaling.short), len(self.scaling.long)}
+            if counts != {self.size // 2}:
+                raise ModelError(
+                    f"longrope has lists of {' and '.join(str(n) for n in sorted(counts))} numbers where {self.size} dimensions "
+                    f"of each head are turned: give {self.size // 2} numbers in short_factor and in long_factor"
+                )
 
     def era(self, length: int) -> Hashable:
         return self.scaling.era(length)
