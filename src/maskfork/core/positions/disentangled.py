@@ -4,7 +4,7 @@
                              in the kernel   c2p            p2c         d = bucket(q - k) + span, clamped
 
 PK and PQ are projections of one shared table of relative places: by the layer's own key and query weights (v3) or by
-weights of their own (v2).
+weights of their own (v1, v2).
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ class Disentangled(PositionSpec):
     content_to_position: bool = True
     position_to_content: bool = True
     shared: bool = True  # the layer's own query and key weights project the places
+    key_bias: bool = True  # of the projection to keys, where it is not shared (v1 has none)
     norm: NormSpec | None = None
     dropout: float = 0.0
 
@@ -52,11 +53,12 @@ class DisentangledPositions(Positions):
         self.norm = nn.LayerNorm(width, spec.norm.eps) if spec.norm else nn.Identity()
         self.drop = nn.Dropout(spec.dropout)
 
-        def own(wanted: bool) -> nn.ModuleList:
-            return nn.ModuleList(nn.Linear(width, inner) for _ in range(stack.depth if wanted and not spec.shared else 0))
+        def own(wanted: bool, *, bias: bool) -> nn.ModuleList:
+            count = stack.depth if wanted and not spec.shared else 0
+            return nn.ModuleList(nn.Linear(width, inner, bias=bias) for _ in range(count))
 
-        self.keys = own(spec.content_to_position)
-        self.queries = own(spec.position_to_content)
+        self.keys = own(spec.content_to_position, bias=spec.key_bias)
+        self.queries = own(spec.position_to_content, bias=True)
 
     def index(self, distance: Tensor) -> Tensor:
         """Query place minus key place -> row of the table, same shape."""
