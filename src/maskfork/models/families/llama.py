@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from maskfork.core.spec import AttentionSpec, FeedForwardSpec, HeadSpec, ModelSpec, NormSpec, StackSpec, causal
 from maskfork.models.families.family import Config, Family, Published, read
 from maskfork.models.families.heads import decoder_head, decoder_rules
@@ -45,16 +47,19 @@ def weights(spec: ModelSpec) -> tuple[Rule, ...]:
     return (*attention_rules(spec), *gated_rules(spec))
 
 
-def attention_rules(spec: ModelSpec) -> tuple[Rule, ...]:
-    """All but the feed-forward, which the descendants have of other kinds."""
+NORMS = {"input_layernorm": "attention_residual.norm_in", "post_attention_layernorm": "feed_forward_residual.norm_in"}
+QK_NORMS = {f"self_attn.{p}_norm": f"attention.qkv.{p}_norm" for p in "qk"}
+
+
+def attention_rules(spec: ModelSpec, norms: Mapping[str, str] = NORMS) -> tuple[Rule, ...]:
+    """All but the feed-forward, which the descendants have of other kinds. `norms` of a layer: their names to ours."""
     attention, layer, ours = spec.main.attention, "~layers.{i}.", "decoder.layers.{i}."
     rows = (attention.num_heads * attention.head_size, *(attention.num_kv_heads * attention.head_size,) * 2)
     return (
         *decoder_rules(spec, "~embed_tokens.weight"),
         rule([layer + f"self_attn.{p}_proj.*" for p in "qkv"], ours + "attention.qkv.*", Fuse(rows)),
         rule(layer + "self_attn.o_proj.*", ours + "attention.out.*"),
-        rule(layer + "input_layernorm.weight", ours + "attention_residual.norm_in.weight"),
-        rule(layer + "post_attention_layernorm.weight", ours + "feed_forward_residual.norm_in.weight"),
+        *(rule(f"{layer}{name}.weight", f"{ours}{own}.weight") for name, own in norms.items()),
         rule("~norm.weight", "decoder.norm.weight"),
         rule(layer + "self_attn.rotary_emb.inv_freq", None),
     )
