@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,84 +16,133 @@ from maskfork.core.batch import Batch
 from maskfork.core.cache import Cache
 from maskfork.core.mask import Mask, Prefix
 from maskfork.errors import ModelError, UsageError
-from tests.models.theirs import Case, pad, saved, sequences
+from tests.models.theirs import Case, pad, padding, places_for, saved, sequences, writers
 
 NEAR = dict(atol=2e-5, rtol=1e-4)
-CASES = [Case(f, n, "causal_lm") for f, n in (("gpt2", 0), ("gpt2", 1), ("llama", 0), ("llama", 1), ("llama", 2), ("llama", 3),
-                                              ("llama", 4), ("bart", 0), ("bart", 1), ("t5", 0), ("t5", 1))]  # fmt: skip
 CHUNKS = {"token by token": [1] * 9, "chunks": [4, 1, 3, 1], "prompt, then tokens": [6, 1, 1, 1], "at once": [9]}
+PADDINGS = ("none", "left", "right", "holes")
 
 
-@pytest.fixture(scope="module", params=CASES, ids=str)
-def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Model:
+@dataclass
+class Read:
+    """A language model in both hands, and texts for it."""
+
+    case: Case
+    theirs: Any
+    ours: Model
+
+    @property
+    def decoder(self) -> bool:
+        return self.ours.spec.fork == "decoder"
+
+    def source(self) -> dict[str, Any]:
+        """A padded source where the model reads one."""
+        if self.decoder:
+            return {}
+        ids, mask = pad(sequences(self.case, (7, 4, 2), seed=9), "right", padding(self.case))
+        return {"input_ids": ids, "attention_mask": mask}
+
+    def write(self, ids: Tensor, keep: Tensor | None, **more: Any) -> Tensor:
+        """Logits of the stack that writes."""
+        names = ("input_ids", "attention_mask") if self.decoder else ("decoder_input_ids", "decoder_attention_mask")
+        logits = self.ours(**self.source(), **dict(zip(names, (ids, keep), strict=True)), **more).logits
+        assert logits is not None
+        return logits
+
+
+def tried() -> list[Any]:
+    """Two configs of each family among the fast tests."""
+    return [pytest.param(c, id=str(c), marks=() if c.tiny and c.number < 2 else pytest.mark.slow) for c in writers()]
+
+
+@pytest.fixture(scope="module", params=tried())
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Read:
     folder: Path = tmp_path_factory.mktemp("model")
-    saved(request.param, folder)
-    return load(folder)
+    theirs = saved(request.param, folder)
+    return Read(request.param, theirs, load(folder))
 
 
-def source(model: Model) -> dict[str, Any]:
-    """A padded source where the model reads one."""
-    if model.spec.fork == "decoder":
-        return {}
-    ids, mask = pad(sequences(CASES[0], (7, 4, 2), seed=9), "right")
-    return {"input_ids": ids, "attention_mask": mask}
-
-
-def write(model: Model, ids: Tensor, keep: Tensor | None, **more: Any) -> Tensor:
-    """Logits of the stack that writes."""
-    names = ("input_ids", "attention_mask") if model.spec.fork == "decoder" else ("decoder_input_ids", "decoder_attention_mask")
-    logits = model(**source(model), **dict(zip(names, (ids, keep), strict=True)), **more).logits
-    assert logits is not None
-    return logits
-
-
-def chunked(model: Model, ids: Tensor, keep: Tensor | None, sizes: list[int], **more: Any) -> Tensor:
+def chunked(model: Read, ids: Tensor, keep: Tensor | None, sizes: list[int], **more: Any) -> Tensor:
     cache, parts, at = Cache(), [], 0
     for n in sizes:
         part = slice(at, at + n)
-        parts.append(write(model, ids[:, part], None if keep is None else keep[:, part], cache=cache, **more))
+        parts.append(model.write(ids[:, part], None if keep is None else keep[:, part], cache=cache, **more))
         at += n
     assert cache.length == ids.shape[1]
     return torch.cat(parts, dim=1)
 
 
-@torch.no_grad()
-@pytest.mark.parametrize("sizes", list(CHUNKS.values()), ids=list(CHUNKS))
-@pytest.mark.parametrize("padding", ["none", "left", "right", "holes"])
-def test_equals_the_whole(model: Model, sizes: list[int], padding: str) -> None:
-    ids, mask = pad(sequences(CASES[0], (9, 9, 9) if padding == "none" else (9, 6, 3)), "right" if padding == "right" else "left")
-    given = None if padding == "none" else mask
+def padded(model: Read, padding: str) -> tuple[Tensor, Tensor]:
+    lengths = (9, 9, 9) if padding == "none" else (9, 6, 3)
+    ids, mask = pad(sequences(model.case, lengths), "right" if padding == "right" else "left", 6)
     if padding == "holes":
-        given = mask.clone()
-        given[:, 4] = 0
-        given[0, 7] = 0
-    whole = write(model, ids, given)
-    parts = chunked(model, ids, given, sizes)
-    there = torch.ones_like(mask) if given is None else given
-    torch.testing.assert_close(parts * there[..., None], whole * there[..., None], **NEAR)
+        mask[:, 4] = 0
+        mask[0, 7] = 0
+    return ids, mask
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("padding", PADDINGS)
+def test_equals_the_whole(model: Read, padding: str) -> None:
+    ids, mask = padded(model, padding)
+    given = None if padding == "none" else mask
+    whole = model.write(ids, given)
+    for name, sizes in CHUNKS.items():
+        parts = chunked(model, ids, given, sizes)
+        torch.testing.assert_close(parts * mask[..., None], whole * mask[..., None], **NEAR, msg=lambda m, n=name: f"{n}: {m}")
+
+
+@torch.no_grad()
+def test_equals_theirs(model: Read) -> None:
+    """Their cached run, token by token after a prompt, left-padded where theirs can be told the places."""
+    ids, mask = pad(sequences(model.case, (9, 6, 3)), "left", padding(model.case))
+    ours = chunked(model, ids, mask, [6, 1, 1, 1])
+    places = places_for(model.case, model.theirs, mask)
+    if places is None or (not model.decoder and any(p.build(model.case.spec.main).limit for p in model.case.spec.main.positions)):
+        places, mask = {}, torch.ones_like(mask)
+        ours = chunked(model, ids, None, [6, 1, 1, 1])
+    if "use_cache" not in inspect.signature(model.theirs.forward).parameters:
+        pytest.skip("theirs has no cache")
+    parts, past, at = [], None, 0
+    source = model.source()
+    memory = model.theirs.get_encoder()(**source) if source else None
+    for n in (6, 1, 1, 1):
+        part = slice(at, at + n)
+        at += n
+        more: dict[str, Any] = {name: x[:, part] for name, x in places.items()} if places else {}
+        if model.decoder:
+            more |= {"input_ids": ids[:, part], "attention_mask": mask[:, :at]}
+        else:
+            more |= {"decoder_input_ids": ids[:, part], "decoder_attention_mask": mask[:, :at], "encoder_outputs": memory}
+            more["attention_mask"] = source["attention_mask"]
+        out = model.theirs(**more, past_key_values=past, use_cache=True)
+        past = out.past_key_values
+        parts.append(out.logits)
+    torch.testing.assert_close(ours * mask[..., None], torch.cat(parts, 1) * mask[..., None], atol=1e-4, rtol=1e-4)
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("rule", [Window(2, 0), Causal() & Window(3, 0), Prefix(2)], ids=str)
-def test_other_rules(model: Model, rule: Mask) -> None:
+def test_other_rules(model: Read, rule: Mask) -> None:
     """A prefix must come in whole, before it is read from; padding on the left does not move the rule's places."""
     for lengths in ((9, 9, 9), (9, 6, 4), (5,)):
-        if len(lengths) == 1 and model.spec.fork != "decoder":
+        if len(lengths) == 1 and not model.decoder:
             continue
-        ids, mask = pad(sequences(CASES[0], lengths), "left")
+        ids, mask = pad(sequences(model.case, lengths), "left", 6)
         if len(lengths) == 1:  # one row, padded
             ids, mask = torch.nn.functional.pad(ids, (3, 0)), torch.nn.functional.pad(mask, (3, 0))
-        whole = write(model, ids, mask, mask=rule)
-        parts = chunked(model, ids, mask, [ids.shape[1] - 2, 1, 1], mask=rule)
+        sizes = [ids.shape[1] - 2, 1, 1]
+        whole = so_far(model, ids, mask, sizes, mask=rule)
+        parts = chunked(model, ids, mask, sizes, mask=rule)
         torch.testing.assert_close(parts * mask[..., None], whole * mask[..., None], **NEAR)
         for row, n in enumerate(lengths):  # each row alone, without padding
-            if model.spec.fork == "decoder":
+            if model.spec.fork == "decoder" and not by_length(model):
                 alone = write(model, ids[row : row + 1, -n:], None, mask=rule)
                 torch.testing.assert_close(alone, whole[row : row + 1, -n:], **NEAR)
 
 
 @torch.no_grad()
-def test_repeat(model: Model) -> None:
+def test_repeat(model: Read) -> None:
     """One prefix read once, then three continuations of each row, each row's own; the first cache stays as it was."""
     ids, mask = pad(sequences(CASES[0], (6, 4, 2)), "left")
     cache = Cache()
@@ -100,14 +151,9 @@ def test_repeat(model: Model) -> None:
     many = cache.repeat(3)
     names = "input_ids" if model.spec.fork == "decoder" else "decoder_input_ids"
     parts = torch.cat([model(**{names: more[:, i : i + 1]}, cache=many).logits for i in range(3)], dim=1)
-    again = source(model)
     whole_ids = torch.cat([ids.repeat_interleave(3, 0), more], dim=1)
     whole_mask = torch.cat([mask.repeat_interleave(3, 0), torch.ones_like(more)], dim=1)
-    if again:
-        given = {n: x.repeat_interleave(3, 0) for n, x in again.items()}
-        whole = model(**given, decoder_input_ids=whole_ids, decoder_attention_mask=whole_mask).logits
-    else:
-        whole = model(whole_ids, whole_mask).logits
+    whole = so_far(model, whole_ids, whole_mask, [6, 1, 1, 1], times=3)
     torch.testing.assert_close(parts, whole[:, -3:], **NEAR)
     assert cache.length == ids.shape[1]
     assert many.length == ids.shape[1] + 3
