@@ -66,26 +66,29 @@ class Pass:
         """The kernel for this rule, chosen once a pass."""
         key = (rule, cross, attention.has_logits)
         if key not in self.plans:
-            spec = attention.spec
-            keys = self.source if cross else self.stored
-            if keys is None:
-                raise UsageError("this decoder reads an encoder's output: pass input_ids for the encoder too")
-            ask = Ask(
-                rule=rule,
-                queries=self.batch,
-                keys=keys,
-                heads=spec.num_heads,
-                kv_heads=spec.num_kv_heads,
-                scale=attention.scale,
-                offset=0 if cross else self.offset,
-                bias=not cross and attention.has_logits,
-                weights=self.want_weights,
-                dropout=spec.dropout if attention.training else 0.0,
-                softcap=spec.softcap,
-                grad=torch.is_grad_enabled(),
-            )
-            self.plans[key] = choose(ask, self.kernel)
+            self.plans[key] = choose(self.ask(attention, rule, cross=cross), self.kernel)
         return self.plans[key][0]
+
+    def ask(self, attention: Attention, rule: Mask, *, cross: bool) -> Ask:
+        """What the kernels are asked. Raises UsageError where a decoder has no source to read."""
+        spec = attention.spec
+        keys = self.source if cross else self.stored
+        if keys is None:
+            raise UsageError("this decoder reads an encoder's output: pass input_ids for the encoder too")
+        return Ask(
+            rule=rule,
+            queries=self.batch,
+            keys=keys,
+            heads=spec.num_heads,
+            kv_heads=spec.num_kv_heads,
+            scale=attention.scale,
+            offset=0 if cross else self.offset,
+            bias=not cross and attention.has_logits,
+            weights=self.want_weights,
+            dropout=spec.dropout if attention.training else 0.0,
+            softcap=spec.softcap,
+            grad=torch.is_grad_enabled(),
+        )
 
 
 class Embed(nn.Module):
