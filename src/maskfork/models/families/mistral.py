@@ -46,5 +46,9 @@ FAMILY = Family(
     about="a token sees the last few thousand; pre-norm, rotary, grouped queries, gated",
     hub=("mistralai/Mistral-7B-v0.1", "mistralai/Mistral-7B-Instruct-v0.2", "mistralai/Mistral-Nemo-Base-2407",
          "HuggingFaceH4/zephyr-7b-beta"),
-    published=(Published("Mistral-7B-v0.1", 7_241_732_096, "causal_lm", BIG),),
+    published=(
+        Published("Mistral-7B-v0.1", 7_241_732_096, "causal_lm", BIG),
+        Published("Mistral-Nemo-Base-2407", 12_247_782_400, "causal_lm", {
+            **BIG, "vocab_size": 131072, "hidden_size": 5120, "num_hidden_layers": 40, "head_dim": 128, "sliding_window": None}),
+    ),
 )  # fmt: skip
