@@ -73,5 +73,9 @@ FAMILY = Family(
     about="a token sees only the past; pre-norm, rotary with two sets of frequencies, fused projections, gated",
     hub=("microsoft/Phi-3-mini-4k-instruct", "microsoft/Phi-3-mini-128k-instruct", "microsoft/phi-4",
          "microsoft/Phi-4-mini-instruct"),
-    published=(Published("Phi-3-mini-4k-instruct", 3_821_079_552, "causal_lm", MINI),),
+    published=(
+        Published("Phi-3-mini-4k-instruct", 3_821_079_552, "causal_lm", MINI),
+        Published("Phi-4-mini-instruct", 3_836_021_760, "causal_lm", {
+            **MINI, "vocab_size": 200064, "num_attention_heads": 24, "num_key_value_heads": 8, "tie_word_embeddings": True}),
+    ),
 )  # fmt: skip
