@@ -85,5 +85,9 @@ FAMILY = Family(
     tokenizer="bpe",
     about="a token sees only the past; pre-norm, both sublayers read the same input, a part of each head rotary",
     hub=("EleutherAI/pythia-160m", "EleutherAI/pythia-1.4b", "EleutherAI/gpt-neox-20b", "databricks/dolly-v2-3b"),
-    published=(Published("pythia-160m", 162_322_944, "causal_lm", SMALL),),
+    published=(
+        Published("pythia-160m", 162_322_944, "causal_lm", SMALL),
+        Published("gpt-neox-20b", 20_554_567_680, "causal_lm", dict(
+            vocab_size=50432, hidden_size=6144, intermediate_size=24576, num_hidden_layers=44, num_attention_heads=64)),
+    ),
 )  # fmt: skip
