@@ -121,7 +121,7 @@ def load_cross_encoder(where: str | Path, *, dtype: torch.dtype = torch.float32)
         raise ModelError(f"{folder} is a {described.model_type}, which scores no pairs: load it with load_sentence_encoder")
     classifies = described.plain or described.task == "sequence-classification"
     if not classifies and described.task != "feature-extraction":
-        raise ModelError("")
+        raise ModelError(f"{folder} scores with its model's {described.task}, which is not known here: give a classifier")
     config = read_config(described.root)
     named = (config.get("architectures") or ["no architecture"])[0]
     if classifies and not named.endswith("ForSequenceClassification"):

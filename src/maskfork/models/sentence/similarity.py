@@ -27,7 +27,7 @@ def similarity(name: str, a_NE: np.ndarray, b_ME: np.ndarray) -> np.ndarray:
     # Differences, not dot products: the fast way loses the last digits of near vectors.
     p = 2.0 if name == "euclidean" else 1.0
     distances: Tensor = torch.cdist(a, b, p=p, compute_mode="donot_use_mm_for_euclid_dist")
-    return (-distances).numpy()
+    return distances.neg().numpy()
 
 
 def similarity_pairwise(name: str, a_NE: np.ndarray, b_NE: np.ndarray) -> np.ndarray:
@@ -35,7 +35,8 @@ def similarity_pairwise(name: str, a_NE: np.ndarray, b_NE: np.ndarray) -> np.nda
     a, b = _tensors(name, a_NE, b_NE)
     if name in ("cosine", "dot"):
         return (a * b).sum(-1).numpy()
-    return -torch.linalg.vector_norm(a - b, ord=2 if name == "euclidean" else 1, dim=-1).numpy()
+    norms: Tensor = torch.linalg.vector_norm(a - b, ord=2 if name == "euclidean" else 1, dim=-1)
+    return norms.neg().numpy()
 
 
 def _tensors(name: str, a: np.ndarray, b: np.ndarray) -> tuple[Tensor, Tensor]:
