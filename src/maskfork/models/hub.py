@@ -153,13 +153,7 @@ def _build(
     tensors = read_weights(folder)
     config = dict(family.settle(config, tensors)) if family.settle is not None else config
     asked = head is not None
-    if head is None:
-        named = (config.get("architectures") or [None])[0]
-        head = family.head_of(named)
-        if head is None and "pool" in family.architectures and any(".pooler." in f".{name}" for name in tensors):
-            head = "pool"
-        if named is None and "causal_lm" in family.architectures and "lm_head.weight" in tensors:
-            head = "causal_lm"
+    head = _named_head(family, config, tensors) if head is None else head
     other_labels = labels is not None and _labels(config) != list(labels)
     config = _with_labels(dict(config), labels)
     spec = _spec(family, config, head)
@@ -173,6 +167,32 @@ def _build(
         notes.append(f"left behind {len(left)} tensors of another head ({left[0]} ...)")
     model.notes = notes
     return model
+
+
+def sketch(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Model:
+    """The model that `load` makes of a config and tensors of these names and shapes, on the meta device: sizes, no values.
+
+    Without tensors the config decides alone. Raises ModelError.
+    """
+    family = family_of(config)
+    try:
+        config = family.settle(config, tensors) if family.settle is not None and tensors else config
+        spec = _spec(family, config, _named_head(family, config, tensors))
+    except KeyError as error:
+        raise ModelError(f"config.json lacks {error}: the file is not complete") from error
+    with torch.device("meta"):
+        return Model(spec, config).eval()
+
+
+def _named_head(family: Family, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str | None:
+    """The head that config.json names; where it names none, the one that the tensors' names tell of."""
+    named = (config.get("architectures") or [None])[0]
+    head = family.head_of(named)
+    if head is None and "pool" in family.architectures and any(".pooler." in f".{name}" for name in tensors):
+        head = "pool"
+    if named is None and "causal_lm" in family.architectures and "lm_head.weight" in tensors:
+        head = "causal_lm"
+    return head
 
 
 def _spec(family: Family, config: Mapping[str, Any], head: str | None) -> ModelSpec:
@@ -287,4 +307,4 @@ def their_tensors(model: Model, tensors: Mapping[str, Tensor] | None = None) -> 
     return their_names(model.spec, tensors if tensors is not None else model.tensors())
 
 
-__all__ = ["build", "find_folder", "load", "read_config", "read_weights", "their_tensors"]
+__all__ = ["build", "find_folder", "load", "read_config", "read_weights", "sketch", "their_tensors"]

@@ -25,7 +25,7 @@ def choose(ask: Ask, wanted: str = "auto") -> tuple[Plan, list[Refusal]]:
             raise KernelRefused(f"the {wanted} kernel refuses {ask.bound}: {answer.reason}; use kernel='auto'")
         return answer, []
     refusals: list[Refusal] = []
-    for name in _order(ask):
+    for name in order(ask):
         answer = KERNELS[name].plan(ask)
         if isinstance(answer, Plan):
             return answer, refusals
@@ -33,6 +33,6 @@ def choose(ask: Ask, wanted: str = "auto") -> tuple[Plan, list[Refusal]]:
     raise KernelRefused("; ".join(f"{r.kernel}: {r.reason}" for r in refusals))
 
 
-def _order(ask: Ask) -> tuple[str, ...]:
+def order(ask: Ask) -> tuple[str, ...]:
     """Packed tokens go without padding; padded rows go dense; the definition takes what is left."""
     return ("varlen", "sdpa", "reference") if ask.queries.is_packed else ("sdpa", "reference")
