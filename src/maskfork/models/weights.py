@@ -7,7 +7,7 @@
 
 `{i}` is a layer, `{j}` an expert (`Stack`), a trailing `.*` any last part (weight, bias), `~` the family's prefix ("bert."),
 which a folder without a head leaves out. Every tensor of a folder must match exactly one rule; one that matches none is an error
-that names it. Only a name that ends in `**` goes before all others: `~layers.61.**` to None drops all that begins so.
+that names it. Only a name that ends in `**` goes before all others: `~layers.61.**` to None leaves behind all that begins so.
 """
 
 from __future__ import annotations
@@ -178,6 +178,7 @@ class Table:
         for name, tensor in tensors.items():
             spelled = self._spell(name)
             if spelled.startswith(dropped):
+                left.append(name)
                 continue
             hits = [(r, n, m) for r, n, pattern in compiled if (m := pattern.fullmatch(spelled))]
             if not hits:
