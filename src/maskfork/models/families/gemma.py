@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from maskfork.core.spec import EmbedSpec, HeadSpec, ModelSpec, full
+from maskfork.core.spec import EmbedSpec, HeadSpec, ModelSpec
+from maskfork.errors import ModelError
 from maskfork.models.families import llama
 from maskfork.models.families.family import Config, Family, Published, read
 from maskfork.models.families.heads import decoder_head
@@ -12,19 +13,21 @@ def spec(config: Config) -> ModelSpec:
     """Gemma's body, from which Gemma 2 and 3 depart."""
     act = read(config, "hidden_activation", "hidden_act", default="gelu_pytorch_tanh")
     made = llama.spec({"head_dim": 256, "num_key_value_heads": 16, **config, "hidden_act": act})
-    both = bool(config.get("use_bidirectional_attention"))
-    decoder = made.main.replace(
-        norm=made.main.norm.replace(plus_one=True),
-        embed=EmbedSpec(scale=made.main.hidden_size**0.5, scale_rounded=True),
-        masks=full(made.main.depth) if both else made.main.masks,
-    )
-    return made.replace(decoder=decoder)
+    embed = EmbedSpec(scale=made.main.hidden_size**0.5, scale_rounded=True)
+    return made.replace(decoder=made.main.replace(norm=made.main.norm.replace(plus_one=True), embed=embed))
 
 
-def tanh_gelu(config: Config) -> ModelSpec:
+def first(config: Config) -> ModelSpec:
     """Old folders of the first Gemma say "gelu" and mean its approximation, which it was trained with."""
+    refuse_both_ways(config)
     act = read(config, "hidden_act", default="gelu_pytorch_tanh")
     return spec({**config, "hidden_activation": "gelu_pytorch_tanh" if act == "gelu" else act})
+
+
+def refuse_both_ways(config: Config) -> None:
+    """Only Gemma 3 was published so (EmbeddingGemma)."""
+    if config.get("use_bidirectional_attention"):
+        raise ModelError("a Gemma that reads both ways is known as gemma3_text alone: set use_bidirectional_attention to false")
 
 
 def head(kind: str, config: Config) -> HeadSpec:
@@ -42,7 +45,7 @@ BIG = dict(
 )  # fmt: skip
 
 FAMILY = Family(
-    "gemma", tanh_gelu, head, llama.weights,
+    "gemma", first, head, llama.weights,
     architectures={
         None: "GemmaModel", "causal_lm": "GemmaForCausalLM", "classify": "GemmaForSequenceClassification",
         "tag": "GemmaForTokenClassification",
