@@ -5,7 +5,7 @@ from __future__ import annotations
 from maskfork.core.positions.learned import Learned
 from maskfork.core.spec import AttentionSpec, FeedForwardSpec, HeadSpec, ModelSpec, StackSpec, causal
 from maskfork.errors import ModelError
-from maskfork.models.families.family import Config, Family, labels_of, layer_norm, read
+from maskfork.models.families.family import Config, Family, Published, labels_of, layer_norm, read
 from maskfork.models.weights import Rule, Tied, Transpose, rule
 
 
@@ -75,6 +75,7 @@ def token_rules(spec: ModelSpec, table: str) -> tuple[Rule, ...]:
 
 
 TINY = dict(vocab_size=99, n_embd=32, n_layer=2, n_head=4, n_positions=64, bos_token_id=98, eos_token_id=98)
+SMALL = dict(vocab_size=50257, n_embd=768, n_layer=12, n_head=12, n_positions=1024)
 
 FAMILY = Family(
     "gpt2", spec, head, weights,
@@ -84,8 +85,21 @@ FAMILY = Family(
         {**TINY, "n_inner": 45, "activation_function": "relu", "tie_word_embeddings": False},
         {**TINY, "n_layer": 3, "n_head": 2, "scale_attn_weights": False, "layer_norm_epsilon": 1e-3},
     ),
+    odd=(
+        {**TINY, "n_head": 1, "activation_function": "gelu", "num_labels": 4},
+        {**TINY, "n_embd": 24, "n_head": 3, "activation_function": "silu"},
+    ),
     prefix="transformer.",
     leave=("lm_head.", "score.", "multiple_choice_head."),
     tokenizer="bpe",
     about="a token sees only the past; pre-norm, learned positions, fused transposed weights",
+    hub=("openai-community/gpt2", "openai-community/gpt2-medium", "openai-community/gpt2-large", "openai-community/gpt2-xl",
+         "distilbert/distilgpt2", "microsoft/DialoGPT-medium"),
+    published=(
+        Published("gpt2", 124_439_808, "causal_lm", SMALL),
+        Published("gpt2-medium", 354_823_168, "causal_lm", {**SMALL, "n_embd": 1024, "n_layer": 24, "n_head": 16}),
+        Published("gpt2-large", 774_030_080, "causal_lm", {**SMALL, "n_embd": 1280, "n_layer": 36, "n_head": 20}),
+        Published("gpt2-xl", 1_557_611_200, "causal_lm", {**SMALL, "n_embd": 1600, "n_layer": 48, "n_head": 25}),
+        Published("distilgpt2", 81_912_576, "causal_lm", {**SMALL, "n_layer": 6}),
+    ),
 )  # fmt: skip
