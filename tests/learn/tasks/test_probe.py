@@ -13,8 +13,8 @@ import transformers
 from sklearn.linear_model import LogisticRegression
 
 from maskfork.errors import DataError, ModelError
-from maskfork.learn.tasks import probe
 from maskfork.learn.tasks.probe import Embedder, Probe
+from maskfork.models.sentence import pipeline
 from tests.learn.tiny import make, rows, sentences
 
 TEXTS = [*sentences(20, 5)[0], "film story " * 60, "a"]
@@ -37,7 +37,7 @@ def theirs(folder: Path, texts: list[str], pairs: list[str] | None = None) -> np
 @pytest.mark.parametrize("pairs", [None, TEXTS[::-1]], ids=["texts", "pairs"])
 def test_vectors_are_theirs(pairs: list[str] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = make("bert").save(tmp_path)
-    monkeypatch.setattr(probe, "TOKENS", 100)
+    monkeypatch.setattr(pipeline, "TOKENS", 100)
     found = Embedder(folder).embed(TEXTS, pairs)
     np.testing.assert_allclose(found, theirs(folder, TEXTS, pairs), atol=2e-5)
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1.0, atol=1e-6)

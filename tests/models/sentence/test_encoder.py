@@ -63,6 +63,14 @@ def test_decoders(family: str, tmp_path: Path) -> None:
     same(ours, theirs, texts)
 
 
+def test_encoder_decoders(tmp_path: Path) -> None:
+    """As the peer: all of BART, whose decoder reads the text again, and T5's encoder alone."""
+    theirs = encoder(tmp_path / "bart", Pooling(WIDTH), family="bart")
+    same(load_sentence_encoder(tmp_path / "bart/st"), theirs)
+    theirs = encoder(tmp_path / "t5", Pooling(WIDTH), Dense(WIDTH, 6), family="t5")
+    both_ways(theirs, tmp_path / "t5")
+
+
 @pytest.mark.parametrize(
     "activation", [nn.Tanh(), nn.Identity(), nn.GELU(), nn.ReLU(), nn.SiLU(), nn.Sigmoid()], ids=lambda a: type(a).__name__
 )
@@ -313,6 +321,6 @@ def test_a_broken_file_is_one_sentence(tmp_path: Path) -> None:
 def test_an_encoder_without_pooling_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="has no Pooling"):
         SentenceEncoder(make("bert"), [])
-    with pytest.raises(ModelError, match="save its encoder alone"):
-        SentenceEncoder(make("t5"))
+    with pytest.raises(ModelError, match="save its encoder alone, as T5EncoderModel"):
+        load_sentence_encoder(make("t5").save(tmp_path))
     assert packing.TOKENS == 2048

@@ -8,18 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
 from safetensors.numpy import load_file, save_file
-from torch import Tensor
 
 from maskfork.errors import DataError, ModelError
 from maskfork.learn.data.rows import Rows
 from maskfork.models.device import best_device
-from maskfork.models.encode import encode, limit_of
-from maskfork.models.heads import pool
+from maskfork.models.encode import encode
 from maskfork.models.hub import load
 from maskfork.models.model import Model
-from maskfork.models.packing import TOKENS, by_tokens, make_batch
+from maskfork.models.sentence import Normalize, Pooling, SentenceEncoder
 
 
 class Embedder:
@@ -28,21 +25,14 @@ class Embedder:
     def __init__(self, base: str | Path | Model, max_length: int | None = None) -> None:
         self.model = base if isinstance(base, Model) else load(base, "none").to(best_device())
         self.max_length = max_length
+        stages = (Pooling(self.model.spec.hidden_size), Normalize())
+        self._encoder = SentenceEncoder(self.model, stages, max_seq_length=max_length)
         self.notes: list[str] = []
 
     def embed(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> np.ndarray:
         """[N, E] float32, each of length one. What the limit cut is added to `notes`."""
-        encoding = encode(self.model, texts, pairs, self.max_length)
-        cut = encoding.lost_note(limit_of(self.model, self.max_length) or 0)
-        if cut is not None and cut not in self.notes:
-            self.notes.append(cut)
-        out = torch.zeros(len(texts), self.model.spec.hidden_size)
-        with torch.inference_mode():
-            for part in by_tokens(encoding.lengths, TOKENS):
-                batch = make_batch(encoding, part).to(self.model.device)
-                hidden: Tensor = self.model(batch).last_hidden_state
-                out[torch.from_numpy(part)] = torch.nn.functional.normalize(pool(hidden, batch, "mean").float(), dim=-1).cpu()
-        vectors: np.ndarray = out.numpy()
+        vectors = self._encoder.encode(list(texts), pairs)
+        self.notes += [note for note in self._encoder.notes if note not in (*self.notes, *self.model.notes)]
         return vectors
 
 

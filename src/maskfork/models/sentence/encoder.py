@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from maskfork.errors import ModelError, UsageError
+from maskfork.models.families import family_of
 from maskfork.models.hub import find_folder, load
 from maskfork.models.model import Model
 from maskfork.models.sentence import similarity as compare
@@ -42,10 +43,6 @@ class SentenceEncoder(Pipeline):
             model, after, prompts={**PROMPTS, **(prompts or {})}, default_prompt_name=default_prompt_name,
             max_seq_length=max_seq_length,
         )  # fmt: skip
-        if model.spec.fork == "encoder-decoder":
-            raise ModelError(
-                "an encoder-decoder gives no vector of a text: save its encoder alone (T5EncoderModel) and give that"
-            )
         self.width = fit(after, model.spec.hidden_size, str(model.folder or "this encoder"))
         if not after or SENTENCE not in {stage.target for stage in after}:
             raise ModelError(f"{model.folder or 'this encoder'} has no Pooling, so it gives no vector of a text: add one")
@@ -128,6 +125,9 @@ def load_sentence_encoder(where: str | Path, *, dtype: torch.dtype = torch.float
     if described.task != "feature-extraction":
         raise ModelError(f"{folder} reads its model for {described.task}, which gives a text no vector here: take another model")
     model = load(described.root, body_head(described.root), dtype=dtype)
+    alone = family_of(model.config).lone_encoder
+    if alone and model.spec.fork == "encoder-decoder":
+        raise ModelError(f"{folder} has a decoder, which is no part of a sentence encoder: save its encoder alone, as {alone}")
     if described.do_lower_case:
         lower(model.tokenizer)
     stages = _plain(model) if described.plain else described.stages
