@@ -54,7 +54,7 @@ class Flex:
             )
             return out.transpose(1, 2).masked_fill(empty, 0.0), None
 
-        return Plan(self.name, f"{blocks.sparsity():.0f} % of its blocks skipped", run)
+        return Plan(self.name, f"{max(0.0, float(blocks.sparsity())):.0f} % of its blocks skipped", run)
 
 
 _compiled: Any = None
