@@ -35,7 +35,7 @@ FAMILY = Family(
     tiny=(
         TINY,
         {**TINY, "sliding_window": None, "head_dim": 12, "num_key_value_heads": 1, "tie_word_embeddings": True},
-        {**TINY, "sliding_window": 1, "hidden_act": "gelu", "rope_parameters": {
+        {**TINY, "sliding_window": 2, "hidden_act": "gelu", "rope_parameters": {
             "rope_type": "yarn", "rope_theta": 300.0, "factor": 8.0, "original_max_position_embeddings": 8, "truncate": False,
             "mscale": 1.2, "mscale_all_dim": 0.6}},
     ),
