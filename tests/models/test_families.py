@@ -13,9 +13,11 @@ from maskfork import Causal, Full, load
 from maskfork.models import families
 from maskfork.models.families import all_families
 from maskfork.models.hub import build
-from tests.models.theirs import FAMILIES, Case, pad, saved, sequences, theirs
+from tests.models.theirs import Case, configs, pad, saved, sequences, theirs
 
 NEAR = dict(atol=1e-4, rtol=1e-4)
+
+LONGEST = 120  # lines
 
 NEW_FAMILY = '''
 """A GPT-2 by another name."""
@@ -49,12 +51,19 @@ def test_one_file_makes_a_family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_every_family_says_what_it_is() -> None:
-    assert set(FAMILIES) <= set(all_families())
     for name, family in all_families().items():
         assert family.name == name
         assert family.about
-        assert family.tiny
+        assert len(family.tiny) >= 3
+        assert len({tuple(sorted((k, str(v)) for k, v in c.items())) for c in (*family.tiny, *family.odd)}) == len(configs(name))
         assert None in family.architectures
+        assert family.hub
+
+
+def test_no_family_is_longer_than_a_page_or_two() -> None:
+    files = [f for f in Path(families.__file__).parent.glob("*.py") if "\nFAMILY = " in f.read_text("utf-8")]
+    assert len(files) == len(all_families())
+    assert {f.name: n for f in files if (n := len(f.read_text("utf-8").splitlines())) > LONGEST} == {}
 
 
 @torch.no_grad()

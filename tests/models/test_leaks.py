@@ -15,14 +15,20 @@ from maskfork.models.leaks import find_leaks, reach
 from tests.models.theirs import FAMILIES, Case, batch_of, saved, sequences
 
 LENGTHS = (6, 3, 4)
-CASES = [Case(family, n, None) for family in FAMILIES for n in (0, 1)]
+PLAIN = Case("bert", 0, None)  # whose texts hold no token that is special anywhere
 RULES = {
     "own": None, "full": Full(), "causal": Causal(), "window": Window(1, 0), "both sides": Window(1, 1), "prefix": Prefix(2),
     "order": Permutation(torch.tensor([2, 0, 1, 4, 3, 5])), "mixed": (Causal() & Window(2, 0)) | Prefix(1),
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=CASES, ids=str)
+def tried() -> list[Any]:
+    """One config of each family among the fast tests."""
+    cases = [Case(family, n, None) for family in FAMILIES for n in (0, 1)]
+    return [pytest.param(c, id=str(c), marks=pytest.mark.slow if c.number else ()) for c in cases]
+
+
+@pytest.fixture(scope="module", params=tried())
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Model:
     folder: Path = tmp_path_factory.mktemp("model")
     saved(request.param, folder)
@@ -30,15 +36,24 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def texts(layout: str) -> Batch:
-    return batch_of(sequences(CASES[0], LENGTHS), None, layout)
+    return batch_of(sequences(PLAIN, LENGTHS), None, layout)
 
 
 def source_of(model: Model, layout: str) -> Batch | None:
-    return batch_of(sequences(CASES[0], (2, 5, 3), seed=8), None, layout) if model.spec.fork == "encoder-decoder" else None
+    return batch_of(sequences(PLAIN, (2, 5, 3), seed=8), None, layout) if model.spec.fork == "encoder-decoder" else None
 
 
-@pytest.mark.parametrize("layout", ["right", "left", "packed"])
-@pytest.mark.parametrize("rule", list(RULES))
+USUAL = {("own", "right"), ("own", "left"), ("own", "packed"), ("mixed", "packed")}
+
+
+@pytest.mark.parametrize(
+    ("rule", "layout"),
+    [
+        pytest.param(rule, layout, marks=() if (rule, layout) in USUAL else pytest.mark.slow)
+        for rule in RULES
+        for layout in ("right", "left", "packed")
+    ],
+)
 def test_no_leak(model: Model, layout: str, rule: str) -> None:
     kernel = {"right": "auto", "left": "reference", "packed": "auto"}[layout]
     assert find_leaks(model, texts(layout), mask=RULES[rule], kernel=kernel, source=source_of(model, layout)) == []
@@ -75,10 +90,10 @@ def test_a_planted_leak_is_found(model: Model, layout: str, rule: Mask) -> None:
 
 def test_a_window_off_by_one_is_found(model: Model) -> None:
     """One layer more or less in reach would hide it: the reach of `depth` layers is exact."""
-    batch = batch_of(sequences(CASES[0], (12,)), None, "right")
+    batch = batch_of(sequences(PLAIN, (12,)), None, "right")
     source = source_of(model, "right")
     if source is not None:
-        source = batch_of(sequences(CASES[0], (3,)), None, "right")
+        source = batch_of(sequences(PLAIN, (3,)), None, "right")
     promised, more = Causal() & Window(1, 0), Causal() & Window(2, 0)
     assert find_leaks(model, batch, mask=promised, source=source) == []
     assert find_leaks(model, batch, mask=more, source=source, promised=promised)
