@@ -34,6 +34,7 @@ class Output:
 
     last_hidden_state: Tensor
     logits: Tensor | None = None
+    loss: Tensor | None = None
     start_logits: Tensor | None = None
     end_logits: Tensor | None = None
     pair_logits: Tensor | None = None
@@ -101,6 +102,7 @@ class Model(nn.Module):
         output_attentions: bool = False,
         logits_at: Tensor | None = None,
         choices: int | None = None,
+        targets: Tensor | None = None,
     ) -> Output:
         """Run the model.
 
@@ -109,7 +111,9 @@ class Model(nn.Module):
         `decoder_input_ids` gets its input shifted right. `global_attention_mask` [B, S] marks the tokens that read all and are
         read by all where a rule says `Marked` (Longformer). `logits_at` [N] (indices into the flattened tokens) makes a
         language model's logits for these places only, [N, V]. A multiple choice reads `input_ids` [B, C, S], or a `Batch` of
-        B * C sequences, `choices` of them a question's (None: all). Raises UsageError, ModelError, KernelRefused.
+        B * C sequences, `choices` of them a question's (None: all). `targets` [B, S] are the tokens that a language model should
+        say at each place (not shifted; IGNORE_INDEX for none): `loss` is then set and `logits` is not.
+        Raises UsageError, ModelError, KernelRefused.
         """
         if isinstance(input_ids, Tensor) and input_ids.dim() == 3:
             choices = input_ids.shape[1]
@@ -131,7 +135,7 @@ class Model(nn.Module):
         if self.head is not None and self.spec.head is not None:
             if self.spec.head.pool == "eos" and batch is not None:
                 main = batch  # end-of-text stands in the source; the decoder read it one place later
-            found = self.head(hidden, Read(main, self.body.tokens.weight, logits_at, choices))
+            found = self.head(hidden, Read(main, self.body.tokens.weight, logits_at, choices, targets))
         return Output(
             hidden,
             **found,

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from maskfork.core.batch import Batch
-
-#: a target that carries no loss
-IGNORE_INDEX = -100
+from maskfork.models.heads.cross_entropy import IGNORE_INDEX
 
 
 def clm(batch: Batch) -> Tensor:
@@ -34,7 +31,5 @@ def clm(batch: Batch) -> Tensor:
 
 def clm_loss(model: nn.Module, batch: Batch) -> Tensor:
     """Mean cross-entropy of the targets; the head computes only the places that have one."""
-    targets = clm(batch).flatten()
-    places = (targets != IGNORE_INDEX).nonzero().squeeze(-1)
-    logits: Tensor = model(batch, logits_at=places).logits
-    return cross_entropy(logits.float(), targets[places])
+    loss: Tensor = model(batch, targets=clm(batch)).loss
+    return loss

@@ -10,12 +10,15 @@ from torch import Tensor, nn
 
 from maskfork.core.parts import activation, norm
 from maskfork.core.spec import HeadSpec, ModelSpec
+from maskfork.models.heads.cross_entropy import IGNORE_INDEX, linear_cross_entropy
 from maskfork.models.heads.read import Read
 from maskfork.models.heads.sequence import ClassifyHead
 
 
 class LanguageModelHead(nn.Module):
     """logits [B, S, V] (or [N, V] of chosen places): an optional transform, then the token table or a matrix of its own.
+
+    With targets it gives the mean loss of the places that have one, and no logits: only these places are computed.
 
     `softcap` keeps logits between -cap and cap (Gemma 2, Team 2024, section 2).
     """
@@ -32,11 +35,17 @@ class LanguageModelHead(nn.Module):
         self.bias = nn.Parameter(torch.zeros(vocab)) if head.bias else None
 
     def forward(self, x_BSE: Tensor, read: Read) -> dict[str, Tensor]:
-        x = x_BSE if read.at is None else x_BSE.flatten(0, 1)[read.at]
+        at = read.at
+        if read.targets is not None:
+            at = (read.targets.flatten() != IGNORE_INDEX).nonzero().squeeze(-1)
+        x = x_BSE if at is None else x_BSE.flatten(0, 1)[at]
         x = self.norm(self.act(self.dense(x)))
         if self.scale != 1.0:
             x = x * self.scale
-        logits = nn.functional.linear(x, read.table if self.weight is None else self.weight, self.bias)
+        matrix = read.table if self.weight is None else self.weight
+        if read.targets is not None:
+            return {"loss": linear_cross_entropy(x, matrix, self.bias, read.targets.flatten()[at], self.softcap)}
+        logits = nn.functional.linear(x, matrix, self.bias)
         if self.softcap is not None:
             logits = torch.tanh(logits / self.softcap) * self.softcap
         return {"logits": logits}

@@ -13,7 +13,8 @@ from maskfork.core.batch import Batch
 class Read:
     """The tokens [B, S] that the states [B, S, E] belong to, and the token `table` [V, E] of the stack that read them.
 
-    `at` [N]: the places (in the flattened tokens) that a language model's logits are for, None for all. `choices`: how many
+    `at` [N]: the places (in the flattened tokens) that a language model's logits are for, None for all. `targets` [B, S]: the
+    tokens that it should say there, IGNORE_INDEX for none; it then gives its mean loss instead of logits. `choices`: how many
     sequences in a row are one question's, None for all.
     """
 
@@ -21,3 +22,4 @@ class Read:
     table: Tensor
     at: Tensor | None = None
     choices: int | None = None
+    targets: Tensor | None = None
