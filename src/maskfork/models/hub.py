@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import difflib
 import json
-import pickle
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from maskfork.core.spec import ModelSpec
 from maskfork.errors import ModelError, UsageError
 from maskfork.models.families import Family, family_of
 from maskfork.models.folder import strip, table_of, their_names
+from maskfork.models.formats.tensors import read_weights
 from maskfork.models.model import Model, check_vocabulary, initialise_tensor
 from maskfork.models.tokenizers.read import has_tokenizer, load_tokenizer
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
-_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "1_Pooling/*")
+_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "[0-9]*_*/pytorch_model.bin")
 
 
 def load(
@@ -72,7 +70,10 @@ def find_folder(where: str | Path) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
     try:
-        return Path(snapshot_download(text, allow_patterns=list(_FILES)))
+        folder = Path(snapshot_download(text, allow_patterns=list(_FILES)))
+        if not any(folder.glob("*.safetensors")):  # published before there were any
+            folder = Path(snapshot_download(text, allow_patterns=[*_FILES, "pytorch_model*.bin"]))
+        return folder
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
         why = str(error).strip().split("\n")[0][:160]
         raise ModelError(
@@ -99,38 +100,6 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise ModelError(f"{file} is not a JSON object: download it again")
     return config
-
-
-def read_weights(folder: Path) -> dict[str, Tensor]:
-    """All tensors of a folder by their names: one safetensors file, shards with an index, or an old pickle of plain tensors."""
-    single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
-    try:
-        if single.is_file():
-            return load_file(str(single))
-        if index.is_file():
-            shards = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
-            missing = [s for s in shards if not (folder / s).is_file()]
-            if missing:
-                raise ModelError(f"{folder} lacks {missing[0]}, which its index names: the download is incomplete")
-            return {name: tensor for shard in shards for name, tensor in load_file(str(folder / shard)).items()}
-        if (folder / "pytorch_model.bin").is_file():
-            return _read_pickle(folder / "pytorch_model.bin")
-    except (SafetensorError, json.JSONDecodeError, KeyError) as error:
-        raise ModelError(f"the weights in {folder} are broken ({error}): download them again") from error
-    raise ModelError(f"{folder} has a config.json but no model.safetensors: the download is incomplete")
-
-
-def _read_pickle(file: Path) -> dict[str, Tensor]:
-    """An old checkpoint: tensors are read, code in it is never run."""
-    try:
-        found = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise ModelError(
-            f"{file} is broken, or holds more than plain tensors, which is not run here: get the model as safetensors"
-        ) from error
-    if not isinstance(found, dict):
-        raise ModelError(f"{file} holds no tensors by name: get the model as safetensors")
-    return {name: tensor for name, tensor in found.items() if isinstance(tensor, Tensor)}
 
 
 def build(config: Mapping[str, Any], head: str | None = None, *, seed: int = 0, labels: Sequence[str] | None = None) -> Model:
