@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -56,10 +56,10 @@ class FolderTensors:
     def read(self, name: str) -> Tensor:
         """Raises ModelError where the file is broken or lacks what its index says."""
         file = self.where[name]
+        if file not in self._open:
+            self._open[file] = _opened(file, self.folder, self.mapped)
+        source = self._open[file]
         try:
-            if file not in self._open:
-                self._open[file] = _pickled(file, self.mapped) if file.suffix == ".bin" else safe_open(str(file), framework="pt")
-            source = self._open[file]
             tensor: Tensor = source[name] if isinstance(source, dict) else source.get_tensor(name)
         except (SafetensorError, KeyError) as error:
             raise _broken(self.folder, error) from error
@@ -72,7 +72,8 @@ def open_tensors(folder: Path, *, mapped: bool = False) -> FolderTensors:
         words = "safetensors" if base == SAFE else "a pickle"
         single, index = folder / base, folder / (base + INDEX)
         if single.is_file():
-            return FolderTensors(folder, words, dict.fromkeys(_names(single, folder, mapped), single), (single,), mapped)
+            opened = _opened(single, folder, mapped)
+            return FolderTensors(folder, words, dict.fromkeys(opened.keys(), single), (single,), mapped, {single: opened})
         if index.is_file():
             where = _indexed(index)
             shards = tuple(sorted(set(where.values())))
@@ -105,13 +106,12 @@ def _indexed(index: Path) -> dict[str, Path]:
     return where
 
 
-def _names(file: Path, folder: Path, mapped: bool) -> Iterator[str]:
+def _opened(file: Path, folder: Path, mapped: bool) -> Any:
+    """Something with keys: a pickle's tensors, or a safetensors file whose tensors are read later."""
     if file.suffix == ".bin":
-        yield from _pickled(file, mapped)
-        return
+        return _pickled(file, mapped)
     try:
-        with safe_open(str(file), framework="pt") as source:
-            yield from source.keys()
+        return safe_open(str(file), framework="pt")
     except SafetensorError as error:
         raise _broken(folder, error) from error
 
