@@ -311,7 +311,7 @@
     // --- drawing ---
     draw() {
       const grid = this.find(".overview");
-      const room = (grid.clientWidth - 34) / (this.map.heads + 1) - 2;
+      const room = (grid.clientWidth - 34) / (this.map.heads + 1) - 3;
       const tile = clamp(Math.floor(room), 22, 64);
       const tall = clamp(Math.round(tile * this.map.q / this.map.k), 14, 90);
       grid.style.setProperty("--tile", `${tile}px`);

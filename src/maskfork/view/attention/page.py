@@ -30,7 +30,7 @@ _KEYS = "Arrow keys walk through layers and heads, and through the words of the 
 def attention_html(seen: Attention, tiles: Sequence[Tile]) -> str:
     """`tiles` names the picture of each map that is large at first."""
     title = f"{seen.model}: what each token reads"
-    heading = [el("h1", user_text(seen.model), ": what each token reads"), el("p", _about(seen), class_="quiet")]
+    heading = [el("h1", user_text(seen.model), ": what each token reads"), el("p", _about(seen), " ", _KEYS, class_="quiet")]
     notes = [el("p", note, class_="notice") for note in seen.notes]
     maps = el(
         "div",
@@ -110,7 +110,7 @@ def _section(number: int, one: Map, *, alone: bool) -> Safe:
         "section",
         head,
         el("p", what, class_="quiet") if not alone else None,
-        el("div", grid, el("p", _KEYS, class_="quiet small"), class_="left"),
+        el("div", grid, class_="left"),
         large,
         el("div", reader, strongest, table, class_="under"),
         class_="map",

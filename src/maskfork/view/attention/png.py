@@ -88,7 +88,7 @@ class _Column:
         self.pair = (side, min(side * ratio, 4.0))
         left = 0.5 + self.overview[1] + 0.2 + 0.22 + self.pair[1]
         room = (6.6, max(6.0, left - self.names - 0.3)) if beside else (_WIDE - self.names - 0.1, 9.0)
-        self.cell = min(0.42 if beside else 0.3, room[0] / len(self.keys), room[1] / len(self.rows))
+        self.cell = min(0.42, room[0] / len(self.keys), room[1] / len(self.rows))
         self.large = (self.cell * len(self.keys), self.cell * len(self.rows))
         right = 0.28 + self.names + self.large[1]
         self.height = max(left, right) if beside else left + right + 0.3
