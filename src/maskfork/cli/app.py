@@ -22,6 +22,8 @@ VERBS = {
     "compare": "Fine-tune or prompt? The answer on your labelled rows.",
     "predict": "Label texts with a trained model.",
     "info": "Say what a model folder holds.",
+    "explain": "Say how a model runs, layer by layer: rules, kernels, sizes, memory.",
+    "families": "List the model families that load here, and what of the Hub is theirs.",
     "mask": "Draw who may attend to whom, with your own tokens.",
     "attention": "Show what each token of a text reads, head by head.",
     "demo": "The whole comparison on embedded film reviews, offline.",
