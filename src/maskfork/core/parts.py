@@ -107,8 +107,8 @@ class FeedForward(nn.Module):
     def __init__(self, spec: FeedForwardSpec, hidden_size: int) -> None:
         super().__init__()
         self.gated = spec.gated
-        self.up = nn.Linear(hidden_size, spec.size * (2 if spec.gated else 1), bias=spec.bias)
-        self.down = nn.Linear(spec.size, hidden_size, bias=spec.bias)
+        self.up = nn.Linear(hidden_size, spec.size * (2 if spec.gated else 1), bias=spec.bias is True)
+        self.down = nn.Linear(spec.size, hidden_size, bias=bool(spec.bias))
         self.act = activation(spec.activation)
         self.drop = Dropout(spec.dropout)
 

@@ -69,7 +69,7 @@ class FeedForwardSpec(Spec):
     size: int
     activation: str = "gelu"
     gated: bool = False
-    bias: bool = True
+    bias: bool | Literal["down"] = True
     dropout: float = 0.0
 
     def describe(self) -> str:

@@ -22,7 +22,7 @@ LABELLED = ("classify", "tag", "span", "pretrain")  # the heads whose size the r
 def table_of(family: Family, spec: ModelSpec) -> Table:
     """The family's rules for this spec."""
     prefix = family.prefixes.get(spec.head.kind if spec.head else None, family.prefix)
-    return Table(family.weights(spec), prefix, family.aliases, family.leave)
+    return Table(family.weights(spec), prefix, family.aliases, family.leave, family.old_prefixes)
 
 
 def strip(name: str) -> str:
@@ -32,8 +32,12 @@ def strip(name: str) -> str:
 
 def their_names(spec: ModelSpec, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Our tensors (weights, or gradients under the same names) under the checkpoint's names."""
-    headed = spec.head is not None and spec.head.kind != "pool"
-    return table_of(family_of({"model_type": spec.family}), spec).write(tensors, headed=headed)
+    return table_of(family_of({"model_type": spec.family}), spec).write(tensors, headed=_headed(spec))
+
+
+def _headed(spec: ModelSpec) -> bool:
+    """Whether the names of the body begin with the family's prefix."""
+    return spec.head is not None and spec.head.kind != "pool"
 
 
 def write_folder(
@@ -45,16 +49,20 @@ def write_folder(
         raise ModelError(f"{folder} is a file: name a folder to save into")
     folder.mkdir(parents=True, exist_ok=True)
     theirs = {name: t.detach().contiguous().cpu() for name, t in their_names(spec, tensors).items()}
+    dtype = next(iter(theirs.values())).dtype
+    made = table_of(family_of({"model_type": spec.family}), spec).made(headed=_headed(spec))
+    theirs |= {name: t.to(dtype) for name, t in made.items()}
     if len({t.data_ptr() for t in theirs.values()}) < len(theirs):  # safetensors keeps no two names of one memory
         theirs = {name: t.clone() for name, t in theirs.items()}
-    written = {"model_type": spec.family, **config, "architectures": [_architecture(spec)]}
+    written = {**config, "model_type": spec.family, "architectures": [_architecture(spec)]}
+    written.pop("auto_map", None)  # the names written are those of the library's own class, not of code beside a folder
     if spec.head is not None and spec.head.kind in LABELLED and len(written.get("id2label") or {}) != spec.head.labels:
         # Families count labels differently where none is named, and a span's two may follow on a classifier's five.
         written.pop("num_labels", None)
         written["id2label"] = {str(i): f"LABEL_{i}" for i in range(spec.head.labels)}
         written["label2id"] = {f"LABEL_{i}": i for i in range(spec.head.labels)}
     written.pop("torch_dtype", None)
-    written["dtype"] = str(next(iter(theirs.values())).dtype).removeprefix("torch.")
+    written["dtype"] = str(dtype).removeprefix("torch.")
     part = folder / "model.safetensors.part"  # a folder whose writing was cut off keeps its old weights
     save_file(theirs, str(part), metadata={"format": "pt"})
     file = folder / "config.json"

@@ -113,6 +113,17 @@ class Heads:
 
 
 @dataclass(frozen=True)
+class Swap:
+    """Two halves of the rows in the other order (GTE keeps up before gate)."""
+
+    def ours(self, theirs: Sequence[Tensor]) -> Tensor:
+        return torch.cat(theirs[0].chunk(2)[::-1])
+
+    def theirs(self, ours: Tensor, count: int) -> list[Tensor]:
+        return [torch.cat(ours.chunk(2)[::-1])]
+
+
+@dataclass(frozen=True)
 class Flatten:
     """A leading axis of one on their side ([1, V] -> [V])."""
 
@@ -163,6 +174,7 @@ class Table:
     prefix: str = ""
     aliases: tuple[tuple[str, str], ...] = ()
     leave: tuple[str, ...] = ()  # beginnings of other heads' tensors: they may stay behind, and it is said
+    prefixes: tuple[str, ...] = ()  # other spellings of the prefix
 
     def read(self, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
         """Their tensors as ours, and the names of another head's that stayed behind.
@@ -232,15 +244,21 @@ class Table:
             parts = r.operation.theirs(tensor, len(r.names))
             for their_name, part in zip(r.names, parts, strict=not isinstance(r.operation, Tied)):
                 theirs[_fill(their_name, captured, prefix)] = part.contiguous()
-        dtype = next((t.dtype for t in theirs.values()), torch.float32)
-        theirs |= {_fill(r.theirs[0], (), prefix): r.made().to(dtype) for r in self.rules if r.made and not r.optional}
         return theirs
+
+    def made(self, *, headed: bool) -> dict[str, Tensor]:
+        """The tensors that follow from the config, under their names, where the reference's folders have them."""
+        prefix = self.prefix if headed else ""
+        return {_fill(r.theirs[0], (), prefix): r.made() for r in self.rules if r.made is not None and not r.optional}
 
     def optional(self) -> Iterable[str]:
         """Our names that a folder may lack."""
         return [r.ours for r in self.rules if r.optional and r.ours]
 
     def _spell(self, name: str) -> str:
+        for prefix in self.prefixes:
+            if name.startswith(prefix):
+                name = self.prefix + name[len(prefix) :]
         for old, new in self.aliases:
             if name.endswith(old):
                 return name[: -len(old)] + new

@@ -26,6 +26,9 @@ def family_of(config: Config) -> Family:
     """The family of a config.json. Raises ModelError that lists the families and names the nearest."""
     families = all_families()
     name = config.get("model_type")
+    for family in families.values():
+        if name in family.old_types:
+            return family
     if name is None:
         raise ModelError(f"config.json has no model_type: add one of {', '.join(sorted(families))}")
     if name not in families:

@@ -45,6 +45,8 @@ class Family:
     prefixes: Mapping[str | None, str] = field(default_factory=dict)  # head -> prefix, where it is not `prefix`
     leave: tuple[str, ...] = ()  # beginnings of tensors of heads that may stay behind
     aliases: tuple[tuple[str, str], ...] = ()
+    old_types: tuple[str, ...] = ()  # other model types that this family reads; it writes its own
+    old_prefixes: tuple[str, ...] = ()  # what their names begin with instead of `prefix`
     tokenizer: str = ""
     about: str = ""
     lone_encoder: str = ""  # the class name of an encoder-decoder's encoder alone
