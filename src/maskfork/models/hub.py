@@ -39,12 +39,13 @@ def load(
     says so. `labels` names a classifier's or a tagger's classes. Raises ModelError or TokenizerError with the cause and the cure.
     """
     folder = find_folder(where)
-    config = read_config(folder)
-    family = family_of(config)
+    config, tensors = read_config(folder), read_weights(folder)
+    family = family_of(config, tensors)
     try:
-        model = _build(family, config, folder, head, labels, seed, dtype)
+        model = _build(family, config, tensors, folder, head, labels, seed, dtype)
     except KeyError as error:
         raise ModelError(f"{folder / 'config.json'} lacks {error}: the file is not complete") from error
+    model.config["model_type"] = family.name  # the folder may have said another name, or none
     model.folder = folder
     if has_tokenizer(folder):
         tokenizer = load_tokenizer(folder)
@@ -113,13 +114,13 @@ def build(config: Mapping[str, Any], head: str | None = None, *, seed: int = 0, 
 def _build(
     family: Family,
     config: dict[str, Any],
+    tensors: dict[str, Tensor],
     folder: Path,
     head: str | None,
     labels: Sequence[str] | None,
     seed: int,
     dtype: torch.dtype,
 ) -> Model:
-    tensors = read_weights(folder)
     config = dict(family.settle(config, tensors)) if family.settle is not None else config
     asked = head is not None
     head = _named_head(family, config, tensors) if head is None else head
@@ -143,7 +144,7 @@ def sketch(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Model:
 
     Without tensors the config decides alone. Raises ModelError.
     """
-    family = family_of(config)
+    family = family_of(config, tensors)
     try:
         config = family.settle(config, tensors) if family.settle is not None and tensors else config
         spec = _spec(family, config, _named_head(family, config, tensors))

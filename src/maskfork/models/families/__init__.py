@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
@@ -22,12 +23,17 @@ def all_families() -> dict[str, Family]:
     return found
 
 
-def family_of(config: Config) -> Family:
-    """The family of a config.json. Raises ModelError that lists the families and names the nearest."""
+def family_of(config: Config, tensors: Iterable[str] = ()) -> Family:
+    """The family of a config.json; where it is silent, as in folders of 2019, that of the `tensors` by their prefix.
+
+    Raises ModelError that lists the families and names the nearest.
+    """
     families = all_families()
     name = config.get("model_type")
     for family in families.values():
         if name in family.old_types:
+            return family
+        if name is None and family.nameless and any(tensor.startswith(family.prefix) for tensor in tensors):
             return family
     if name is None:
         raise ModelError(f"config.json has no model_type: add one of {', '.join(sorted(families))}")

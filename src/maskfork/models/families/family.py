@@ -46,6 +46,7 @@ class Family:
     leave: tuple[str, ...] = ()  # beginnings of tensors of heads that may stay behind
     aliases: tuple[tuple[str, str], ...] = ()
     old_types: tuple[str, ...] = ()  # other model types that this family reads; it writes its own
+    nameless: bool = False  # folders older than `model_type` exist: the prefix of their tensors tells
     old_prefixes: tuple[str, ...] = ()  # what their names begin with instead of `prefix`
     tokenizer: str = ""
     about: str = ""
