@@ -90,6 +90,7 @@ FAMILY = Family(
         {**TINY, "hidden_size": 24, "num_attention_heads": 3},
     ),
     prefix="bert.",
+    nameless=True,
     leave=("cls.", "classifier.", "qa_outputs.", "bert.pooler.", "pooler."),
     aliases=(("LayerNorm.gamma", "LayerNorm.weight"), ("LayerNorm.beta", "LayerNorm.bias")),
     tokenizer="wordpiece",
