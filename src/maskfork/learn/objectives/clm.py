@@ -1,22 +1,40 @@
-"""Causal language modelling: every token predicts the next one (GPT)."""
+"""Causal language modelling: every token predicts the next one (GPT, Radford et al. 2018, section 3.1)."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from maskfork.core.batch import Batch
-from maskfork.models.heads.cross_entropy import IGNORE_INDEX
+from maskfork.learn.objectives.contract import IGNORE_INDEX, Needs, Objective, Sample
+
+
+@dataclass(frozen=True)
+class CausalLM(Objective):
+    """The next token of the same text; nothing is drawn.
+
+    Requirements: a decoder with the head causal_lm.
+    Inputs: any batch, padded or packed. A text's last token has no target, and no text's first token is one.
+    Relations: prefix LM frees a prefix from the loss and lets it see itself in full.
+
+    Example:
+        the cat sat   ->   cat sat .
+    """
+
+    name: ClassVar[str] = "clm"
+    needs: ClassVar[Needs] = "decoder"
+    head: ClassVar[str] = "causal_lm"
+
+    def __call__(self, batch: Batch, rng: np.random.Generator) -> Sample:
+        return Sample(batch, clm(batch))
 
 
 def clm(batch: Batch) -> Tensor:
-    """Targets [B, S] of a batch: the next token of the same sequence, IGNORE_INDEX at its end and in padding.
-
-    Requirements: a decoder. Inputs: any batch, padded or packed. Relations: prefix LM frees the prefix from the loss.
-
-    Example:
-        the cat sat   ->   cat sat IGNORE
-    """
+    """Targets [B, S] of a batch: the next token of the same sequence, IGNORE_INDEX at its end and in padding."""
     targets = torch.full_like(batch.tokens, IGNORE_INDEX)
     targets[:, :-1] = batch.tokens[:, 1:]
     if batch.segments is not None:
