@@ -22,6 +22,7 @@ VERBS = {
     "compare": "Fine-tune or prompt? The answer on your labelled rows.",
     "predict": "Label texts with a trained model.",
     "info": "Say what a model folder holds.",
+    "convert": "Write a checkpoint in another format, checked tensor by tensor.",
     "explain": "Say how a model runs, layer by layer: rules, kernels, sizes, memory.",
     "families": "List the model families that load here, and what of the Hub is theirs.",
     "mask": "Draw who may attend to whom, with your own tokens.",
