@@ -24,21 +24,7 @@ from maskfork.models.tokenizers.read import has_tokenizer, load_tokenizer
 Format = Literal["safetensors", "pickle", "llama2c", "llama2c-v1"]
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 #: other programs' weights, training states: they stay behind, and it is said
-FOREIGN = (
-    ".h5",
-    ".msgpack",
-    ".ot",
-    ".onnx",
-    ".onnx_data",
-    ".gguf",
-    ".tflite",
-    ".mlmodel",
-    ".ckpt",
-    ".pt",
-    ".pth",
-    ".pkl",
-    ".npz",
-)
+FOREIGN = (".h5", ".msgpack", ".ot", ".onnx", ".onnx_data", ".gguf", ".tflite", ".mlmodel", ".ckpt", ".pt", ".pth", ".pkl")
 VERSIONS = {"llama2c": 0, "llama2c-v1": 1}
 
 Progress = Callable[[float, str], None]
@@ -85,9 +71,7 @@ def convert(
     if file.is_file():
         return _from_llama2c(file, target, chosen, shard_size, dtype, tokenizer, force, progress)
     if tokenizer is not None:
-        raise UsageError(
-            "--tokenizer names the vocabulary of a llama2.c file, and the source is a folder with its own: leave it out"
-        )
+        raise UsageError("--tokenizer is for a llama2.c file, and the source is a folder with its own: leave it out")
     folder = find_folder(source)
     _check_apart(folder, target)
     config = read_config(folder)
@@ -258,7 +242,7 @@ def _copy_rest(folder: Path, new: Path, weights: set[Path], done: Conversion) ->
 
 def _is_weights(name: str) -> bool:
     """Whether a file holds weights, or says where they are: what is written anew must not stand beside what was."""
-    return name.endswith((".safetensors", ".safetensors" + INDEX, ".bin" + INDEX)) or name.endswith(".bin")
+    return name.endswith((".safetensors", ".bin", ".safetensors" + INDEX, ".bin" + INDEX))
 
 
 def _name_dtype(file: Path, config: dict[str, Any], dtype: str) -> None:

@@ -49,7 +49,7 @@ def in_place(target: Path) -> Iterator[Path]:
             _remove(new)
             _remove(old)
     except OSError as error:
-        raise ModelError(f"{target} cannot be written ({error.strerror or error}): give it room, or another place") from error
+        raise ModelError(f"{target} cannot be written ({error}): give it room, or name another place") from error
 
 
 def _tidy(target: Path) -> None:

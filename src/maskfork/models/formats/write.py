@@ -1,4 +1,4 @@
-"""Tensors into a folder: safetensors or an old pickle, one file or shards of a size with an index, as `transformers` names them."""
+"""Tensors into a folder: safetensors or an old pickle, one file or shards with an index, as `transformers` names them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
+from maskfork.errors import ModelError
 from maskfork.models.formats.tensors import INDEX, PICKLE, SAFE
 
 
@@ -38,10 +40,13 @@ def write_tensors(
         file = folder / (base if len(shards) == 1 else f"{stem}-{number:05d}-of-{len(shards):05d}.{end}")
         # A copy of each: two names of one memory, or a part of a larger one, are no file of either kind.
         tensors = {name: read(name).clone(memory_format=torch.contiguous_format) for name in chosen}
-        if base == SAFE:
-            save_file(tensors, str(file), metadata={"format": "pt"})
-        else:
-            torch.save(tensors, file)
+        try:
+            if base == SAFE:
+                save_file(tensors, str(file), metadata={"format": "pt"})
+            else:
+                torch.save(tensors, file)
+        except (SafetensorError, RuntimeError) as error:  # their words for a full disk
+            raise ModelError(f"{file.name} cannot be written ({error}): give it room, or name another place") from error
         files.append(file)
         where |= dict.fromkeys(chosen, file.name)
     if len(shards) > 1:
