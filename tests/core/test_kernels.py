@@ -144,7 +144,6 @@ def test_a_rule_that_looks_like_another_is_not_taken_for_it() -> None:
         ("varlen", {"weights": True}, "does not give the attention weights"),
         ("flex", {"weights": True}, "does not give the attention weights"),
         ("sdpa", {"softcap": 3.0}, "cannot cap the logits"),
-        ("varlen", {"softcap": 3.0}, "cannot cap the logits"),
         ("flex", {"dropout": 0.1, "grad": False}, "no dropout"),
         ("flex", {"grad": True}, "no gradients"),
     ],
@@ -178,7 +177,7 @@ def test_auto_says_who_took_it_and_who_refused() -> None:
     assert choose(world(Causal(), "none").ask)[0].how == "its causal flag"
     assert choose(world(Full(), "none").ask)[0].how == "no mask"
     assert choose(world(Causal(), "left").ask)[0].how == "a dense mask"
-    with pytest.raises(UsageError, match="no attention kernel 'fast': use auto, varlen, sdpa, flex, reference"):
+    with pytest.raises(UsageError, match="no attention kernel 'fast': use auto, varlen, sdpa, capped, flex, reference"):
         choose(world(Causal(), "left").ask, "fast")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from maskfork.core.kernels.capped import Capped
 from maskfork.core.kernels.contract import Ask, Kernel, Plan, Refusal
 from maskfork.core.kernels.flex import Flex
 from maskfork.core.kernels.reference import Reference
@@ -9,7 +10,7 @@ from maskfork.core.kernels.sdpa import Sdpa
 from maskfork.core.kernels.varlen import Varlen
 from maskfork.errors import KernelRefused, UsageError
 
-KERNELS: dict[str, Kernel] = {k.name: k for k in (Varlen(), Sdpa(), Flex(), Reference())}
+KERNELS: dict[str, Kernel] = {k.name: k for k in (Varlen(), Sdpa(), Capped(), Flex(), Reference())}
 
 
 def choose(ask: Ask, wanted: str = "auto") -> tuple[Plan, list[Refusal]]:
@@ -35,4 +36,5 @@ def choose(ask: Ask, wanted: str = "auto") -> tuple[Plan, list[Refusal]]:
 
 def order(ask: Ask) -> tuple[str, ...]:
     """Packed tokens go without padding; padded rows go dense; the definition takes what is left."""
-    return ("varlen", "sdpa", "reference") if ask.queries.is_packed else ("sdpa", "reference")
+    dense = "sdpa" if ask.softcap is None else "capped"
+    return ("varlen", dense, "reference") if ask.queries.is_packed else (dense, "reference")

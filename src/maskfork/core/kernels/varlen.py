@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from maskfork.core.batch import Places
+from maskfork.core.kernels.capped import Spans, capped_attention, spans_of
 from maskfork.core.kernels.contract import Ask, Bias, Plan, Refusal, spread
 from maskfork.core.kernels.sdpa import attend
 from maskfork.core.mask import Causal, Full, is_static
@@ -32,6 +33,7 @@ class Group:
     allowed: Tensor | None  # [1, 1 or H, Q, K]
     empty: Tensor | None  # [1, Q, 1 or H, 1]
     causal: bool
+    blocks: Spans  # of capped attention
 
 
 class Varlen:
@@ -42,8 +44,8 @@ class Varlen:
     def plan(self, ask: Ask) -> Plan | Refusal:
         if ask.weights:
             return Refusal(self.name, "it does not give the attention weights")
-        if ask.softcap is not None:
-            return Refusal(self.name, "it cannot cap the logits")
+        if ask.softcap is not None and (ask.bias or ask.dropout):
+            return Refusal(self.name, "it cannot cap logits with a bias or a dropout")
         if ask.offset:
             return Refusal(self.name, "cached keys stand in rows, not packed")
         if not is_static(ask.rule):
@@ -82,7 +84,10 @@ class Varlen:
                 mask = mask.masked_fill(~group.allowed, float("-inf"))
         if mask is not None:
             mask = mask.expand(q_n.shape[0], -1, -1, -1)
-        out = attend(q_n, k_n, v_n, mask, ask.scale, ask.dropout, causal=group.causal and bias is None)
+        if ask.softcap is not None and group.allowed is not None:
+            out = capped_attention(q_n, k_n, v_n, group.allowed, group.blocks, ask.scale, ask.softcap)
+        else:
+            out = attend(q_n, k_n, v_n, mask, ask.scale, ask.dropout, causal=group.causal and bias is None)
         return out if group.empty is None else out.masked_fill(group.empty, 0.0)
 
     def _groups(self, ask: Ask) -> list[Group]:
@@ -96,7 +101,7 @@ class Varlen:
             k_index = _ranges([b for _, b in starts], k_n, ask.device)
             causal = ask.rule == Causal() and q_n == k_n
             allowed = empty = None
-            if ask.rule != Full() and not (causal and not ask.bias):
+            if ask.softcap is not None or (ask.rule != Full() and not (causal and not ask.bias)):
                 allowed = ask.rule.matrix(q_n, k_n, heads=ask.heads, device=ask.device)
                 nothing = ~allowed.any(-1)
                 if bool(nothing.any()):
@@ -117,6 +122,7 @@ class Varlen:
                     allowed,
                     empty,
                     causal,
+                    spans_of(allowed) if ask.softcap is not None and allowed is not None else [],
                 )
             )
         return groups
