@@ -172,8 +172,8 @@ def test_heads(tmp_path: Path) -> None:
     bart = folder(tmp_path, "bart", "classify")
     says(UsageError, "reads the end-of-text token and a text has none", lambda: load(bart)(torch.tensor([[5, 6]])))
     llama = folder(tmp_path, "llama", "causal_lm")
-    change(llama, rope_parameters={"rope_type": "yarn", "factor": 2.0})
-    says(ModelError, "rope scaling 'yarn' is not known", lambda: load(llama))
+    change(llama, rope_parameters={"rope_type": "spiral", "factor": 2.0})
+    says(ModelError, "rope scaling 'spiral' is not known", lambda: load(llama))
 
 
 def test_saving(tmp_path: Path) -> None:
