@@ -21,8 +21,9 @@ from tests.models.theirs import Case, saved
 
 NEAR = dict(atol=1e-5, rtol=1e-5)
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-CASED = [*SPECIAL, *"The the gene ##s BRCA ##1 é Zürich 東 京 при ##вет B R C A ##R ##C ##A d ##e ##r . , - ( ) مرحبا".split()]
-LOWER = [*SPECIAL, *"the gene ##s brca ##1 zurich e 東 京 b . ,".split()]
+CASED_WORDS = "The the gene ##s BRCA ##1 é Zürich 東 京 при ##вет B R C A ##R ##C ##A d ##e ##r . , - ( ) مرحبا"
+LOWER_WORDS = "the gene ##s brca ##1 zurich e 東 京 b . ,"
+CASED, LOWER = ([*SPECIAL, *words.split()] for words in (CASED_WORDS, LOWER_WORDS))
 TEXTS = ("The genes, BRCA1.", "Zürich (東京) привет", "der é مرحبا -", "")
 
 
