@@ -39,7 +39,15 @@ def byte_level() -> tokenizers.Tokenizer:
 
 def sentence_piece() -> tokenizers.Tokenizer:
     """▁ before words, </s> at the end: T5's kind."""
-    names = ["<pad>", "</s>", "<unk>", *(f"▁{w}" for w in ("the", "old", "bank", "river", "was", "die", "alte")), "dy", "▁mud", "."]
+    names = [
+        "<pad>",
+        "</s>",
+        "<unk>",
+        *(f"▁{w}" for w in ("the", "old", "bank", "river", "was", "die", "alte")),
+        "dy",
+        "▁mud",
+        ".",
+    ]
     inner = tokenizers.Tokenizer(models.Unigram([(n, -float(i)) for i, n in enumerate(names)], unk_id=2))
     inner.pre_tokenizer, inner.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
     inner.post_processor = processors.TemplateProcessing(single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", 1)])
@@ -50,7 +58,9 @@ def _small(kind: str) -> tuple[Any, tokenizers.Tokenizer]:
     size: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 37}
     match kind:
         case "bert":
-            return transformers.BertModel(transformers.BertConfig(vocab_size=18, max_position_embeddings=40, **size)), word_piece()
+            return transformers.BertModel(
+                transformers.BertConfig(vocab_size=18, max_position_embeddings=40, **size)
+            ), word_piece()
         case "gpt2":
             config = transformers.GPT2Config(vocab_size=262, n_embd=32, n_layer=2, n_head=4, n_positions=64, eos_token_id=0)
             return transformers.GPT2LMHeadModel(config), byte_level()

@@ -159,7 +159,9 @@ def _matrices(rules: Sequence[Mask], queries: Batch, keys: Batch, heads: int) ->
 def _read(model: Model, text: str, pair: str | None, limit: int, notes: list[str]) -> tuple[Batch, tuple[Token, ...]]:
     """The batch of one row that enters the model, and its tokens."""
     encoded, sides = model.tokenizer.encode_sided(text, pair, limit=limit)
-    if not encoded.ids:
+    if all(side is None for side in sides):
+        if encoded.lost:
+            raise UsageError(f"{limit} tokens leave no room for the text beside the special tokens: raise --tokens")
         raise UsageError("the text has no tokens to look at: give at least one word")
     _say_cut(encoded.total, limit, "text" if pair is None else "pair", notes)
     stack = model.spec.encoder or model.spec.main

@@ -34,7 +34,7 @@ def attention_png(seen: Attention, tiles: Sequence[Tile], path: str | os.PathLik
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    letters = "".join(t.text for one in seen.maps for t in (*one.queries, *one.keys))
+    letters = "".join(shown(t.text) for one in seen.maps for t in (*one.queries, *one.keys))
     page = _Page(*find_fonts(letters + seen.model + "→×·"))
     several = len(seen.maps) > 1
     columns = [_Column(one, tile, beside=not several) for one, tile in zip(seen.maps, tiles, strict=True)]

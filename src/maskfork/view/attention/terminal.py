@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from rich import box
 from rich.cells import cell_len
 from rich.console import Group, RenderableType
@@ -73,8 +74,8 @@ def _drawn(one: Map, tile: Tile, width: int) -> tuple[Text, int]:
     weights, allowed = one.of(tile)
     rows, keys = [shown(t.text) for t in one.queries], [shown(t.text) for t in one.keys]
     left = max(cell_len(name) for name in rows)
-    room = max(4, (width - left) // 2)
-    cut = len(keys) > room
+    fits = np.cumsum([w + 1 for w in upright(keys)[0]]) <= width - left
+    room = max(2, int(fits.sum()))
     widths, heads = upright(keys[:room])
     heads = [" " * left + line for line in heads]
     depths = depth(weights)
@@ -88,7 +89,7 @@ def _drawn(one: Map, tile: Tile, width: int) -> tuple[Text, int]:
             sign, style = _cell(float(depths[q, k]), bool(allowed[q, k]))
             text.append(" " + sign * max(1, wide), style=style)
         text.append("\n")
-    if cut:
+    if room < len(keys):
         text.append(f"{len(keys) - room} more to the right: widen the terminal, or -o page.html\n", style="not bold italic")
     lines = text.plain.split("\n")
     text.right_crop(1)
