@@ -26,11 +26,11 @@ def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, s
 def test_a_line_for_people(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = run(capsys, model, tmp_path / "out", "--shard-size", "30KB", "--dtype", "bfloat16")
     assert (code, err) == (0, "")
-    assert out.startswith(f"{model} (safetensors) -> {tmp_path / 'out'} (safetensors): ")
+    assert out.startswith(f"{model} (safetensors) -> {tmp_path / 'out'} (safetensors)\n")
     assert "numbers of bfloat16" in out
-    assert out.count("\n") == 1
+    assert out.count("\n") == 2
     (model / "tf_model.h5").write_text("x")
-    assert "1 files of other formats stay behind (tf_model.h5)" in run(capsys, model, tmp_path / "b")[2]
+    assert "other formats and training states stay behind: tf_model.h5" in run(capsys, model, tmp_path / "b")[2]
 
 
 def test_json(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

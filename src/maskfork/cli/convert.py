@@ -57,14 +57,15 @@ def convert(
     if json:
         emit_json(done)
         return
-    emit(_line(done))
+    emit(_lines(done))
     for note in done.notes:
         say(note)
 
 
-def _line(done: Conversion) -> str:
-    kinds = ", ".join(done.dtypes)
+def _lines(done: Conversion) -> str:
+    files = "1 file" if len(done.files) == 1 else f"{len(done.files)} files"
     return (
-        f"{done.source} ({done.source_format}) -> {done.target} ({done.target_format}): {done.tensors} tensors, "
-        f"{done.parameters:,} numbers of {kinds}, {done.bytes / 1e6:,.1f} MB in {len(done.files)} files, all as they should be"
+        f"{done.source} ({done.source_format}) -> {done.target} ({done.target_format})\n"
+        f"{done.tensors} tensors, {done.parameters:,} numbers of {', '.join(done.dtypes)}, {done.bytes / 1e6:,.1f} MB in {files}; each was "
+        "read back and is equal"
     )

@@ -237,7 +237,8 @@ def _copy_rest(folder: Path, new: Path, weights: set[Path], done: Conversion) ->
         shutil.copyfile(file, new / inside)
         done.copied.append(str(inside))
     if left:
-        done.notes.append(f"{len(left)} files of other formats stay behind ({left[0]}{' ...' if len(left) > 1 else ''})")
+        named = ", ".join(left[:3]) + (f" and {len(left) - 3} more" if len(left) > 3 else "")
+        done.notes.append(f"other formats and training states stay behind: {named}")
 
 
 def _is_weights(name: str) -> bool:
