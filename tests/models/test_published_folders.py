@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tokenizers
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
@@ -17,6 +18,8 @@ from maskfork import load
 from maskfork.core.positions.rotary import RotaryPositions
 from maskfork.errors import ModelError
 from maskfork.models.families import all_families
+from maskfork.models.tokenizers import Tokenizer
+from maskfork.models.tokenizers.read import load_tokenizer
 from tests.models.theirs import Case, saved
 
 NEAR = dict(atol=1e-5, rtol=1e-5)
@@ -81,6 +84,53 @@ def test_old_bert(words: list[str], lower: bool, tmp_path: Path) -> None:
     pair = ours.tokenizer.encode_many(["The gene"], ["B"])[0]
     told = tokenize("The gene", "B")
     assert (pair.ids, pair.types) == (told["input_ids"], told["token_type_ids"])
+
+
+def byte_vocabulary(folder: Path, specials: list[str]) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """vocab.json and merges.txt of a byte-level BPE, as old RoBERTa and DeBERTa folders have them without tokenizer.json."""
+    inner = tokenizers.Tokenizer(tokenizers.models.BPE())
+    inner.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = tokenizers.trainers.BpeTrainer(vocab_size=330, special_tokens=specials, show_progress=False,
+                                             initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet())  # fmt: skip
+    inner.train_from_iterator(["the genes of the mouse", *TEXTS] * 5, trainer)
+    inner.model.save(str(folder))
+    merges = [tuple(line.split(" ")) for line in (folder / "merges.txt").read_text("utf-8").splitlines()[1:]]
+    return json.loads((folder / "vocab.json").read_text("utf-8")), merges  # type: ignore[return-value]
+
+
+def agree(ours: Tokenizer, theirs: Any, mask: str) -> None:
+    for text in (*TEXTS, f"the {mask} of the{mask}mouse"):
+        assert ours.encode(text) == theirs(text)["input_ids"], text
+    pair = ours.encode_many(["the genes"], ["of"])[0]
+    told = theirs("the genes", "of", return_token_type_ids=True)
+    assert (pair.ids, pair.types) == (told["input_ids"], told["token_type_ids"])
+    assert ours.special("mask") == theirs.mask_token_id
+    assert ours.special("pad") == theirs.pad_token_id
+
+
+def test_old_vocabularies(tmp_path: Path) -> None:
+    """RoBERTa's tokens stand around its texts also where there is no tokenizer.json, and around MPNet's words."""
+    vocab, merges = byte_vocabulary(tmp_path, ["<s>", "<pad>", "</s>", "<unk>", "<mask>"])
+    greedy = tokenizers.AddedToken("<mask>", lstrip=True)  # as the published tokenizer.json has it
+    agree(load_tokenizer(tmp_path), transformers.RobertaTokenizer(vocab=vocab, merges=merges, mask_token=greedy), "<mask>")
+    (tmp_path / "mpnet").mkdir()
+    words = ["<s>", "<pad>", "</s>", "[UNK]", *LOWER, "of", "mouse", "<mask>"]
+    words = list(dict.fromkeys(words))
+    (tmp_path / "mpnet/vocab.txt").write_text("\n".join(words) + "\n", "utf-8")
+    theirs = transformers.MPNetTokenizer(vocab={word: i for i, word in enumerate(words)})
+    agree(load_tokenizer(tmp_path / "mpnet"), theirs, "<mask>")
+
+
+def test_debertas_vocabulary(tmp_path: Path) -> None:
+    """BERT's tokens around byte-level pieces, [CLS] a [SEP] b [SEP] (the reference's newest code puts one [SEP] more)."""
+    vocab, merges = byte_vocabulary(tmp_path, ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"])
+    greedy = tokenizers.AddedToken("[MASK]", lstrip=True)
+    theirs, ours = transformers.DebertaTokenizer(vocab=vocab, merges=merges, mask_token=greedy), load_tokenizer(tmp_path)
+    for text in (*TEXTS, "the [MASK] of the[MASK]mouse"):
+        assert ours.encode(text) == theirs(text)["input_ids"], text
+    a, b = (ours.encode(text, special=False) for text in ("the genes", "of"))
+    pair = ours.encode_many(["the genes"], ["of"])[0]
+    assert (pair.ids, pair.types) == ([1, *a, 2, *b, 2], [0] * (len(a) + 2) + [1] * (len(b) + 1))
 
 
 @torch.no_grad()

@@ -13,6 +13,10 @@ from maskfork.errors import TokenizerError
 from maskfork.models.tokenizers.face import Tokenizer
 
 FILES = ("tokenizer.json", "vocab.txt", "vocab.json")
+BERT_FRAME = {"cls": "[CLS]", "sep": "[SEP]", "unk": "[UNK]", "pad": "[PAD]", "mask": "[MASK]"}
+ROBERTA_FRAME = {
+    "cls": "<s>", "sep": "</s>", "unk": "<unk>", "pad": "<pad>", "mask": "<mask>", "bos": "<s>", "eos": "</s>",
+}  # fmt: skip
 
 
 def has_tokenizer(folder: Path) -> bool:
@@ -30,7 +34,7 @@ def load_tokenizer(where: str | Path) -> Tokenizer:
     config = _config(folder)
     try:
         if file.name == "vocab.json":
-            return Tokenizer(_byte_bpe(folder), _named(config, bos="<|endoftext|>", eos="<|endoftext|>"), "bpe")
+            return _byte_bpe(folder, config)
         if file.suffix == ".json":
             return Tokenizer(tokenizers.Tokenizer.from_file(str(file)), config)
         return _word_piece(file, config)
@@ -60,8 +64,7 @@ def _named(config: dict[str, Any], **defaults: str) -> dict[str, Any]:
 
 
 def _word_piece(file: Path, config: dict[str, Any]) -> Tokenizer:
-    """BERT's: its own normaliser, words and punctuation apart, [CLS] a [SEP] b [SEP]."""
-    config = _named(config, unk="[UNK]", cls="[CLS]", sep="[SEP]", pad="[PAD]", mask="[MASK]")
+    """BERT's: its own normaliser, words and punctuation apart, [CLS] a [SEP] b [SEP]; or MPNet's with RoBERTa's tokens."""
     words = {line.rstrip("\n"): i for i, line in enumerate(file.read_text("utf-8").split("\n")) if line.rstrip("\n")}
     if "[UNK]" not in words:
         raise TokenizerError(f"{file} has no [UNK] token, so it is not a WordPiece vocabulary: give tokenizer.json instead")
@@ -70,21 +73,43 @@ def _word_piece(file: Path, config: dict[str, Any]) -> Tokenizer:
     inner.normalizer = normalizers.BertNormalizer(lowercase=lower)
     inner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     inner.decoder = decoders.WordPiece()
-    inner.add_special_tokens([t for t in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]") if t in words])
-    if "[CLS]" in words and "[SEP]" in words:
-        inner.post_processor = processors.BertProcessing(("[SEP]", words["[SEP]"]), ("[CLS]", words["[CLS]"]))
-    return Tokenizer(inner, {"do_lower_case": lower, **config}, "wordpiece")
+    named = _frame(inner) or BERT_FRAME
+    return Tokenizer(inner, {"do_lower_case": lower, **_named(config, **{**named, "unk": "[UNK]"})}, "wordpiece")
 
 
-def _byte_bpe(folder: Path) -> tokenizers.Tokenizer:
-    """GPT-2's: bytes as characters, its own word pattern, no special tokens around a text."""
+def _byte_bpe(folder: Path, config: dict[str, Any]) -> Tokenizer:
+    """GPT-2's: bytes as characters, its own word pattern. RoBERTa's and DeBERTa's have special tokens around a text."""
     merges = folder / "merges.txt"
     if not merges.is_file():
         raise TokenizerError(f"{folder} has vocab.json without merges.txt: byte-level BPE needs both")
     inner = tokenizers.Tokenizer(models.BPE.from_file(str(folder / "vocab.json"), str(merges)))
-    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=bool(config.get("add_prefix_space", False)))
     inner.decoder = decoders.ByteLevel()
     inner.post_processor = processors.ByteLevel(trim_offsets=False)
-    if inner.token_to_id("<|endoftext|>") is not None:
-        inner.add_special_tokens(["<|endoftext|>"])
-    return inner
+    named = _frame(inner)
+    if named is None:
+        named = {"bos": "<|endoftext|>", "eos": "<|endoftext|>"}
+        if inner.token_to_id("<|endoftext|>") is not None:
+            inner.add_special_tokens(["<|endoftext|>"])
+    return Tokenizer(inner, _named(config, **named), "bpe")
+
+
+def _frame(inner: tokenizers.Tokenizer) -> dict[str, str] | None:
+    """Put the special tokens that a vocabulary has around its texts: <s> a </s></s> b </s>, or [CLS] a [SEP] b [SEP].
+
+    Gives their names; None for a vocabulary without them.
+    """
+    for named in (ROBERTA_FRAME, BERT_FRAME):
+        first, last = inner.token_to_id(named["cls"]), inner.token_to_id(named["sep"])
+        if first is not None and last is not None:
+            frame = processors.RobertaProcessing if named is ROBERTA_FRAME else processors.BertProcessing
+            inner.post_processor = frame((named["sep"], last), (named["cls"], first))
+            # What is masked may begin with a space, which a mask stands for too; BERT's words have no spaces.
+            greedy = not isinstance(inner.model, models.WordPiece) or named is ROBERTA_FRAME
+            have = {name: token for name, token in named.items() if inner.token_to_id(token) is not None}
+            inner.add_special_tokens([
+                tokenizers.AddedToken(token, lstrip=greedy and name == "mask", special=True, normalized=False)
+                for name, token in have.items()
+            ])  # fmt: skip
+            return named
+    return None
