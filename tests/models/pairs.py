@@ -32,7 +32,7 @@ class Pair:
     targets: list[list[int]] | None
     values: dict[str, Tensor]  # what is compared, zeros in padding
     weights: dict[str, tuple[Tensor, ...]]  # attention weights, if theirs gives them
-    grads: dict[str, Tensor]
+    grads: dict[str, Tensor]  # of all that theirs learns, by every name that a folder may give it
 
     def run(self, layout: str, kernel: str, **more: Any) -> tuple[Output, Batch]:
         """Our output, and the batch that its places belong to."""
@@ -118,7 +118,8 @@ def pair_of(case: Case, folder: Path, *, attention: bool = True) -> Pair:
     out = model(**given, output_attentions=attention)
     values = their_values(case, out, mask)
     total(values).backward()  # type: ignore[no-untyped-call]
-    grads = as_saved(model, {name: p.grad for name, p in model.named_parameters() if p.grad is not None})
+    learned = {n: p for n, p in model.named_parameters(remove_duplicate=False) if p.requires_grad}
+    grads = as_saved(model, {n: torch.zeros_like(p) if p.grad is None else p.grad for n, p in learned.items()})
     weights = {}
     if attention:
         first = "decoder_attentions" if case.two_stacks else "attentions"

@@ -144,12 +144,18 @@ def class_of(case: Case) -> tuple[Any, dict[str, Any]]:
     return kind, {"add_pooling_layer": case.head == "pool"} if told else {}
 
 
-def theirs(case: Case, seed: int = 0, attention: str = "eager", config: Mapping[str, Any] | None = None) -> Any:
-    """A model of `transformers` with random weights in which no bias is zero and no norm is one."""
+def config_of(case: Case, config: Mapping[str, Any] | None = None) -> Any:
+    """Their config object: with their own defaults, and what only they must be told."""
     more = {k: v for k, v in case.data.oracle.items() if k != "lengths"}
     made = transformers.AutoConfig.for_model(case.family, **{**(case.config if config is None else config), **more})
     if case.spec.head is not None and case.spec.head.pool == "last" and made.pad_token_id is None:
         made.pad_token_id = 0  # theirs looks for the last token that is no padding
+    return made
+
+
+def theirs(case: Case, seed: int = 0, attention: str = "eager", config: Mapping[str, Any] | None = None) -> Any:
+    """A model of `transformers` with random weights in which no bias is zero and no norm is one."""
+    made = config_of(case, config)
     made._attn_implementation = attention
     kind, told = class_of(case)
     torch.manual_seed(seed)
@@ -185,20 +191,21 @@ TARGETS = (4, 2, 6, 1)
 
 def padding(case: Case) -> int:
     """The token that the reference is padded with: some count places by it."""
-    return case.spec.pad_id or 0
+    return getattr(config_of(case), "pad_token_id", None) or 0
 
 
-def special(spec: ModelSpec) -> set[int]:
+def special(case: Case) -> set[int]:
     """Tokens that mean something to a model and so are in no text by chance."""
+    spec = case.spec
     ends = spec.eos_id if isinstance(spec.eos_id, tuple) else (spec.eos_id,)
     question = spec.head.question_ends if spec.head else None
-    return {t for t in (spec.pad_id, spec.bos_id, spec.decoder_start_id, question, *ends) if t is not None}
+    return {t for t in (padding(case), spec.pad_id, spec.bos_id, spec.decoder_start_id, question, *ends) if t is not None}
 
 
 def sequences(case: Case, lengths: tuple[int, ...] = LENGTHS, seed: int = 1) -> list[list[int]]:
     """Token ids without padding or end-of-text inside; what a head looks for stands where it looks."""
     generator = torch.Generator().manual_seed(seed)
-    banned, top = special(case.spec), min(case.spec.vocab_size, case.spec.decoder_vocab_size or case.spec.vocab_size, 95)
+    banned, top = special(case), min(case.spec.vocab_size, case.spec.decoder_vocab_size or case.spec.vocab_size, 95)
     plain = torch.tensor([t for t in range(5, top) if t not in banned])
     made = [plain[torch.randint(0, len(plain), (n,), generator=generator)].tolist() for n in lengths]
     if case.reads_source:
