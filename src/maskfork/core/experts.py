@@ -110,7 +110,7 @@ class Bank(nn.Module):
         else:
             inner = self.act(inner)
         left = PerExpert.apply(self.drop(inner), self.down, loads)  # type: ignore[no-untyped-call]
-        back = left.index_select(0, order.argsort()).view(tokens, each, -1)
+        back = left.index_select(0, order.argsort()).view(tokens, each, x_TE.shape[1])
         return torch.bmm(weights_TK[:, None], back)[:, 0]
 
 
