@@ -1,0 +1,53 @@
+"""For objectives that change how long a text is: out of a batch into lists, and back into a batch of the same kind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from maskfork.core.batch import Batch
+from maskfork.learn.objectives.contract import IGNORE_INDEX, Sample, SourceTarget
+
+Ids = np.ndarray  # int64 [n]: the tokens of one text
+
+
+def texts_of(batch: Batch) -> list[Ids]:
+    """The tokens of each sequence, without padding, in order of storage."""
+    rows = batch.tokens.numpy()
+    return [rows[row, start : start + n] for row, start, n in batch.sequences]
+
+
+def words_of(batch: Batch) -> list[Ids] | None:
+    """The word numbers of each sequence, or None where the batch does not know its words."""
+    if batch.words is None:
+        return None
+    rows = batch.words.numpy()
+    return [rows[row, start : start + n] for row, start, n in batch.sequences]
+
+
+def batch_like(like: Batch, texts: Sequence[Ids], pad: int) -> Batch:
+    """These texts packed where `like` is packed, and padded on the right where it is not."""
+    lists = [text.tolist() for text in texts]
+    return Batch.packed(lists) if like.is_packed else Batch.from_lists(lists, pad)
+
+
+def answered(like: Batch, sources: Sequence[Ids], answers: Sequence[Ids], *, start: int, pad: int) -> Sample:
+    """An encoder-decoder's sample: it reads `sources` and is to write `answers`, whose first token follows `start`."""
+    begun = [np.concatenate([[start], answer[:-1]]).astype(np.int64) for answer in answers]
+    target = batch_like(like, begun, pad)
+    said = batch_like(like, answers, pad).tokens
+    return Sample(SourceTarget(batch_like(like, sources, pad), target), said.masked_fill(~_there(target), IGNORE_INDEX))
+
+
+def _there(batch: Batch) -> Tensor:
+    there = torch.ones(batch.shape, dtype=torch.bool) if batch.keep is None else batch.keep
+    return there if batch.segments is None else there & (batch.segments >= 0)
+
+
+def with_tokens(batch: Batch, tokens: Tensor) -> Batch:
+    """The same batch with other tokens in the same places."""
+    return replace(batch, tokens=tokens)
