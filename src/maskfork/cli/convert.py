@@ -64,8 +64,8 @@ def convert(
 
 def _lines(done: Conversion) -> str:
     files = "1 file" if len(done.files) == 1 else f"{len(done.files)} files"
+    numbers = f"{done.parameters:,} numbers of {', '.join(done.dtypes)}"
     return (
         f"{done.source} ({done.source_format}) -> {done.target} ({done.target_format})\n"
-        f"{done.tensors} tensors, {done.parameters:,} numbers of {', '.join(done.dtypes)}, {done.bytes / 1e6:,.1f} MB in {files}; each was "
-        "read back and is equal"
+        f"{done.tensors} tensors, {numbers}, {done.bytes / 1e6:,.1f} MB in {files}; each was read back and is equal"
     )

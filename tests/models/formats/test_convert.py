@@ -173,9 +173,8 @@ def test_what_stays_behind_is_said(model: Path, tmp_path: Path) -> None:
     convert(model, tmp_path / "out", to="pickle")
     torch.save({"other": torch.zeros(1)}, model / "pytorch_model.bin")  # beside safetensors, which are read first
     done = convert(model, tmp_path / "out2")
-    assert done.notes == [
-        "other formats and training states stay behind: onnx/model.onnx, optimizer.pt, pytorch_model.bin and 2 more"
-    ]
+    assert len(done.notes) == 1
+    assert done.notes[0].endswith("stay behind: onnx/model.onnx, optimizer.pt, pytorch_model.bin and 2 more")
     same(model, tmp_path / "out2")
     assert not [p for p in (tmp_path / "out2").rglob("*") if p.suffix in (".h5", ".pt", ".bin", ".onnx") or ".cache" in p.parts]
 

@@ -16,9 +16,11 @@ import maskfork
 from maskfork import load_sentence_encoder
 from maskfork.errors import ModelError, UsageError
 from maskfork.models import packing
+from maskfork.models.families import all_families
+from maskfork.models.hub import build
 from maskfork.models.sentence import SentenceEncoder, pipeline
 from maskfork.models.sentence.pooling import MODES, SWITCHES
-from tests.learn.tiny import make
+from tests.learn.tiny import make, tokenizer
 from tests.models.sentence.peer import TEXTS, WIDTH, Dense, Dropout, LayerNorm, Normalize, Pooling, encoder, opened
 
 
@@ -61,6 +63,25 @@ def test_decoders(family: str, tmp_path: Path) -> None:
     theirs.tokenizer.pad_token = theirs.tokenizer.eos_token
     ours = load_sentence_encoder(tmp_path / "st")
     same(ours, theirs, texts)
+
+
+ENCODERS = [name for name, data in all_families().items() if data.spec({**data.tiny[0], "model_type": name}).fork == "encoder"]
+
+
+@pytest.mark.parametrize("family", ENCODERS)
+def test_every_encoder(family: str, tmp_path: Path) -> None:
+    own = tokenizer("bert")
+    config = {**all_families()[family].tiny[0], "model_type": family, "vocab_size": own.size, "pad_token_id": own.special("pad")}
+    model = build(config, seed=1)
+    own.config["model_max_length"] = 40
+    model.tokenizer = own
+    with torch.no_grad():
+        for p in (p for p in model.parameters() if p.dim() > 1):
+            p.normal_(0.0, 0.15)
+    model.save(tmp_path)
+    ours = load_sentence_encoder(tmp_path)
+    same(ours, opened(tmp_path))
+    same(ours, opened(ours.save(tmp_path / "back")))
 
 
 def test_encoder_decoders(tmp_path: Path) -> None:
