@@ -14,7 +14,7 @@ CODE := src tests benchmarks examples
 TORCH := $(shell grep '^torch==' constraints.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint format bench clean
+.PHONY: help setup demo test test-all lint format bench families clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -39,9 +39,15 @@ format: $(VENV)/.installed  ## put the style right
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
 
+parity: $(VENV)/.installed  ## how far our numbers are from transformers', per family; written into docs/parity.md
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.models.parity
+
 bench: $(VENV)/.installed-bench  ## measurements against peers, by hand; results go to benchmarks/RESULTS.md
 	@for name in finetune coverage training passes forward; do \
 	  echo "== benchmarks/$$name.py"; $(BIN)/python benchmarks/$$name.py || exit 1; done
+
+families: $(VENV)/.installed  ## docs/families.md from the families' own data
+	$(BIN)/python -m maskfork.view.families > docs/families.md.new && mv docs/families.md.new docs/families.md
 
 clean:  ## remove the environment and every cache
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
@@ -66,7 +72,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt $(VENV)/.torch
 	$(PIP) install -c constraints.txt -e ".[dev,demo,llm]"
 	@touch $@
 
-$(VENV)/.installed-bench: $(VENV)/.installed
+$(VENV)/.installed-parity: $(VENV)/.installed  ## how far our numbers are from transformers', per family; written into docs/parity.md
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.models.parity
+
+bench: $(VENV)/.installed
 	$(PIP) install -c constraints.txt -e ".[bench]"
 	@touch $@
 

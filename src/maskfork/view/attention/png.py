@@ -47,7 +47,7 @@ def attention_png(seen: Attention, tiles: Sequence[Tile], path: str | os.PathLik
     for column in columns:
         _draw(page, column, at, _TOP)
         at += column.width + _GAP
-    _legend(page, page.high - 0.36)
+    _legend(page, page.high - 0.36, seen)
     page.figure.savefig(Path(path), dpi=dpi, format="png")
 
 
@@ -217,7 +217,7 @@ def _name_axes(page: _Page, axes: Any, column: _Column) -> None:
     axes.tick_params(which="both", length=0)
 
 
-def _legend(page: _Page, y: float) -> None:
+def _legend(page: _Page, y: float, seen: Attention) -> None:
     axes = page.axes(0.15, y, 2.2, 0.14)
     ramp = np.linspace(0, 1, 256, dtype=np.float32)[None] ** 2
     axes.imshow(_coloured(ramp, np.ones_like(ramp, dtype=bool)), aspect="auto")
@@ -227,5 +227,13 @@ def _legend(page: _Page, y: float) -> None:
     hatched = page.axes(2.75, y, 0.3, 0.14)
     picture(hatched, np.zeros((1, 2), dtype=np.float32), np.zeros((1, 2), dtype=bool), fit=True)
     page.text(3.12, y - 0.01, "forbidden by the rule", size=8)
-    if page.wide > 6:
-        page.text(4.75, y - 0.01, "rows read, columns are read", size=8)
+    page.text(4.75, y - 0.01, "rows read, columns are read", size=8)
+    parts = {token.part for one in seen.maps for token in (*one.queries, *one.keys)}
+    names = {"first": "text", "second": "second text", "special": "special token"}
+    if seen.fork == "encoder-decoder":
+        names |= {"first": "source", "second": "target"}
+    at = 7.0
+    for part, name in names.items() if "second" in parts else ():
+        if part in parts:
+            page.text(at, y - 0.01, name, size=8, weight="bold", color=PART_COLOURS[part])
+            at += 0.3 + 0.075 * len(name)

@@ -15,7 +15,7 @@ from maskfork.view.attention.colours import depth
 from maskfork.view.attention.data import Attention, Map, Tile, Token
 from maskfork.view.attention.links import Link, links, parked
 from maskfork.view.lettering import pad, shown, upright
-from maskfork.view.words import listing, percent
+from maskfork.view.words import NBSP, listing, percent
 
 SHADES = " ░▒▓█"
 FORBIDDEN = "╱"
@@ -50,19 +50,24 @@ def links_text(seen: Attention, tiles: Sequence[Tile] | None, most: int = 8) -> 
 
 
 def links_title(seen: Attention, everywhere: bool) -> str:
-    """What the table holds and what it leaves out, in one line."""
+    """What the table holds and what it leaves out, in two lines."""
     away = sum(float(one.weights[..., parked(one)].sum()) for one in seen.maps)
-    share = percent(away / max(sum(float(one.weights.sum()) for one in seen.maps), 1e-9), 0)
+    share = _percent(away / max(sum(float(one.weights.sum()) for one in seen.maps), 1e-9))
     first = any(one.keys[0].part != "special" and bool(parked(one)[0]) for one in seen.maps)
     where = "of all heads, between tokens that are no neighbours" if everywhere else "here"
     special = any(t.part == "special" for one in seen.maps for t in one.keys)
     held = listing([*(["special tokens"] if special else []), *(["the first token"] if first else []), "punctuation"])
-    return f"Strongest links {where}. Left out: {held}, which hold {share} of all attention."
+    return f"Strongest links {where}.\nLeft out: {held}, which hold {share} of all attention."
+
+
+def _percent(share: float, digits: int = 0) -> str:
+    """With a plain blank, so that what is copied from a terminal can be searched for."""
+    return percent(share, digits).replace(NBSP, " ")
 
 
 def _row(one: Map, link: Link) -> tuple[Text, Text, Text, Text]:
     query, key = one.queries[link.query], one.keys[link.key]
-    return _name(query), _name(key), Text(percent(link.weight)), Text(str(link.tile), style="dim")
+    return _name(query), _name(key), Text(_percent(link.weight, 1)), Text(str(link.tile), style="dim")
 
 
 def _name(token: Token) -> Text:
@@ -106,5 +111,5 @@ def _cell(value: float, allowed: bool) -> tuple[str, str]:
 
 def _legend(width: int) -> Text:
     bounds = [((i - 0.5) / (len(SHADES) - 1)) ** 2 for i in range(1, len(SHADES))]
-    words = "  ".join(f"{s} {percent(max(b, 0.01), 0)}" for s, b in zip(SHADES[1:], bounds, strict=True))
+    words = "  ".join(f"{s} {_percent(max(b, 0.01))}" for s, b in zip(SHADES[1:], bounds, strict=True))
     return Text(f"{FORBIDDEN} forbidden by the rule   · under 1 %   from: {words}", style="dim")
