@@ -26,6 +26,7 @@ from maskfork.core.spec import ModelSpec, StackSpec
 from maskfork.models.families import Family, all_families
 
 transformers.logging.set_verbosity_error()
+transformers.utils.logging.disable_progress_bar()
 
 FAMILIES = tuple(sorted(all_families()))
 PER_TOKEN = ("masked_lm", "causal_lm", "pretrain", "tag", "span", "detect")  # heads whose logits have a row a token
@@ -150,6 +151,8 @@ def config_of(case: Case, config: Mapping[str, Any] | None = None) -> Any:
     made = transformers.AutoConfig.for_model(case.family, **{**(case.config if config is None else config), **more})
     if case.spec.head is not None and case.spec.head.pool == "last" and made.pad_token_id is None:
         made.pad_token_id = 0  # theirs looks for the last token that is no padding
+    if case.head == "span":
+        made.num_labels = 2  # where it begins and where it ends
     return made
 
 
@@ -157,6 +160,7 @@ def theirs(case: Case, seed: int = 0, attention: str = "eager", config: Mapping[
     """A model of `transformers` with random weights in which no bias is zero and no norm is one."""
     made = config_of(case, config)
     made._attn_implementation = attention
+    made._experts_implementation = "eager"  # its other one wants sizes of whole 16 bytes
     kind, told = class_of(case)
     torch.manual_seed(seed)
     model = kind(made, **told)
