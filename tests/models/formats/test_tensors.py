@@ -22,7 +22,7 @@ from tests.learn.tiny import make
 
 def test_safetensors_come_before_pickles(tmp_path: Path) -> None:
     assert not has_tensors(tmp_path)
-    with pytest.raises(ModelError, match="no model.safetensors"):
+    with pytest.raises(ModelError, match="no model"):
         read_weights(tmp_path)
     torch.save({"x": torch.zeros(1)}, tmp_path / "pytorch_model.bin")
     assert (open_tensors(tmp_path).kind, open_tensors(tmp_path).names) == ("a pickle", ("x",))
@@ -34,7 +34,7 @@ def test_safetensors_come_before_pickles(tmp_path: Path) -> None:
 @pytest.mark.parametrize("index", ["{", "[]", "{}", '{"weight_map": 3}', '{"weight_map": {"x": "a.bin"}}'])
 def test_broken_indexes(index: str, tmp_path: Path) -> None:
     (tmp_path / "pytorch_model.bin.index.json").write_text(index)
-    with pytest.raises(ModelError, match="are broken|lacks a.bin"):
+    with pytest.raises(ModelError, match=r"are broken|lacks a\.bin"):
         read_weights(tmp_path)
 
 
