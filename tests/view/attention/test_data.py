@@ -74,6 +74,19 @@ def test_an_encoder_decoders_three_kinds_are_the_references(
     assert {t.part for t in decoder.queries[1:]} == {"second"}
 
 
+def test_a_decoder_that_starts_with_the_texts_last_token(made: dict[str, tuple[Any, Model]]) -> None:
+    ours = made["bart"][1]
+    spec = ours.spec
+    try:
+        ours.spec = spec.replace(decoder_starts_with_last=True)  # mBART: the language moves to the front
+        assert [t.text for t in observe(ours, "old", "die alte").maps[1].queries] == ["</s>", "die", "alte"]
+        ours.spec = spec.replace(decoder_vocab_size=13)
+        with pytest.raises(UsageError, match="another vocabulary"):
+            observe(ours, "old", "die alte")
+    finally:
+        ours.spec = spec
+
+
 def test_minilm_is_the_references() -> None:
     import transformers
 

@@ -173,17 +173,21 @@ def _read(model: Model, text: str, pair: str | None, limit: int, notes: list[str
 
 
 def _write(model: Model, text: str, limit: int, notes: list[str]) -> tuple[Batch, tuple[Token, ...]]:
-    """What an encoder-decoder's decoder reads while it writes `text`: the start token, then the text without its end."""
-    start, ends = model.spec.decoder_start_id, model.spec.eos_id
-    if start is None:
-        raise UsageError("config.json names no decoder_start_token_id, so the decoder cannot begin: add it")
+    """What an encoder-decoder's decoder reads while it writes `text`: its start, then the text without its end."""
+    spec = model.spec
+    if spec.decoder_vocab_size is not None:
+        raise UsageError("this model writes in another vocabulary than it reads, and the folder has one tokenizer for both")
     encoded, sides = model.tokenizer.encode_sided(text, limit=limit)
-    ids = list(encoded.ids)
-    if ids and ids[-1] in ((ends,) if isinstance(ends, int) else ends or ()):
-        ids.pop()
-    special = [True, *(side is None for side in sides[: len(ids)])]
-    ids = [start, *ids]
+    ids, special = list(encoded.ids), [side is None for side in sides]
     _say_cut(encoded.total, limit, "target", notes)
+    if spec.decoder_starts_with_last and ids:
+        ids, special = [ids[-1], *ids[:-1]], [special[-1], *special[:-1]]
+    elif spec.decoder_start_id is None:
+        raise UsageError("config.json names no decoder_start_token_id, so the decoder cannot begin: add it")
+    else:
+        ended = bool(ids) and ids[-1] in ((spec.eos_id,) if isinstance(spec.eos_id, int) else spec.eos_id or ())
+        end = len(ids) - ended
+        ids, special = [spec.decoder_start_id, *ids[:end]], [True, *special[:end]]
     names = pieces(model.tokenizer, ids, special)
     tokens = tuple(Token(n, i, "special" if s else "second") for n, i, s in zip(names, ids, special, strict=True))
     return Batch.padded(torch.tensor([ids])), tokens
