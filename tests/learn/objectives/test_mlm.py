@@ -68,7 +68,7 @@ def test_words_are_chosen_whole() -> None:
 
 
 def test_spans_have_geometric_lengths() -> None:
-    """SpanBERT's: geometric(0.2) clipped at 10 has a mean of 4.46 words; neighbouring spans join, so the mean is a little more."""
+    """SpanBERT's: geometric(0.2) clipped at 10: a mean of 4.46 words; neighbouring spans join, so it is a little more."""
     chosen = MaskedLM(WORDS, units="span")(texts(8000), np.random.default_rng(0)).targets != IGNORE_INDEX
     runs = np.diff(np.flatnonzero(np.diff(np.r_[0, chosen.flatten().numpy().astype(int), 0])))[::2]
     mean = runs.mean() / 2  # words of two tokens

@@ -14,11 +14,13 @@ from maskfork.errors import TokenizerError
 from maskfork.models.tokenizers import Tokenizer
 
 SENTINEL = re.compile(r"<extra_id_(\d+)>|<sentinel_(\d+)>|\[unused_sentinel_(\d+)\]")
+STOPS = frozenset({".", "!", "?", "...", "\u2026", "\u3002"})
+MARKS = "\u0120\u2581# "  # how byte-level BPE, SentencePiece and WordPiece mark where a word begins or goes on
 
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
-    """`special` are ids that no text holds; `sentinels` in their order (T5's <extra_id_0> first)."""
+    """`special` are ids that no text holds; `sentinels` in their order (T5's <extra_id_0> first); `stops` end a sentence."""
 
     size: int
     special: frozenset[int]
@@ -29,6 +31,7 @@ class Vocabulary:
     bos: int | None = None
     eos: int | None = None
     sentinels: tuple[int, ...] = ()
+    stops: tuple[int, ...] = ()
 
     @staticmethod
     def of(tokenizer: Tokenizer) -> Vocabulary:
@@ -47,6 +50,9 @@ class Vocabulary:
             tokenizer.size,
             frozenset(special),
             sentinels=tuple(index for _, index in sorted(sentinels)),
+            stops=tuple(
+                sorted(i for t, i in tokenizer.inner.get_vocab().items() if t.strip(MARKS) in STOPS and i not in special)
+            ),
             **{name: index for name, index in named.items() if name != "unk"},
         )
 
