@@ -56,7 +56,8 @@ class Denoise(Objective):
             raise UsageError(f"'{', '.join(unknown)}' is not a noise of BART's: take some of {', '.join(self._ways())}")
         if not 0.0 < self.rate < 1.0 or self.poisson <= 0.0:
             raise UsageError(
-                f"the noise rate is a share between 0 and 1, not {self.rate:g}, and a span's mean length above 0, not {self.poisson:g}"
+                f"the noise rate is a share between 0 and 1, not {self.rate:g}, and a span's mean length above 0, "
+                f"not {self.poisson:g}"
             )
         if {"masking", "infilling"} & set(self.noises):
             self.vocabulary.needed("mask", self.name)
@@ -87,8 +88,12 @@ class Denoise(Objective):
     @staticmethod
     def _ways() -> dict[str, Callable[[Denoise, Ids, np.random.Generator], Ids]]:
         return {
-            "masking": _masking, "deletion": _deletion, "infilling": _infilling, "permutation": _permutation, "rotation": _rotation,
-        }  # fmt: skip
+            "masking": _masking,
+            "deletion": _deletion,
+            "infilling": _infilling,
+            "permutation": _permutation,
+            "rotation": _rotation,
+        }
 
 
 def _masking(how: Denoise, text: Ids, rng: np.random.Generator) -> Ids:
