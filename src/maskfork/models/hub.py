@@ -39,7 +39,10 @@ def load(
     says so. `labels` names a classifier's or a tagger's classes. Raises ModelError or TokenizerError with the cause and the cure.
     """
     folder = find_folder(where)
-    config, tensors = read_config(folder), read_weights(folder)
+    config = read_config(folder)
+    if config.get("model_type") is not None:
+        family_of(config)  # a family that is not known is said before gigabytes are read
+    tensors = read_weights(folder)
     family = family_of(config, tensors)
     try:
         model = _build(family, config, tensors, folder, head, labels, seed, dtype)
