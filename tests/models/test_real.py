@@ -130,7 +130,9 @@ def test_sorter_inside(weights: Path) -> None:
     first: Any = decoder.layers[0]
     hooks += [
         first.attention.register_forward_hook(lambda _m, _i, out: seen.__setitem__("yProj", out)),
-        first.attention.qkv.register_forward_hook(lambda _m, _i, out: seen.__setitem__("qkv", out)),
+        first.attention.qkv.register_forward_hook(
+            lambda _m, _i, out: seen.__setitem__("qkv", torch.cat([part.flatten(-2) for part in out], dim=-1))
+        ),
         first.feed_forward.register_forward_hook(lambda _m, _i, out: seen.__setitem__("mlp", out)),
         decoder.embed.register_forward_hook(lambda _m, _i, out: seen.__setitem__("x", out)),
     ]
