@@ -40,7 +40,7 @@ def activation(name: str) -> Callable[[Tensor], Tensor]:
 
 
 class RMSNorm(nn.Module):
-    """x / rms(x) * weight, the mean of squares in float32 (Zhang & Sennrich 2019)."""
+    """x / rms(x) * weight, the mean of squares in float32 or wider (Zhang & Sennrich 2019)."""
 
     def __init__(self, size: int, eps: float) -> None:
         super().__init__()
@@ -48,14 +48,14 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.dtype == torch.float32:
+        if x.dtype.itemsize >= 4:
             return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
         wide = x.float()
         return self.weight * (wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)).to(x.dtype)
 
 
 class OffsetRMSNorm(nn.Module):
-    """x / rms(x) * (1 + weight), all of it in float32 (Gemma's reference code): a fresh weight is zero."""
+    """x / rms(x) * (1 + weight), all of it in float32 or wider (Gemma's reference code): a fresh weight is zero."""
 
     def __init__(self, size: int, eps: float) -> None:
         super().__init__()
@@ -64,6 +64,8 @@ class OffsetRMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.dtype.itemsize >= 4:
+            return F.rms_norm(x, self.weight.shape, 1.0 + self.weight, self.eps)
         return F.rms_norm(x.float(), self.weight.shape, 1.0 + self.weight.float(), self.eps).to(x.dtype)
 
 
