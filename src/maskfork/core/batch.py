@@ -17,7 +17,7 @@ from functools import cached_property, reduce
 import torch
 from torch import Tensor
 
-from maskfork.core.mask import And, Full, Keep, Marked, MarkedIn, Mask, Or, Placed, Segments, conjunction
+from maskfork.core.mask import And, Full, Keep, Mask, Or, Placed, Segments, conjunction, with_marks
 from maskfork.errors import UsageError
 
 
@@ -28,7 +28,8 @@ class Batch:
     tokens [B, S] int64; positions [B or 1, S] int64, counted from each sequence's first kept token;
     keep [B, S] bool or None where every token counts; types [B, S] int64 or None (BERT's sentence A/B);
     segments [B, S] int64 or None: which document of its row a token belongs to, -1 for padding;
-    marks [B, S] bool or None: tokens that the rule `Marked` speaks of (Longformer's global tokens).
+    marks [B, S] bool or None: tokens that the rule `Marked` speaks of (Longformer's global tokens);
+    words [B, S] int64 or None: which word of its sequence a token belongs to, -1 for special tokens (whole-word masking).
     """
 
     tokens: Tensor
@@ -37,6 +38,7 @@ class Batch:
     types: Tensor | None = None
     segments: Tensor | None = None
     marks: Tensor | None = None
+    words: Tensor | None = None
 
     @staticmethod
     def padded(
@@ -116,6 +118,7 @@ class Batch:
             types=move(self.types),
             segments=move(self.segments),
             marks=move(self.marks),
+            words=move(self.words),
         )
         if "spans" in self.__dict__:
             moved.__dict__["spans"] = self.spans
@@ -168,6 +171,25 @@ class Batch:
         device = self.tokens.device
         return torch.tensor(firsts, device=device), torch.tensor(lasts, device=device)
 
+    @cached_property
+    def lengths(self) -> Tensor:
+        """How many tokens each sequence has, [N]: by row, or by segment where the batch is packed."""
+        if self.segments is not None:
+            if self.shape[0] > 1:
+                raise UsageError("texts packed into several rows have no number of their own: pack them into one row")
+            return torch.bincount(self.segments[self.segments >= 0])
+        rows, width = self.shape
+        if self.keep is None:
+            return torch.full((rows,), width, device=self.tokens.device)
+        return self.keep.sum(-1)
+
+    @cached_property
+    def token_lengths(self) -> Tensor:
+        """How many tokens the sequence of each token has, [B, 1] or, where packed, [1, T]."""
+        if self.segments is not None and self.shape[0] == 1:
+            return self.lengths[self.segments.clamp_min(0)]
+        return self.lengths[:, None]
+
     def bind(self, rule: Mask) -> Mask:
         """The rule for this batch's storage: with its padding (`Keep`), its packing (`Segments`), and `Placed` if needed."""
         return bind(rule, self, self)
@@ -184,7 +206,9 @@ class Batch:
         def chosen(x: Tensor | None) -> Tensor | None:
             return None if x is None else x.flatten()[index][None]
 
-        batch = Batch(self.tokens.flatten()[index][None], places, None, chosen(self.types), segments, chosen(self.marks))
+        batch = Batch(
+            self.tokens.flatten()[index][None], places, None, chosen(self.types), segments, chosen(self.marks), chosen(self.words)
+        )
         batch.__dict__["spans"] = _spans_of_lengths(lengths)
         return batch
 
@@ -199,12 +223,16 @@ class Batch:
 
 @dataclass(frozen=True, eq=False)
 class Places:
-    """Where the queries and the keys of one attention stand: places [B or 1, Q] and [B or 1, K], and their types, if any."""
+    """Where the queries and the keys of one attention stand: places [B or 1, Q] and [B or 1, K], and their types, if any.
+
+    `lengths` [B or 1, Q or 1]: how many tokens each query's sequence has, where a scheme asks for it.
+    """
 
     queries: Tensor
     keys: Tensor
     query_types: Tensor | None = None
     key_types: Tensor | None = None
+    lengths: Tensor | None = None
 
 
 def _spans_of_lengths(lengths: Sequence[int]) -> tuple[tuple[int, int, int], ...]:
@@ -221,7 +249,7 @@ def bind(rule: Mask, queries: Batch, keys: Batch) -> Mask:
     Places are the batches' positions; a part of the rule that speaks of them is wrapped in `Placed` where they are not the
     storage indices. Padding adds `Keep`, packing adds `Segments`.
     """
-    parts = [_placed(rule, queries, keys)]
+    parts = [_placed(with_marks(rule, queries.marks, keys.marks), queries, keys)]
     if keys.keep is not None:
         parts.append(Keep(keys.keep))
     if queries.segments is not None or keys.segments is not None:
@@ -235,11 +263,11 @@ def _placed(rule: Mask, queries: Batch, keys: Batch) -> Mask:
     if isinstance(rule, And):
         return conjunction([_placed(part, queries, keys) for part in rule.parts])
     if isinstance(rule, Or):
-        return reduce(lambda x, y: x | y, (_placed(part, queries, keys) for part in _spoken(rule, queries, keys)))
-    if isinstance(rule, Marked):
-        return rule if queries.marks is None or keys.marks is None else MarkedIn(queries.marks, keys.marks)
+        return reduce(lambda x, y: x | y, (_placed(part, queries, keys) for part in rule.parts))
     if rule == Full() or rule.speaks_of == "storage":
         return rule
+    if rule.needs_lengths:
+        rule = rule.sized(keys.lengths)
     own_keys = queries is keys  # so that order in storage is order in the sequence
     if own_keys and (rule.speaks_of == "order" or (rule.speaks_of == "distance" and not _has_holes(keys))):
         return rule
@@ -250,13 +278,6 @@ def _placed(rule: Mask, queries: Batch, keys: Batch) -> Mask:
     if queries.segments is not None and rows == 1:
         own = queries.segments.clamp_min(0)
     return Placed(rule, own, queries.positions.expand(rows, -1), keys.positions.expand(rows, -1))
-
-
-def _spoken(rule: Or, queries: Batch, keys: Batch) -> tuple[Mask, ...]:
-    """The alternatives without `Marked` where nothing is marked."""
-    if queries.marks is not None and keys.marks is not None:
-        return rule.parts
-    return tuple(p for p in rule.parts if not isinstance(p, Marked)) or rule.parts
 
 
 def _as_stored(batch: Batch) -> bool:

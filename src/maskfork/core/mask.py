@@ -39,10 +39,20 @@ class Mask:
     speaks_of: ClassVar[Literal["order", "distance", "place", "storage"]] = "place"
     #: the rule says the same of every sequence: it does not look at `b`
     same_for_all: ClassVar[bool] = False
+    #: the rule depends on how long a sequence is: `sized` makes it one that can be asked
+    needs_lengths: ClassVar[bool] = False
 
     def allow(self, b: Index, h: Index, q: Index, k: Index) -> Any:
         """True where query `q` may read key `k`. Arguments broadcast: ints give a bool, tensors a bool tensor."""
         raise TypeError(f"{type(self).__name__} is not a mask: it has no allow(b, h, q, k)")
+
+    def sized(self, lengths: Tensor) -> Mask:
+        """The rule for sequences of these lengths [N], by row or by number; one length holds for all."""
+        return self
+
+    def in_training(self) -> Mask:
+        """The rule that holds while the model is trained: another one where chance has a part in it."""
+        return self
 
     def __and__(self, other: Mask) -> Mask:
         return conjunction([self, other])
@@ -71,7 +81,8 @@ class Mask:
         h = torch.arange(heads, device=device).view(1, -1, 1, 1)
         q = torch.arange(offset, offset + queries, device=device).view(1, 1, -1, 1)
         k = torch.arange(keys, device=device).view(1, 1, 1, -1)
-        allowed = torch.as_tensor(self.allow(b, h, q, k), device=device)
+        rule = self.sized(torch.tensor([keys], device=device)) if self.needs_lengths else self
+        allowed = torch.as_tensor(rule.allow(b, h, q, k), device=device)
         return allowed.expand(allowed.shape[0], allowed.shape[1], queries, keys)
 
     def show(self, tokens: Sequence[str]) -> str:
@@ -266,6 +277,16 @@ class And(Mask):
     def allow(self, b: Index, h: Index, q: Index, k: Index) -> Any:
         return reduce(lambda x, y: x & y, (p.allow(b, h, q, k) for p in self.parts))
 
+    @property
+    def needs_lengths(self) -> bool:  # type: ignore[override]
+        return any(p.needs_lengths for p in self.parts)
+
+    def sized(self, lengths: Tensor) -> Mask:
+        return conjunction([p.sized(lengths) for p in self.parts])
+
+    def in_training(self) -> Mask:
+        return conjunction([p.in_training() for p in self.parts])
+
     def __repr__(self) -> str:
         return " & ".join(f"({p})" if isinstance(p, Or) else repr(p) for p in self.parts)
 
@@ -278,6 +299,16 @@ class Or(Mask):
 
     def allow(self, b: Index, h: Index, q: Index, k: Index) -> Any:
         return reduce(lambda x, y: x | y, (p.allow(b, h, q, k) for p in self.parts))
+
+    @property
+    def needs_lengths(self) -> bool:  # type: ignore[override]
+        return any(p.needs_lengths for p in self.parts)
+
+    def sized(self, lengths: Tensor) -> Mask:
+        return reduce(lambda x, y: x | y, (p.sized(lengths) for p in self.parts))
+
+    def in_training(self) -> Mask:
+        return reduce(lambda x, y: x | y, (p.in_training() for p in self.parts))
 
     def __repr__(self) -> str:
         return " | ".join(f"({p})" if isinstance(p, And) else repr(p) for p in self.parts)
@@ -303,6 +334,19 @@ def conjunction(masks: Sequence[Mask]) -> Mask:
     if not parts:
         return Full()
     return parts[0] if len(parts) == 1 else And(tuple(parts))
+
+
+def with_marks(rule: Mask, queries: Tensor | None, keys: Tensor | None) -> Mask:
+    """The rule with the marks of a batch for `Marked`; without marks, an alternative that speaks of them is left out."""
+    if isinstance(rule, And):
+        return conjunction([with_marks(p, queries, keys) for p in rule.parts])
+    if isinstance(rule, Or):
+        unmarked = queries is None or keys is None
+        left = tuple(p for p in rule.parts if not (unmarked and isinstance(p, Marked))) or rule.parts[:1]
+        return reduce(lambda x, y: x | y, (with_marks(p, queries, keys) for p in left))
+    if isinstance(rule, Marked) and queries is not None and keys is not None:
+        return MarkedIn(queries, keys)
+    return rule
 
 
 def is_static(mask: Mask) -> bool:

@@ -58,7 +58,8 @@ class Ask:
     @property
     def places(self) -> Places:
         """Of all queries and keys, as the batches store them."""
-        return Places(self.queries.positions, self.keys.positions, self.queries.types, self.keys.types)
+        lengths = self.queries.token_lengths if self.queries.shape[0] == 1 or not self.queries.is_packed else None
+        return Places(self.queries.positions, self.keys.positions, self.queries.types, self.keys.types, lengths)
 
     @property
     def bound(self) -> Mask:

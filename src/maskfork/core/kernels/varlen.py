@@ -15,7 +15,7 @@ from maskfork.core.batch import Places
 from maskfork.core.kernels.capped import Spans, capped_attention, spans_of
 from maskfork.core.kernels.contract import Ask, Bias, Plan, Refusal, spread
 from maskfork.core.kernels.sdpa import attend
-from maskfork.core.mask import Causal, Full, is_static
+from maskfork.core.mask import And, Causal, Full, Marked, Mask, Or, with_marks
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +30,8 @@ class Group:
     query_slice: slice | None
     key_slice: slice | None
     places: Places
-    allowed: Tensor | None  # [1, 1 or H, Q, K]
-    empty: Tensor | None  # [1, Q, 1 or H, 1]
+    allowed: Tensor | None  # [1 or n, 1 or H, Q, K]
+    empty: Tensor | None  # [1 or n, Q, 1 or H, 1]
     causal: bool
     blocks: Spans  # of capped attention
 
@@ -48,7 +48,7 @@ class Varlen:
             return Refusal(self.name, "it cannot cap logits with a bias or a dropout")
         if ask.offset:
             return Refusal(self.name, "cached keys stand in rows, not packed")
-        if not is_static(ask.rule):
+        if not _is_drawable(ask.rule):
             return Refusal(self.name, f"{ask.rule} says other things of every row")
         if ask.queries.spans is None or ask.keys.spans is None:
             return Refusal(self.name, "a sequence has holes in its attention mask")
@@ -99,10 +99,12 @@ class Varlen:
         for (q_n, k_n), starts in members.items():
             q_index = _ranges([a for a, _ in starts], q_n, ask.device)
             k_index = _ranges([b for _, b in starts], k_n, ask.device)
-            causal = ask.rule == Causal() and q_n == k_n
+            rule = with_marks(ask.rule, _chosen(ask.queries.marks, q_index), _chosen(ask.keys.marks, k_index))
+            causal = rule == Causal() and q_n == k_n
             allowed = empty = None
-            if ask.softcap is not None or (ask.rule != Full() and not (causal and not ask.bias)):
-                allowed = ask.rule.matrix(q_n, k_n, heads=ask.heads, device=ask.device)
+            if ask.softcap is not None or (rule != Full() and not (causal and not ask.bias)):
+                apart = 1 if rule == ask.rule else len(starts)  # marks differ from one sequence to the next
+                allowed = rule.matrix(q_n, k_n, rows=apart, heads=ask.heads, device=ask.device)
                 nothing = ~allowed.any(-1)
                 if bool(nothing.any()):
                     empty = nothing.transpose(1, 2)[..., None]
@@ -118,6 +120,7 @@ class Varlen:
                         torch.arange(k_n, device=ask.device)[None],
                         _chosen(ask.queries.types, q_index),
                         _chosen(ask.keys.types, k_index),
+                        torch.tensor([[q_n]], device=ask.device),
                     ),
                     allowed,
                     empty,
@@ -133,8 +136,15 @@ def _ranges(starts: list[int], length: int, device: torch.device) -> Tensor:
     return torch.tensor(starts, device=device)[:, None] + torch.arange(length, device=device)
 
 
-def _chosen(types: Tensor | None, index: Tensor) -> Tensor | None:
-    return None if types is None else types.flatten()[index]
+def _chosen(x_BS: Tensor | None, index: Tensor) -> Tensor | None:
+    return None if x_BS is None else x_BS.flatten()[index]
+
+
+def _is_drawable(rule: Mask) -> bool:
+    """Whether the rule, once the marks are known, can be drawn for a sequence by itself."""
+    if isinstance(rule, And | Or):
+        return all(_is_drawable(part) for part in rule.parts)
+    return rule.same_for_all or isinstance(rule, Marked)
 
 
 def _one_slice(start: int, length: int, starts: list[tuple[int, int]]) -> slice | None:
