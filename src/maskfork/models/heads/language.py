@@ -28,7 +28,7 @@ class LanguageModelHead(nn.Module):
         hidden, width = spec.hidden_size, spec.main.embed.size or spec.hidden_size
         vocab = spec.vocab_size if spec.decoder is None else spec.decoder_vocab_size or spec.vocab_size
         self.scale, self.softcap = head.scale, head.softcap
-        self.dense = nn.Linear(hidden, width) if head.transform else nn.Identity()
+        self.dense = nn.Linear(hidden, width, bias=head.dense_bias) if head.transform else nn.Identity()
         self.act = activation(head.transform or "linear")
         self.norm = norm(head.norm, width) if head.norm else nn.Identity()
         self.weight = None if head.tied else nn.Parameter(torch.empty(vocab, width))
