@@ -22,7 +22,7 @@ def spec(config: Config) -> ModelSpec:
         depth=depth,
         hidden_size=width,
         masks=tuple(Window(side, side) if kind == SLIDING else Full() for kind in kinds),
-        attention=AttentionSpec(heads, width // heads, heads, bias, bias, dropout=drop_of(config, "attention_dropout", default=0.0)),
+        attention=AttentionSpec(heads, width // heads, heads, bias, bias, dropout=read(config, "attention_dropout", default=0.0)),
         feed_forward=FeedForwardSpec(
             config["intermediate_size"], read(config, "hidden_activation", default="gelu"), gated=True,
             bias=bool(read(config, "mlp_bias", default=False)), dropout=drop_of(config, "mlp_dropout", default=0.0),
