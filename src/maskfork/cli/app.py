@@ -26,10 +26,11 @@ VERBS = {
     "explain": "Say how a model runs, layer by layer: rules, kernels, sizes, memory.",
     "families": "List the model families that load here, and what of the Hub is theirs.",
     "mask": "Draw who may attend to whom, with your own tokens.",
+    "check-mask": "Prove that a model reads what its masks allow, no more and no less.",
     "attention": "Show what each token of a text reads, head by head.",
     "demo": "The whole comparison on embedded film reviews, offline.",
 }
-"""Verb -> its line in `maskfork --help`. The verb `x` is the function `x` in `maskfork/cli/x.py`, loaded on call."""
+"""Verb -> its line in `maskfork --help`. The verb `x-y` is the function `x_y` in `maskfork/cli/x_y.py`, loaded on call."""
 
 EPILOGUE = "Every verb takes --json and --config FILE; `maskfork VERB --help` says more."
 REPORT_BUGS = "https://github.com/maskfork/maskfork/issues"
@@ -56,7 +57,8 @@ def build_app(config: ConfigOption, called: str | None = None) -> App:
         help_epilogue=EPILOGUE if called is None else None,
     )
     for verb, line in VERBS.items():
-        app.command(f"maskfork.cli.{verb}:{verb}", name=verb, help=None if verb == called else line)
+        function = verb.replace("-", "_")
+        app.command(f"maskfork.cli.{function}:{function}", name=verb, help=None if verb == called else line)
     return app
 
 
