@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maskfork import Causal, Full, Keep, Mask, Permutation, Prefix, Segments, Window
-from maskfork.core.mask import And, Or, conjuncts, is_static, parse_rule
+from maskfork.core.batch import Batch
+from maskfork.core.mask import And, Or, PrefixIn, conjuncts, is_static, parse_rule
 from maskfork.errors import UsageError
 
 LEAVES = st.one_of(
@@ -148,3 +149,22 @@ def test_wrong_values() -> None:
         parse_rule("window:1,-2")
     with pytest.raises(TypeError, match="no allow"):
         Mask().matrix(2)
+
+
+def test_a_prefix_of_its_own_for_each_sequence() -> None:
+    """By row in padded batches, by number in packed ones, as if each sequence were alone."""
+    lengths = [2, 0, 4]
+    rule = PrefixIn(torch.tensor(lengths))
+    texts = [[5, 6, 7], [5, 6], [5, 6, 7, 8, 9]]
+    padded, packed = Batch.from_lists(texts, 0), Batch.packed(texts)
+    rows = padded.bind(rule).matrix(5, rows=3)[:, 0]
+    whole = packed.bind(rule).matrix(10)[0, 0]
+    start = 0
+    for row, (length, text) in enumerate(zip(lengths, texts, strict=True)):
+        n, alone = len(text), Prefix(length).matrix(len(text))[0, 0]
+        assert torch.equal(rows[row, :n, :n], alone)
+        assert torch.equal(whole[start : start + n, start : start + n], alone)
+        assert not bool(whole[start : start + n, :start].any())
+        start += n
+    assert not is_static(rule)
+    assert repr(rule) == "Prefix(0 to 4)"

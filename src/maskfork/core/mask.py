@@ -157,6 +157,19 @@ class Prefix(Mask):
 
 
 @dataclass(frozen=True, eq=False)
+class PrefixIn(Mask):
+    """`Prefix` with a length of its own for each sequence: `lengths` [N], by row, or by number where a row is packed."""
+
+    lengths: Tensor
+
+    def allow(self, b: Index, h: Index, q: Index, k: Index) -> Any:
+        return (k < self.lengths[b]) | (k <= q)
+
+    def __repr__(self) -> str:
+        return f"Prefix({int(self.lengths.min())} to {int(self.lengths.max())})"
+
+
+@dataclass(frozen=True, eq=False)
 class Permutation(Mask):
     """A token sees those that come earlier in a factorisation order (XLNet, section 2.2).
 
