@@ -72,10 +72,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt $(VENV)/.torch
 	$(PIP) install -c constraints.txt -e ".[dev,demo,llm]"
 	@touch $@
 
-$(VENV)/.installed-parity: $(VENV)/.installed  ## how far our numbers are from transformers', per family; written into docs/parity.md
-	OMP_NUM_THREADS=1 $(BIN)/python -m tests.models.parity
-
-bench: $(VENV)/.installed
+$(VENV)/.installed-bench: $(VENV)/.installed
 	$(PIP) install -c constraints.txt -e ".[bench]"
 	@touch $@
 
