@@ -114,7 +114,7 @@ def pair_of(case: Case, folder: Path, *, attention: bool = True) -> Pair:
     model = saved(case, folder)
     texts, targets = case.texts(), case.targets()
     types, marks = types_of(case, texts), marks_of(case, texts)
-    given, mask = given_to_theirs(case, texts, types, marks, targets)
+    given, mask = given_to_theirs(case, texts, types, marks, targets, case.side)
     out = model(**given, output_attentions=attention)
     values = their_values(case, out, mask)
     total(values).backward()  # type: ignore[no-untyped-call]

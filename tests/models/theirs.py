@@ -93,6 +93,11 @@ class Case:
         """How long its texts are: a family whose rules need more room names them in `oracle`."""
         return tuple(self.data.oracle.get("lengths", LENGTHS))
 
+    @property
+    def side(self) -> str:
+        """Where theirs is padded: a family whose classifiers read the last column, padding or not, names `left` in `oracle`."""
+        return self.data.oracle.get("side", "right") if self.head in ("classify", "choice") else "right"
+
     def texts(self) -> list[list[int]]:
         return sequences(self, self.lengths)
 
@@ -147,7 +152,7 @@ def class_of(case: Case) -> tuple[Any, dict[str, Any]]:
 
 def config_of(case: Case, config: Mapping[str, Any] | None = None) -> Any:
     """Their config object: with their own defaults, and what only they must be told."""
-    more = {k: v for k, v in case.data.oracle.items() if k != "lengths"}
+    more = {k: v for k, v in case.data.oracle.items() if k not in ("lengths", "side")}
     made = transformers.AutoConfig.for_model(case.family, **{**(case.config if config is None else config), **more})
     if case.spec.head is not None and case.spec.head.pool == "last" and made.pad_token_id is None:
         made.pad_token_id = 0  # theirs looks for the last token that is no padding

@@ -124,6 +124,32 @@ class Swap:
 
 
 @dataclass(frozen=True)
+class Multiplied:
+    """Projections that they keep as [E, heads, D] and multiply from the left (XLNet): ours are rows, one under the other."""
+
+    heads: int
+
+    def ours(self, theirs: Sequence[Tensor]) -> Tensor:
+        return torch.cat([one.flatten(1).t() for one in theirs])
+
+    def theirs(self, ours: Tensor, count: int) -> list[Tensor]:
+        return [rows.t().reshape(ours.shape[1], self.heads, -1) for rows in ours.chunk(count)]
+
+
+@dataclass(frozen=True)
+class Apart:
+    """The heads of the last axis apart on their side: [..., heads, D], ours [..., heads * D]."""
+
+    heads: int
+
+    def ours(self, theirs: Sequence[Tensor]) -> Tensor:
+        return theirs[0].flatten(-2)
+
+    def theirs(self, ours: Tensor, count: int) -> list[Tensor]:
+        return [ours.reshape(*ours.shape[:-1], self.heads, -1)]
+
+
+@dataclass(frozen=True)
 class Flatten:
     """A leading axis of one on their side ([1, V] -> [V])."""
 

@@ -22,9 +22,10 @@ from maskfork.core.spec import PositionSpec, StackSpec
 
 @dataclass(frozen=True)
 class Relative(PositionSpec):
-    """Distances beyond `clamp` count as `clamp`; None for no limit."""
+    """Distances beyond `clamp` count as `clamp`; None for no limit. Of token types (`types` of them) only likeness counts."""
 
     clamp: int | None = None
+    types: int = 3
 
     def build(self, stack: StackSpec) -> RelativePositions:
         return RelativePositions(self, stack)
