@@ -10,8 +10,8 @@ from maskfork.core.positions.learned import Learned
 from maskfork.core.positions.sinusoidal import Sinusoidal, waves
 from maskfork.core.spec import AttentionSpec, EmbedSpec, FeedForwardSpec, HeadSpec, ModelSpec, StackSpec, causal, full
 from maskfork.errors import ModelError
-from maskfork.models.families.family import Config, labels_of, layer_norm, read
-from maskfork.models.families.heads import drop_of, label_rules, lm_rules
+from maskfork.models.families.family import Config, layer_norm, read
+from maskfork.models.families.heads import both_head, drop_of, label_rules, lm_rules
 from maskfork.models.weights import Flatten, Fuse, Rule, made, rule
 
 SHARED = ("~shared.weight", "~encoder.embed_tokens.weight", "~decoder.embed_tokens.weight")
@@ -63,16 +63,8 @@ def spec(
 
 
 def head(kind: str, config: Config) -> HeadSpec:
-    """A next word, a classifier of the end-of-text token, or a span. Raises ModelError on another kind."""
-    match kind:
-        case "causal_lm":
-            return HeadSpec("causal_lm", tied=read(config, "tie_word_embeddings", default=True), bias=True)
-        case "classify":
-            drop = drop_of(config, "classifier_dropout", default=0.0)
-            return HeadSpec("classify", pool="eos", dense="tanh", bias=True, dropout=(drop, drop), labels=labels_of(config))
-        case "span":
-            return HeadSpec("span", bias=True, labels=2)
-    raise ModelError(f"'{kind}' is not a head of an encoder-decoder: it may be causal_lm, classify or span")
+    tied = read(config, "tie_word_embeddings", default=True)
+    return both_head(kind, config, lm=HeadSpec("causal_lm", tied=tied, bias=True))
 
 
 def weights(spec: ModelSpec, *, sines_written: bool = True) -> tuple[Rule, ...]:

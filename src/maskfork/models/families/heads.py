@@ -10,7 +10,7 @@ from maskfork.errors import ModelError
 from maskfork.models.families.family import Config, labels_of, read
 from maskfork.models.families.head_rules import BERT_LM, decoder_rules, label_rules, lm_rules
 
-__all__ = ["BERT_LM", "decoder_head", "decoder_rules", "drop_of", "encoder_head", "label_rules", "lm_rules"]
+__all__ = ["BERT_LM", "both_head", "decoder_head", "decoder_rules", "drop_of", "encoder_head", "label_rules", "lm_rules"]
 
 
 def drop_of(config: Config, *names: str, default: float = 0.1) -> float:
@@ -55,6 +55,24 @@ def encoder_head(
         case "span":
             return HeadSpec("span", bias=True, dropout=(0.0, span_drop), labels=2)
     raise ModelError(f"'{kind}' is not a head of an encoder: it may be masked_lm, pretrain, classify, choice, pair, tag or span")
+
+
+def both_head(kind: str, config: Config, *, lm: HeadSpec) -> HeadSpec:
+    """The head of an encoder-decoder: its next word `lm`, or labels that the end-of-text token or every token gives.
+
+    Raises ModelError on a kind that is none of its.
+    """
+    drop = drop_of(config, "classifier_dropout", default=0.0)
+    match kind:
+        case "causal_lm":
+            return lm
+        case "classify":
+            return HeadSpec("classify", pool="eos", dense="tanh", bias=True, dropout=(drop, drop), labels=labels_of(config))
+        case "tag":
+            return HeadSpec("tag", bias=True, dropout=(0.0, drop), labels=labels_of(config))
+        case "span":
+            return HeadSpec("span", bias=True, labels=2)
+    raise ModelError(f"'{kind}' is not a head of an encoder-decoder: it may be causal_lm, classify, tag or span")
 
 
 def decoder_head(
