@@ -56,8 +56,10 @@ class Sdpa:
 def attend(
     q_BQHD: Tensor, k_BKGD: Tensor, v_BKGD: Tensor, mask: Tensor | None, scale: float, dropout: float, *, causal: bool
 ) -> Tensor:
-    """One call of torch's kernel with our layout, [B, Q, H, D]."""
-    heads = q_BQHD.shape[2]
+    """One call of torch's kernel with our layout, [B, Q, H, D of v]."""
+    heads, size, wanted = q_BQHD.shape[2], q_BQHD.shape[3], v_BKGD.shape[3]
+    if wanted < size and q_BQHD.device.type == "cpu":  # its fast kernel wants values as wide as queries: half the time
+        v_BKGD = F.pad(v_BKGD, (0, size - wanted))
     out: Tensor = F.scaled_dot_product_attention(
         q_BQHD.transpose(1, 2),
         spread(k_BKGD, heads).transpose(1, 2),
@@ -67,4 +69,4 @@ def attend(
         is_causal=causal,
         scale=scale,
     )
-    return out.transpose(1, 2)
+    return out.transpose(1, 2)[..., :wanted]
