@@ -14,13 +14,17 @@ from maskfork.errors import TokenizerError
 from maskfork.models.tokenizers import Tokenizer
 
 SENTINEL = re.compile(r"<extra_id_(\d+)>|<sentinel_(\d+)>|\[unused_sentinel_(\d+)\]")
+FILL = (("<PRE>", "<SUF>", "<MID>"), ("<fim_prefix>", "<fim_suffix>", "<fim_middle>"),
+        ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"), ("\u2581<PRE>", "\u2581<SUF>", "\u2581<MID>"))  # fmt: skip
 STOPS = frozenset({".", "!", "?", "...", "\u2026", "\u3002"})
 MARKS = "\u0120\u2581# "  # how byte-level BPE, SentencePiece and WordPiece mark where a word begins or goes on
 
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
-    """`special` are ids that no text holds; `sentinels` in their order (T5's <extra_id_0> first); `stops` end a sentence."""
+    """`special` are ids that no text holds; `sentinels` in their order (T5's <extra_id_0> first); `stops` end a sentence;
+    `fill` begin a prefix, a suffix and a middle.
+    """
 
     size: int
     special: frozenset[int]
@@ -32,6 +36,7 @@ class Vocabulary:
     eos: int | None = None
     sentinels: tuple[int, ...] = ()
     stops: tuple[int, ...] = ()
+    fill: tuple[int, int, int] | None = None
 
     @staticmethod
     def of(tokenizer: Tokenizer) -> Vocabulary:
@@ -46,10 +51,14 @@ class Vocabulary:
         named = {name: tokenizer.special(name) for name in ("mask", "pad", "cls", "sep", "bos", "eos", "unk")}
         special |= {index for index in named.values() if index is not None}
         special |= {index for _, index in sentinels}
+        found_fill = ([tokenizer.id(name) for name in names] for names in FILL)
+        fill = next(((a, b, c) for a, b, c in found_fill if a is not None and b is not None and c is not None), None)
+        special |= set(fill or ())
         return Vocabulary(
             tokenizer.size,
             frozenset(special),
             sentinels=tuple(index for _, index in sorted(sentinels)),
+            fill=fill,
             stops=tuple(
                 sorted(i for t, i in tokenizer.inner.get_vocab().items() if t.strip(MARKS) in STOPS and i not in special)
             ),
