@@ -26,6 +26,7 @@ from maskfork.core.experts import feed_forward
 from maskfork.core.kernels.choose import choose
 from maskfork.core.kernels.contract import Ask, Plan, Refusal
 from maskfork.core.latent import Latent
+from maskfork.core.marked import MarkedHeads, marked_tokens, put, put_weights
 from maskfork.core.mask import Full, Mask
 from maskfork.core.parts import Convolution, Dropout, norm
 from maskfork.core.positions.hooks import LENGTH, Positions
@@ -62,14 +63,15 @@ class Pass:
         self.routed = [r.view(*self.batch.shape, -1)[:, -count:].flatten(0, 1) for r in self.routed]
         return x_BSE[:, -count:]
 
-    def plan(self, attention: Attention, rule: Mask, *, cross: bool) -> Plan:
-        """The kernel for this rule, chosen once a pass."""
-        key = (rule, cross, attention.has_logits)
+    def plan(self, attention: Attention, rule: Mask, *, cross: bool, queries: Batch | None = None) -> Plan:
+        """The kernel for this rule, chosen once a pass. `queries`: some tokens of the batch that ask by themselves."""
+        key = (rule, cross, attention.has_logits, id(queries) if queries is not None else None)
         if key not in self.plans:
-            self.plans[key] = choose(self.ask(attention, rule, cross=cross), self.kernel)
+            named = self.kernel if queries is None else "auto"
+            self.plans[key] = choose(self.ask(attention, rule, cross=cross, queries=queries), named)
         return self.plans[key][0]
 
-    def ask(self, attention: Attention, rule: Mask, *, cross: bool) -> Ask:
+    def ask(self, attention: Attention, rule: Mask, *, cross: bool, queries: Batch | None = None) -> Ask:
         """What the kernels are asked. Raises UsageError where a decoder has no source to read."""
         spec = attention.spec
         keys = self.source if cross else self.stored
@@ -77,13 +79,13 @@ class Pass:
             raise UsageError("this decoder reads an encoder's output: pass input_ids for the encoder too")
         return Ask(
             rule=rule,
-            queries=self.batch,
+            queries=self.batch if queries is None else queries,
             keys=keys,
             heads=spec.num_heads,
             kv_heads=spec.num_kv_heads,
             scale=attention.scale,
             offset=0 if cross else self.offset,
-            bias=not cross and attention.has_logits,
+            bias=not cross and attention.speaks(self),
             weights=self.want_weights,
             dropout=spec.dropout if attention.training else 0.0,
             softcap=spec.softcap,
@@ -190,6 +192,7 @@ class Attention(nn.Module):
             self.kv = nn.Linear(hidden_size, 2 * grouped, bias=bool(spec.qkv_bias))
         else:
             self.qkv = Latent(spec, spec.latent, hidden_size) if spec.latent else Fused(spec, hidden_size)
+        self.marked = MarkedHeads(spec, hidden_size) if spec.marked and not cross else None
         self.out = nn.Linear(spec.num_heads * spec.value_size, hidden_size, bias=spec.out_bias)
 
     def project(self, x: Tensor, part: str) -> Tensor:
@@ -200,16 +203,28 @@ class Attention(nn.Module):
 
     def forward(self, x_BSE: Tensor, run: Pass, rule: Mask) -> Tensor:
         plan = run.plan(self, rule, cross=self.cross)
-        q, k, v = self._cross(x_BSE, run) if self.cross else self._self(x_BSE, run)
-        bias = None
-        if self.has_logits and not self.cross:
-            bias = partial(self._logits, run)
-        out_BSHD, weights = plan.run(q, k, v, bias)
+        q, k, v = self._cross(x_BSE, run) if self.cross else self.heads(x_BSE, run)
+        out_BSHD, weights = self.read(plan, q, k, v, run)
+        if self.marked is not None and (where := marked_tokens(run.batch, run.memo)) is not None:
+            marked = run.plan(self, Full(), cross=False, queries=where.queries)
+            own_BMHD, own = marked.run(*self.marked(x_BSE, where), None)
+            out_BSHD = put(out_BSHD, own_BMHD, where)
+            weights = weights if weights is None or own is None else put_weights(weights, own, where)
         if weights is not None:
             (run.cross_weights if self.cross else run.weights).append(weights)
         return self.out(out_BSHD.flatten(-2))  # type: ignore[no-any-return]
 
-    def _self(self, x_BSE: Tensor, run: Pass) -> tuple[Tensor, Tensor, Tensor]:
+    def read(self, plan: Plan, q: Tensor, k: Tensor, v: Tensor, run: Pass) -> tuple[Tensor, Tensor | None]:
+        """[B, Q, H, D], and weights [B, H, Q, K] where asked for, with what the position schemes add."""
+        return plan.run(q, k, v, partial(self._logits, run) if self.speaks(run) else None)
+
+    def speaks(self, run: Pass) -> bool:
+        """Whether a position scheme adds to the logits of this batch."""
+        return self.has_logits and not all(p.silent(run.stored.longest) for p in self.__dict__["positions"])
+
+    def heads(self, x_BSE: Tensor, run: Pass) -> tuple[Tensor, Tensor, Tensor]:
+        """q [B, S, H, D], k and v [B, K, G, D], turned by their places; with a cache, all keys and values in it."""
+
         def turn(q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
             for scheme in self.__dict__["positions"]:
                 q, k = scheme.rotate(q, k, run.batch.positions, run.memo)
@@ -281,7 +296,12 @@ class Block(nn.Module):
 
 
 class Stack(nn.Module):
-    """Embeddings, blocks and a last norm: an encoder or a decoder, by its masks."""
+    """Embeddings, blocks and a last norm: an encoder or a decoder, by its masks.
+
+    `around(block, x, run, rule)` calls a block in the stack's place (training computes it twice to save memory).
+    """
+
+    around: Callable[[nn.Module, Tensor, Pass, Mask], Tensor] | None = None
 
     def __init__(self, spec: StackSpec, tokens: nn.Embedding) -> None:
         super().__init__()
@@ -303,7 +323,12 @@ class Stack(nn.Module):
         entered_BSE = x_BSE = self.embed(run.batch, schemes)
         for i, block in enumerate(self.blocks):
             run.layer = i
-            x_BSE = self.layers[block](x_BSE, run, self.spec.masks[i] if mask is None else mask)
+            rule = self.spec.masks[i] if mask is None else mask
+            rule = rule.in_training() if self.training else rule
+            if self.around is not None:
+                x_BSE = self.around(self.layers[block], x_BSE, run, rule)
+            else:
+                x_BSE = self.layers[block](x_BSE, run, rule)
             if i == 0 and self.conv is not None:
                 x_BSE = self.conv(entered_BSE, x_BSE, run.batch)
         if run.cache is not None and cache is not None:
