@@ -1,1 +1,1 @@
-"""One training loop, its optimiser, schedule and precision."""
+"""One training loop, its optimisers, schedules, precision and checkpoints."""

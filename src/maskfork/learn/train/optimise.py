@@ -1,15 +1,61 @@
-"""AdamW and the learning rate's way up and down."""
+"""AdamW and Muon, and the learning rate's way up and down."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import nn
 
+from maskfork.learn.train.muon import Muon, hidden_matrices
 
-def adamw(parameters: Iterable[tuple[str, nn.Parameter]], learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
+Schedule = Callable[[int, int, float], float]  # (step from 0, steps in all, warm-up's share) -> share of the learning rate
+
+
+class Optimisers:
+    """One or more optimisers that step together, each at its own learning rate times the schedule's share."""
+
+    def __init__(self, *parts: torch.optim.Optimizer) -> None:
+        self.parts = parts
+        self._rates = [[group["lr"] for group in part.param_groups] for part in parts]
+
+    def rate(self, share: float) -> None:
+        """Set every group's learning rate to this share of its own."""
+        for part, rates in zip(self.parts, self._rates, strict=True):
+            for group, rate in zip(part.param_groups, rates, strict=True):
+                group["lr"] = rate * share
+
+    def step(self) -> None:
+        """Step, and forget the gradients."""
+        for part in self.parts:
+            part.step()
+            part.zero_grad(set_to_none=True)
+
+    def state_dict(self) -> list[dict[str, Any]]:
+        return [part.state_dict() for part in self.parts]
+
+    def load_state_dict(self, states: list[dict[str, Any]]) -> None:
+        for part, state in zip(self.parts, states, strict=True):
+            part.load_state_dict(state)
+
+
+def muon(model: nn.Module, learning_rate: float, weight_decay: float, betas: tuple[float, float] = (0.9, 0.95)) -> Optimisers:
+    """Muon for the matrices inside the blocks, AdamW for embeddings, heads, norms and biases."""
+    matrices, rows = hidden_matrices(model)
+    others = [(name, p) for name, p in model.named_parameters() if name not in matrices]
+    return Optimisers(
+        Muon(matrices.values(), learning_rate, weight_decay, rows=rows), adamw(others, learning_rate, weight_decay, betas)
+    )
+
+
+def adamw(
+    parameters: Iterable[tuple[str, nn.Parameter]],
+    learning_rate: float,
+    weight_decay: float,
+    betas: tuple[float, float] = (0.9, 0.999),
+) -> torch.optim.AdamW:
     """AdamW (Loshchilov & Hutter 2019), fused; biases and norms are not decayed."""
     decayed: list[nn.Parameter] = []
     free: list[nn.Parameter] = []
@@ -17,7 +63,7 @@ def adamw(parameters: Iterable[tuple[str, nn.Parameter]], learning_rate: float, 
         if p.requires_grad:
             (decayed if p.dim() > 1 else free).append(p)
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.999), eps=1e-8, fused=True)
+    return torch.optim.AdamW(groups, lr=learning_rate, betas=betas, eps=1e-8, fused=True)
 
 
 def linear(step: int, steps: int, warmup: float) -> float:
@@ -38,3 +84,19 @@ def cosine(step: int, steps: int, warmup: float, floor: float = 0.1) -> float:
     if step < rising:
         return (step + 1) / rising
     return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rising) / max(1, steps - rising))))
+
+
+def wsd(step: int, steps: int, warmup: float, decay: float = 0.2) -> float:
+    """Warm-up, stable, decay (Hu et al. 2024, MiniCPM): the last `decay` of all steps go down to zero as 1 - sqrt.
+
+    The shape of the way down is Haegele et al. 2024's. A run can be prolonged from any checkpoint before it.
+    """
+    rising, falling = round(warmup * steps), round(decay * steps)
+    if step < rising:
+        return (step + 1) / rising
+    if step < steps - falling:
+        return 1.0
+    return max(0.0, 1.0 - math.sqrt((step - (steps - falling)) / max(1, falling)))
+
+
+SCHEDULES: dict[str, Schedule] = {"linear": linear, "cosine": cosine, "wsd": wsd}
