@@ -16,10 +16,11 @@ from maskfork.models.weights import Rule, rule
 
 
 def spec(config: Config) -> ModelSpec:
-    for name, known in (("topk_method", "noaux_tc"), ("scoring_func", "sigmoid"), ("quantization_config", None)):
+    for name, known in (("topk_method", "noaux_tc"), ("scoring_func", "sigmoid")):
         if config.get(name, known) != known:
-            what = "weights of eight bits" if known is None else f"{name} '{config[name]}'"
-            raise ModelError(f"{what} are not known here: take a copy of the model in bfloat16 that has {known or 'none'}")
+            raise ModelError(f"{name} '{config[name]}' is not known here: DeepSeek-V3's is '{known}', use a model that has it")
+    if config.get("quantization_config"):
+        raise ModelError("these weights are of eight bits, which are not read here: take a copy of the model in bfloat16")
     made = llama.spec(config)
     latent = LatentSpec(
         config.get("q_lora_rank", 1536), read(config, "kv_lora_rank", default=512), read(config, "qk_nope_head_dim", default=128),
