@@ -27,6 +27,7 @@ def encoder_head(
     dense: str | None = "tanh",
     classify: HeadSpec | None = None,
     span_drop: float = 0.0,
+    pair_drop: float = 0.0,
 ) -> HeadSpec:
     """The head of an encoder.
 
@@ -39,7 +40,7 @@ def encoder_head(
         case "masked_lm":
             return lm
         case "pretrain":
-            return lm.replace(kind="pretrain", dense=dense, labels=2)
+            return lm.replace(kind="pretrain", dense=dense, dropout=(0.0, pair_drop), labels=2)
         case "pool":
             return HeadSpec("pool", dense=dense)
         case "classify" if classify is not None:
