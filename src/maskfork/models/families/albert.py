@@ -45,7 +45,8 @@ def head(kind: str, config: Config) -> HeadSpec:
         "masked_lm", tied=read(config, "tie_word_embeddings", default=True), bias=True,
         transform=read(config, "hidden_act", default="gelu_new"), norm=layer_norm(config, "layer_norm_eps", 1e-12),
     )  # fmt: skip
-    return encoder_head(kind, config, lm=lm, drop=drop_of(config, "classifier_dropout_prob"))
+    drop = drop_of(config, "classifier_dropout_prob")
+    return encoder_head(kind, config, lm=lm, drop=drop, pair_drop=drop)
 
 
 def weights(spec: ModelSpec) -> tuple[Rule, ...]:
