@@ -206,8 +206,8 @@ class Attention(nn.Module):
         q, k, v = self._cross(x_BSE, run) if self.cross else self.heads(x_BSE, run)
         out_BSHD, weights = self.read(plan, q, k, v, run)
         if self.marked is not None and (where := marked_tokens(run.batch, run.memo)) is not None:
-            marked = run.plan(self, Full(), cross=False, queries=where.queries)
-            own_BMHD, own = marked.run(*self.marked(x_BSE, where), None)
+            q, k, v = self.marked(x_BSE, where)
+            own_BMHD, own = run.plan(self, Full(), cross=False, queries=where.queries).run(q, k, v, None)
             out_BSHD = put(out_BSHD, own_BMHD, where)
             weights = weights if weights is None or own is None else put_weights(weights, own, where)
         if weights is not None:

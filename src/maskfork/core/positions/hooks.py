@@ -53,6 +53,10 @@ class Positions(nn.Module):
         """What of the text's length `rotate` depends on. What a cache holds of another era is read again."""
         return None
 
+    def silent(self, longest: int) -> bool:
+        """Whether `logits` adds nothing where no sequence has more tokens than this, so that kernels need not ask for it."""
+        return not self.has_logits
+
     def logits(self, q_BQHD: Tensor, k_BKHD: Tensor, at: Places, layer: Layer, memo: Memo) -> Tensor:
         """What is added to the scaled q.k, [B or 1, H, Q, K]."""
         raise TypeError(f"{type(self).__name__} adds nothing to the attention logits")
