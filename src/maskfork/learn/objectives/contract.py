@@ -14,7 +14,7 @@ from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from maskfork.core.batch import Batch
 from maskfork.core.mask import Mask
@@ -43,6 +43,14 @@ class TwoStreams:
 
 
 @dataclass(frozen=True, eq=False)
+class Seeded:
+    """A batch, and the seed of what is drawn once a model has answered (replaced-token detection)."""
+
+    batch: Batch
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
 class Targets:
     """Answers of two kinds: tokens [B, S] (IGNORE_INDEX for none), and a label of each sequence [N]."""
 
@@ -56,7 +64,7 @@ class Sample(NamedTuple):
     `mask` None is the model's own rule.
     """
 
-    batch: Batch | SourceTarget | TwoStreams
+    batch: Batch | SourceTarget | TwoStreams | Seeded
     targets: Tensor | Targets
     mask: Mask | None = None
 
@@ -91,6 +99,10 @@ class Objective(ABC):
                 f"{self.name} needs the head {self.head}, and this model has {kind or 'none'}: load it with head='{self.head}'"
             )
 
+    def trained(self, model: Model) -> nn.Module:
+        """What `loss` asks and an optimiser steps: this model, or it together with what is trained beside it."""
+        return model
+
     def loss(self, model: Model, sample: Sample) -> Loss:
         """The mean cross-entropy of the places that have a target; the head computes only these."""
         output = run(model, sample)
@@ -110,8 +122,8 @@ CURE = {
 def run(model: Model, sample: Sample) -> Output:
     """The model's answer to a sample of token targets (an encoder's, a decoder's or an encoder-decoder's)."""
     targets = sample.targets.tokens if isinstance(sample.targets, Targets) else sample.targets
-    if isinstance(sample.batch, TwoStreams):
-        raise UsageError("a sample of two streams is answered by its own objective")
+    if isinstance(sample.batch, TwoStreams | Seeded):
+        raise UsageError(f"a sample with {type(sample.batch).__name__} is answered by its own objective")
     output: Output
     if isinstance(sample.batch, SourceTarget):
         output = model(sample.batch.source, decoder_input_ids=sample.batch.target, targets=targets, mask=sample.mask)
@@ -132,5 +144,6 @@ def there(batch: Batch) -> Tensor:
 
 
 __all__ = [
-    "IGNORE_INDEX", "Loss", "Needs", "Objective", "Sample", "SourceTarget", "Targets", "TwoStreams", "no_targets", "run", "there",
+    "IGNORE_INDEX", "Loss", "Needs", "Objective", "Sample", "Seeded", "SourceTarget", "Targets", "TwoStreams", "no_targets",
+    "run", "there",
 ]  # fmt: skip
