@@ -29,12 +29,19 @@ class Encoded:
 class Tokenizer:
     """Wraps a `tokenizers.Tokenizer`; truncation and padding of its file are switched off: this house says what is lost."""
 
-    def __init__(self, inner: tokenizers.Tokenizer, config: dict[str, Any] | None = None, kind: str = "") -> None:
+    def __init__(
+        self,
+        inner: tokenizers.Tokenizer,
+        config: dict[str, Any] | None = None,
+        kind: str = "",
+        notes: Sequence[str] = (),
+    ) -> None:
         inner.no_truncation()
         inner.no_padding()
         self.inner = inner
         self.config = dict(config or {})
         self.kind = kind or type(inner.model).__name__
+        self.notes = list(notes)  # what was decided where a file left it open
 
     @property
     def size(self) -> int:

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import cache
 from typing import Literal
 
 from maskfork.models.tokenizers.face import Tokenizer
+from maskfork.models.tokenizers.letters import LETTER_BYTES
 
 Scheme = Literal["wordpiece", "bytes", "metaspace", "ends", "plain"]
 POINT = "·"
@@ -76,7 +76,7 @@ def _strip(raw: str, scheme: Scheme) -> tuple[str, bool, bool]:
 
 def _bytes(raw: str) -> str:
     """A byte-level piece as text; bytes that are no whole letter as their numbers."""
-    table = _byte_of()
+    table = LETTER_BYTES
     if any(char not in table for char in raw):
         return raw
     data = bytes(table[char] for char in raw)
@@ -84,11 +84,3 @@ def _bytes(raw: str) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError:
         return "⟨" + data.hex(" ").upper() + "⟩"
-
-
-@cache
-def _byte_of() -> dict[str, int]:
-    """GPT-2's letters for bytes: the printable ones stand for themselves, the others for the letters from U+0100 on."""
-    plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [byte for byte in range(256) if byte not in plain]
-    return {chr(b): b for b in plain} | {chr(0x100 + i): b for i, b in enumerate(others)}
