@@ -131,7 +131,7 @@ class Distill(Objective):
             return Student(model, self.teacher.spec.hidden_size)
         return model
 
-    def loss(self, model: Model | Student, sample: Sample) -> Loss:  # type: ignore[override]
+    def loss(self, model: Model | Student, sample: Sample) -> Loss:
         self.check(model)
         student = model.model if isinstance(model, Student) else model
         project: Callable[[Tensor], Tensor] = model.project if isinstance(model, Student) else nn.Identity()
@@ -172,10 +172,12 @@ class Distill(Objective):
         self.teacher.eval()
         try:
             if isinstance(sample.batch, SourceTarget):
-                read = dict(input_ids=sample.batch.source, decoder_input_ids=sample.batch.target)
+                output: Output = self.teacher(
+                    sample.batch.source, decoder_input_ids=sample.batch.target, mask=sample.mask, logits_at=none
+                )
             else:
-                read = dict(input_ids=sample.batch)
-            output: Output = self.teacher(**read, mask=sample.mask, logits_at=none)
+                assert isinstance(sample.batch, Batch)
+                output = self.teacher(sample.batch, mask=sample.mask, logits_at=none)
         finally:
             self.teacher.train(was)
         return output
