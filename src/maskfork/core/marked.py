@@ -1,7 +1,7 @@
 """Marked tokens with weights of their own (Longformer, Beltagy et al. 2020, section 3.1).
 
-A token near by is read through the layer's weights, by all. A marked token's own reading, of the whole sequence, goes through
-a second set of queries, keys and values; what the layer computed for it before is thrown away.
+A token near by is read through the layer's weights, by all. A marked token's own reading, of the whole sequence (of what the
+rule lets it see), goes through a second set of queries, keys and values; what the layer computed for it before is thrown away.
 
 Legend: B batch, S sequence, M marked tokens of a row (packed: of the batch), H heads, D head size, E hidden size, K keys.
 """
@@ -58,7 +58,9 @@ def _find(batch: Batch, marks_BS: Tensor) -> Where | None:
         return x.expand(rows, width).flatten()[read]
 
     segments = None if batch.segments is None else chosen(batch.segments)
-    queries = Batch(chosen(batch.tokens), chosen(batch.positions), None, None, segments)
+    types = None if batch.types is None else chosen(batch.types)
+    marks = torch.ones_like(first, dtype=torch.bool)
+    queries = Batch(chosen(batch.tokens), chosen(batch.positions), None, types, segments, marks)
     return Where(queries, read, real.flatten().nonzero().squeeze(-1), read[real])
 
 

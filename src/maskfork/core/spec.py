@@ -221,6 +221,8 @@ class HeadSpec(Spec):
     dense_norm: NormSpec | None = None  # after that activation (ModernBERT)
     feed_forward: FeedForwardSpec | None = None  # before a token's labels, on its residual sum `dense_norm` (BigBird's span)
     question_ends: int | None = None  # the token up to which a text is the question, where no span may lie (BigBird)
+    marks: Literal["first", "before", "after"] | None = None  # which tokens are marked, of or around the first `marks_at` token
+    marks_at: int | None = None
     dropout: tuple[float, float] = (0.0, 0.0)  # before the dense layer, before the output
     labels: int = 0
     spelling: str = ""  # where a family names one head in two ways

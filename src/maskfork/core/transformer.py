@@ -207,7 +207,7 @@ class Attention(nn.Module):
         out_BSHD, weights = self.read(plan, q, k, v, run)
         if self.marked is not None and (where := marked_tokens(run.batch, run.memo)) is not None:
             q, k, v = self.marked(x_BSE, where)
-            own_BMHD, own = run.plan(self, Full(), cross=False, queries=where.queries).run(q, k, v, None)
+            own_BMHD, own = self.read(run.plan(self, rule, cross=False, queries=where.queries), q, k, v, run)
             out_BSHD = put(out_BSHD, own_BMHD, where)
             weights = weights if weights is None or own is None else put_weights(weights, own, where)
         if weights is not None:

@@ -18,7 +18,7 @@ from maskfork.core.spec import ModelSpec
 from maskfork.core.transformer import Transformer
 from maskfork.errors import ModelError, TokenizerError, UsageError
 from maskfork.models.folder import strip, write_folder
-from maskfork.models.heads import Read, build_head, question
+from maskfork.models.heads import Read, build_head, marked, question
 from maskfork.models.tokenizers import Tokenizer
 
 
@@ -121,6 +121,8 @@ class Model(nn.Module):
         asks = self.spec.head.question_ends if self.spec.head else None
         if asks is not None and batch is not None and batch.types is None:
             batch = replace(batch, types=(~question(batch, asks)).long())
+        if self.spec.head is not None and batch is not None:
+            batch = marked(batch, self.spec.head)
         target = _batch(decoder_input_ids, decoder_attention_mask, None)
         if self.spec.fork == "encoder-decoder" and target is None and batch is not None:
             target = self._shift_right(batch)

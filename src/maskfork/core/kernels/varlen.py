@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from maskfork.core.batch import Places
+from maskfork.core.batch import Batch, Places
 from maskfork.core.kernels.capped import Spans, capped_attention, spans_of
 from maskfork.core.kernels.contract import Ask, Bias, Plan, Refusal, spread
 from maskfork.core.kernels.sdpa import attend
@@ -56,6 +56,8 @@ class Varlen:
             return Refusal(self.name, "there is no token")
         if len(ask.queries.spans) != len(ask.keys.spans):
             return Refusal(self.name, "queries and keys are not the same number of sequences")
+        if ask.queries is not ask.keys and not (_whole(ask.queries) and _whole(ask.keys)):
+            return Refusal(self.name, "the queries are some tokens of their sequences, not all")
         groups = self._groups(ask)
         rows, width = ask.queries.shape
         order = torch.cat([g.queries.flatten() for g in groups])
@@ -138,6 +140,14 @@ def _ranges(starts: list[int], length: int, device: torch.device) -> Tensor:
 
 def _chosen(x_BS: Tensor | None, index: Tensor) -> Tensor | None:
     return None if x_BS is None else x_BS.flatten()[index]
+
+
+def _whole(batch: Batch) -> bool:
+    """Whether the tokens of each sequence stand at the places 0, 1, 2 ..."""
+    counted = torch.cat([torch.arange(n) for _, _, n in batch.sequences])
+    rows, width = batch.shape
+    at = torch.cat([torch.arange(row * width + start, row * width + start + n) for row, start, n in batch.sequences])
+    return bool((batch.positions.expand(rows, width).flatten().cpu()[at] == counted).all())
 
 
 def _is_drawable(rule: Mask) -> bool:

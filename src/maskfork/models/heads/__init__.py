@@ -8,6 +8,7 @@ from torch import nn
 
 from maskfork.core.spec import HeadKind, HeadSpec, ModelSpec
 from maskfork.models.heads.language import LanguageModelHead, PretrainHead
+from maskfork.models.heads.marks import marked
 from maskfork.models.heads.read import Read
 from maskfork.models.heads.sequence import ChoiceHead, ClassifyHead, PoolHead, pool
 from maskfork.models.heads.token import DetectHead, SpanHead, TagHead, question
@@ -31,4 +32,4 @@ def build_head(head: HeadSpec, spec: ModelSpec) -> nn.Module:
     return HEADS[head.kind](head, spec)
 
 
-__all__ = ["HEADS", "ClassifyHead", "LanguageModelHead", "PoolHead", "Read", "build_head", "pool", "question"]
+__all__ = ["HEADS", "ClassifyHead", "LanguageModelHead", "PoolHead", "Read", "build_head", "marked", "pool", "question"]
