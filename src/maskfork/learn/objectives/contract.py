@@ -64,9 +64,16 @@ class Sample(NamedTuple):
     `mask` None is the model's own rule.
     """
 
-    batch: Batch | SourceTarget | TwoStreams | Seeded
+    batch: Batch | SourceTarget | TwoStreams | Seeded | Mixed
     targets: Tensor | Targets
     mask: Mask | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Mixed:
+    """The samples of several objectives, each with its number in a mixture."""
+
+    parts: tuple[tuple[int, Sample], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,11 +129,10 @@ CURE = {
 def run(model: Model, sample: Sample) -> Output:
     """The model's answer to a sample of token targets (an encoder's, a decoder's or an encoder-decoder's)."""
     targets = sample.targets.tokens if isinstance(sample.targets, Targets) else sample.targets
-    if isinstance(sample.batch, TwoStreams | Seeded):
+    if not isinstance(sample.batch, Batch | SourceTarget):
         raise UsageError(f"a sample with {type(sample.batch).__name__} is answered by its own objective")
-    output: Output
     if isinstance(sample.batch, SourceTarget):
-        output = model(sample.batch.source, decoder_input_ids=sample.batch.target, targets=targets, mask=sample.mask)
+        output: Output = model(sample.batch.source, decoder_input_ids=sample.batch.target, targets=targets, mask=sample.mask)
     else:
         output = model(sample.batch, targets=targets, mask=sample.mask)
     return output
@@ -144,6 +150,6 @@ def there(batch: Batch) -> Tensor:
 
 
 __all__ = [
-    "IGNORE_INDEX", "Loss", "Needs", "Objective", "Sample", "Seeded", "SourceTarget", "Targets", "TwoStreams", "no_targets",
-    "run", "there",
+    "IGNORE_INDEX", "Loss", "Mixed", "Needs", "Objective", "Sample", "Seeded", "SourceTarget", "Targets", "TwoStreams",
+    "no_targets", "run", "there",
 ]  # fmt: skip

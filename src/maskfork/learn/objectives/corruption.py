@@ -28,7 +28,8 @@ class SpanCorruption(Objective):
 
     Requirements: an encoder-decoder; a tokenizer with sentinels (<extra_id_0> ...) and an end-of-text token.
     Inputs: texts of at least two ordinary tokens; a text with an end-of-text token gets its own again at the end.
-    Relations: BART's infilling says the whole text again, this says only what was cut out. `prefix=True` is UL2's S-denoiser.
+    Relations: BART's infilling says the whole text again, this says only what was cut out. `prefix=True` is UL2's S-denoiser: one
+        cut at the end, of a random length that is `density` of the text on average.
 
     Example:
         thank you for inviting me   ->   thank <extra_id_0> me   |   <extra_id_0> you for inviting
@@ -38,6 +39,7 @@ class SpanCorruption(Objective):
     density: float = 0.15
     mean_span: float = 3.0
     start: int | None = None  # the decoder's first token; None is the padding token, as in T5
+    prefix: bool = False
 
     name: ClassVar[str] = "span-corruption"
     needs: ClassVar[Needs] = "encoder-decoder"
@@ -70,7 +72,10 @@ class SpanCorruption(Objective):
         """(what is left with a sentinel for each cut, the sentinels with what was cut), both without end-of-text."""
         if len(text) < 2:
             return text, np.array([self.vocabulary.sentinels[0]])
-        noise = noise_mask(len(text), self.density, self.mean_span, rng)
+        if self.prefix:
+            noise = suffix_mask(len(text), self.density, rng)
+        else:
+            noise = noise_mask(len(text), self.density, self.mean_span, rng)
         return self._folded(text, noise), self._folded(text, ~noise)
 
     def _folded(self, text: Ids, folded: np.ndarray) -> Ids:
@@ -102,6 +107,12 @@ def noise_mask(length: int, density: float, mean_span: float, rng: np.random.Gen
     cut, kept = _parts(noise, spans, rng), _parts(length - noise, spans, rng)
     runs = np.stack([kept, cut], axis=1).reshape(-1)
     return np.repeat(np.tile([False, True], spans), runs)
+
+
+def suffix_mask(length: int, density: float, rng: np.random.Generator) -> np.ndarray:
+    """bool [length]: the last tokens, between one and twice the density's share but for one, each number equally likely."""
+    most = min(max(round(2 * density * length) - 1, 1), length - 1)
+    return np.arange(length) >= length - int(rng.integers(1, most + 1))
 
 
 def _parts(total: int, count: int, rng: np.random.Generator) -> np.ndarray:
