@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from maskfork.models.tokenizers.face import Tokenizer
 from maskfork.models.tokenizers.read import load_tokenizer
+from maskfork.models.tokenizers.train import train_tokenizer
 
-__all__ = ["Tokenizer", "load_tokenizer"]
+__all__ = ["Tokenizer", "load_tokenizer", "train_tokenizer"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,6 +115,27 @@ class Tokenizer:
         """Text of ids."""
         text: str = self.inner.decode(list(ids), skip_special_tokens=skip_special)
         return text
+
+    def train(
+        self,
+        files: Sequence[str | Path],
+        vocab_size: int | None = None,
+        *,
+        column: str = "text",
+        moved: Callable[[int], None] | None = None,
+    ) -> Tokenizer:
+        """A new tokenizer with a vocabulary of these files; normaliser, words and special tokens are this one's.
+
+        As many tokens as this one has, unless `vocab_size` is given. Files as for `maskfork.train_tokenizer`, which starts
+        from nothing. Raises UsageError, DataError, TokenizerError.
+        """
+        from maskfork.models.tokenizers.like import retrain
+
+        inner = retrain(self.inner, files, vocab_size or self.size, column, moved)
+        made = Tokenizer(inner, self.config, self.kind)
+        if vocab_size is not None and made.size < vocab_size:
+            made.notes.append(f"the texts give only {made.size:,} of the {vocab_size:,} tokens asked for: train on more text")
+        return made
 
     def save(self, folder: str | Path, inputs: Sequence[str] | None = None) -> Path:
         """Write tokenizer.json and tokenizer_config.json, as `transformers` reads them.

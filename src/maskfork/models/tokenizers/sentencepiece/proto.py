@@ -57,6 +57,13 @@ def read_model(data: bytes) -> SpmModel:
         raise TokenizerError(f"this is no SentencePiece model ({error}): download it again") from error
 
 
+def read_normalizer(data: bytes) -> bytes:
+    """The charsmap of a model that holds normalisation rules and may hold no pieces."""
+    rules = next((value for number, value in _fields(data) if number == 3 and isinstance(value, bytes)), b"")
+    charsmap = dict(_fields(rules)).get(2, b"")
+    return charsmap if isinstance(charsmap, bytes) else b""
+
+
 def _model(data: bytes) -> SpmModel:
     pieces: list[Piece] = []
     trainer: dict[int, int] = {}
