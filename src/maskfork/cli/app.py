@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 VERBS = {
     "compare": "Fine-tune or prompt? The answer on your labelled rows.",
     "predict": "Label texts with a trained model.",
+    "pretrain": "Train a model on your own text, and go on to the bit where it stopped.",
     "info": "Say what a model folder holds.",
     "convert": "Write a checkpoint in another format, checked tensor by tensor.",
     "explain": "Say how a model runs, layer by layer: rules, kernels, sizes, memory.",

@@ -1,0 +1,126 @@
+"""Fresh models by family and size, models that go on, new words, and settings that make no sense."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from maskfork.core.batch import Batch
+from maskfork.errors import TokenizerError, UsageError
+from maskfork.learn.pretrain.build import build_model, extend
+from maskfork.learn.pretrain.settings import Settings, settings_of
+from maskfork.learn.pretrain.sizes import FAMILIES, SIZES, config_of
+from maskfork.models.families import all_families
+from maskfork.models.hub import sketch
+from tests.learn.pretrain.ground import ground, tokens_of
+from tests.learn.tiny import make, tokenizer
+
+PUBLISHED = {  # with the vocabulary of 30,522: Turc et al. 2019, table 1, in millions
+    ("bert", "tiny"): 4.4, ("bert", "mini"): 11.3, ("bert", "small"): 29.1, ("bert", "base"): 110.1,
+    ("electra", "small"): 14.0, ("gpt2", "base"): 124.0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("family", list(FAMILIES))
+def test_sizes(family: str, size: str) -> None:
+    config = config_of(family, size, 512)
+    whole = {**config, "vocab_size": 50257 if family == "gpt2" else 30522, "pad_token_id": 0, "eos_token_id": 1,
+             "decoder_start_token_id": 0}  # fmt: skip
+    heads = all_families()[family].architectures
+    whole["architectures"] = [heads.get("pool") or heads.get("causal_lm") or heads[None]]
+    count = sum(p.numel() for p in sketch(whole, {}).parameters()) / 1e6
+    if (family, size) in PUBLISHED:
+        assert count == pytest.approx(PUBLISHED[family, size], rel=0.04)
+    smaller = SIZES[: SIZES.index(size)]
+    for other in smaller:
+        less = sketch({**whole, **config_of(family, other, 512)}, {})
+        assert sum(p.numel() for p in less.parameters()) / 1e6 < count
+
+
+def test_dropout_is_the_familys_own_or_as_asked() -> None:
+    for family, (_, _, drops) in FAMILIES.items():
+        assert all(config_of(family, "tiny", 64, 0.25)[name] == 0.25 for name in drops)
+        assert not set(drops) & set(config_of(family, "tiny", 64))
+
+
+def test_a_folder_goes_on(tmp_path: Path) -> None:
+    old = make("bert", "masked_lm")
+    old.save(tmp_path / "old")
+    given = ground(tmp_path, family=None, start=str(tmp_path / "old"), tokenizer=None)
+    assert given.rate == 5e-5
+    built = build_model(given)
+    assert built.model.spec.head is not None
+    assert all(torch.equal(p, q) for p, q in zip(built.model.parameters(), old.parameters(), strict=True))
+    tokenizer("gpt2").save(tmp_path / "else")
+    with pytest.raises(UsageError, match="is not the tokenizer of"):
+        build_model(ground(tmp_path, family=None, start=str(tmp_path / "old"), tokenizer=str(tmp_path / "else")))
+    with pytest.raises(UsageError, match="reads 64 tokens and --length says 100"):
+        build_model(ground(tmp_path, family=None, start=str(tmp_path / "old"), tokenizer=None, length=100))
+    with pytest.raises(UsageError, match="clm is for a decoder, and bert is an encoder"):
+        build_model(ground(tmp_path, "clm", family=None, start=str(tmp_path / "old"), tokenizer=None))
+
+
+def test_new_words_begin_as_the_mean_of_their_pieces() -> None:
+    import tokenizers
+
+    model = make("bert", "masked_lm")
+    own = model.tokenizer
+    other = tokenizer("bert")
+    other.inner.add_tokens(["sceneplot", "filmfilm", "the"])
+    pieces = own.encode("sceneplot", special=False)
+    assert len(pieces) > 1
+    table = model.body.tokens.weight.detach().clone()
+    before = model(Batch.from_lists([own.encode("the film was dull")], 0)).logits
+    wider, said = extend(model, other)
+    assert said.startswith("2 new words")
+    assert wider.spec.vocab_size % 64 == 0
+    number = wider.tokenizer.id("sceneplot")
+    assert number == len(wider.tokenizer.inner.get_vocab()) - 2
+    assert wider.tokenizer.encode("the sceneplot", special=False)[-1] == number
+    assert torch.equal(wider.body.tokens.weight[number], table[pieces].mean(0))
+    assert torch.equal(wider.body.tokens.weight[: len(table)], table)
+    after = wider(Batch.from_lists([wider.tokenizer.encode("the film was dull")], 0)).logits
+    torch.testing.assert_close(after[..., : len(table)], before, atol=1e-5, rtol=1e-5)
+    assert extend(wider, other)[1].startswith("the other tokenizer has no word")
+    assert isinstance(wider.tokenizer.inner, tokenizers.Tokenizer)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"family": None}, "a family for a fresh model, or a folder"),
+        ({"from": "x"}, "a family for a fresh model, or a folder"),
+        ({"data": []}, "no text to train on"),
+        ({"tokenizer": None}, "needs a tokenizer"),
+        ({"steps": None}, "say how long"),
+        ({"epochs": 2.0}, "say how long"),
+        ({"rows": 0}, "rows must be above zero"),
+        ({"warmup": 1.0}, "warmup is a share"),
+        ({"schedule": "steps"}, "the schedule is one of linear, cosine, wsd"),
+        ({"rows": "many"}, "rows"),
+        ({"row": 4}, "row"),
+    ],
+)
+def test_settings_that_make_no_sense(changes: dict[str, Any], words: str) -> None:
+    given = {"family": "bert", "tokenizer": "t", "data": ["x"], "steps": 5}
+    with pytest.raises(UsageError, match=words):
+        settings_of({k: v for k, v in {**given, **changes}.items() if v is not None})
+
+
+def test_names_that_are_not_known(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no family 'brt'"):
+        build_model(ground(tmp_path, family="brt"))
+    with pytest.raises(UsageError, match=r"there are no sizes for 'xlnet'|there is no family 'xlnet'"):
+        build_model(ground(tmp_path, family="xlnet"))
+    with pytest.raises(UsageError, match="there is no objective 'mln'"):
+        build_model(Settings(**{**{f: getattr(ground(tmp_path), f) for f in Settings.__struct_fields__}, "objective": "mln"}))
+    with pytest.raises(UsageError, match=r"span-corruption is for an encoder-decoder, and bert is an encoder|needs sentinels"):
+        build_model(Settings(**{**{f: getattr(ground(tmp_path, "span-corruption"), f) for f in Settings.__struct_fields__},
+                                "family": "bert"}))  # fmt: skip
+    tokens_of("llama").save(tmp_path / "bare")
+    with pytest.raises(TokenizerError, match=r"needs a padding token|needs a mask token"):
+        build_model(ground(tmp_path, tokenizer=str(tmp_path / "bare")))
