@@ -225,6 +225,7 @@ class HeadSpec(Spec):
     marks_at: int | None = None
     dropout: tuple[float, float] = (0.0, 0.0)  # before the dense layer, before the output
     labels: int = 0
+    spare_pooler: bool = False  # its folders carry a pooler that this head does not read (BigBird)
     spelling: str = ""  # where a family names one head in two ways
 
 

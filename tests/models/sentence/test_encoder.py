@@ -80,8 +80,11 @@ def test_every_encoder(family: str, tmp_path: Path) -> None:
             p.normal_(0.0, 0.15)
     model.save(tmp_path)
     ours = load_sentence_encoder(tmp_path)
-    same(ours, opened(tmp_path))
-    same(ours, opened(ours.save(tmp_path / "back")))
+    # where a text's numbers depend in theirs on the width of its batch, one at a time, the longest first
+    alone = [[text] for text in sorted(TEXTS, key=len, reverse=True)]
+    for theirs in (opened(tmp_path), opened(ours.save(tmp_path / "back"))):
+        for texts in alone if "lengths" in all_families()[family].oracle else [TEXTS]:
+            same(ours, theirs, texts)
 
 
 def test_encoder_decoders(tmp_path: Path) -> None:

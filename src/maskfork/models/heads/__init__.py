@@ -29,7 +29,10 @@ HEADS: dict[HeadKind, Callable[[HeadSpec, ModelSpec], nn.Module]] = {
 
 def build_head(head: HeadSpec, spec: ModelSpec) -> nn.Module:
     """The module of a head's spec: `head(states [B, S, E], Read(...))` gives what it read by the names of `Output`."""
-    return HEADS[head.kind](head, spec)
+    made = HEADS[head.kind](head, spec)
+    if head.spare_pooler:
+        made.spare = nn.Linear(spec.hidden_size, spec.hidden_size)
+    return made
 
 
 __all__ = ["HEADS", "ClassifyHead", "LanguageModelHead", "PoolHead", "Read", "build_head", "marked", "pool", "question"]
