@@ -6,7 +6,8 @@ import pytest
 import torch
 from scipy.stats import binom
 
-from maskfork.core.parts import Dropout, RMSNorm, activation, keep_mask
+from maskfork.core.parts import Dropout, RMSNorm, activation, keep_mask, norm
+from maskfork.core.spec import NormSpec
 from maskfork.errors import ModelError
 from maskfork.models.hub import build
 
@@ -87,3 +88,26 @@ def test_rms_norm_in_low_precision() -> None:
 def test_activation_by_name() -> None:
     with pytest.raises(ModelError, match=r"activation 'geluu' is not known: config\.json may name gelu"):
         activation("geluu")
+
+
+@pytest.mark.parametrize("offset", [False, True])
+def test_the_written_out_gradient_of_rms_norm(offset: bool) -> None:
+    """In double precision against torch's own, and against finite differences."""
+    torch.manual_seed(0)
+    module = norm(NormSpec("rms", 1e-5, plus_one=offset), 6).double()
+    with torch.no_grad():
+        module.weight.add_(torch.randn(6))
+    x = torch.randn(2, 3, 4, 6, dtype=torch.float64, requires_grad=True)
+    weight = module.weight + 1 if offset else module.weight
+    theirs = torch.nn.functional.rms_norm(x, (6,), weight, 1e-5)
+    torch.testing.assert_close(module(x), theirs)
+    given = torch.randn_like(theirs)
+    for ours, other in zip(
+        torch.autograd.grad(module(x), (x, module.weight), given),
+        torch.autograd.grad(theirs, (x, module.weight), given),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours, other)
+    with torch.no_grad():
+        torch.testing.assert_close(module(x), theirs)
+    assert torch.autograd.gradcheck(module, (x,))
