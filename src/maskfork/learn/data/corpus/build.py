@@ -141,7 +141,7 @@ def _index(plan: Plan, shards: list[dict[str, Any]]) -> dict[str, Any]:
     sums = {name: sum(int(s[name]) for s in shards) for name in ("documents", "tokens", "bytes", "empty", "rough", "split")}
     per_source = [sum(int(s["per_source"].get(str(number), 0)) for s in shards) for number in range(len(plan.sources))]
     sources = [{**source, "documents": count} for source, count in zip(plan.sources, per_source, strict=True)]
-    kept = [{k: v for k, v in s.items() if k != "per_source"} for s in shards]
+    kept = [{key: s[key] for key in sorted(s) if key != "per_source"} for s in shards]
     return {
         **plan.data(),
         **sums,
