@@ -26,6 +26,7 @@ _HOME = {
     "load_cross_encoder": "models.sentence",
     "load_sentence_encoder": "models.sentence",
     "load_tokenizer": "models.tokenizers",
+    "train_tokenizer": "models.tokenizers",
     "MaskforkError": "errors",
 }
 
@@ -47,6 +48,7 @@ __all__ = [
     "load_cross_encoder",
     "load_sentence_encoder",
     "load_tokenizer",
+    "train_tokenizer",
 ]
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ if TYPE_CHECKING:
     from maskfork.models.hub import load
     from maskfork.models.model import Model
     from maskfork.models.sentence import load_cross_encoder, load_sentence_encoder
-    from maskfork.models.tokenizers import load_tokenizer
+    from maskfork.models.tokenizers import load_tokenizer, train_tokenizer
 
 
 def __getattr__(name: str) -> Any:

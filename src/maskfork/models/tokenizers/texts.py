@@ -47,6 +47,27 @@ def stream(files: Sequence[str | Path], column: str = "text", moved: Moved | Non
         yield from _texts(Path(name), column, moved or (lambda count: None))
 
 
+def rows(files: Sequence[str | Path], column: str = "text", moved: Moved | None = None) -> Iterator[str]:
+    """As `stream`, with plain text line by line: what one would give to a model as one text. Empty ones are left out."""
+    for name in files:
+        rest = ""
+        lined = not _is_table(Path(name))
+        for text in stream([name], column, moved):
+            if not lined:
+                yield text
+                continue
+            *whole, rest = (rest + text).split("\n")
+            yield from (line.rstrip("\r") for line in whole if line.strip())
+        if rest.strip():
+            yield rest
+
+
+def _is_table(path: Path) -> bool:
+    """Whether a file holds rows of its own: parquet, or json lines by name."""
+    with path.open("rb") as raw:
+        return raw.read(4) == b"PAR1" or bool({".jsonl", ".ndjson", ".json"} & set(path.suffixes))
+
+
 def _texts(path: Path, column: str, moved: Moved) -> Iterator[str]:
     with path.open("rb") as raw:
         head = raw.read(8)
@@ -59,7 +80,7 @@ def _texts(path: Path, column: str, moved: Moved) -> Iterator[str]:
             raise DataError(f"{path} is compressed with zstd: unpack it, or compress it with gzip")
         opener = next((o for magic, o in _OPENERS if head.startswith(magic)), None)
         plain: IO[bytes] = opener(raw) if opener is not None else raw
-        jsons = ".jsonl" in path.suffixes or ".ndjson" in path.suffixes or ".json" in path.suffixes
+        jsons = _is_table(path)
         at = 0
         try:
             for text in _json_lines(plain, path, column) if jsons else _blocks(plain):
