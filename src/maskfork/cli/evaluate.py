@@ -1,0 +1,92 @@
+"""`maskfork evaluate`: how well language models know a text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from maskfork.cli.config import ConfigFile
+from maskfork.cli.output import JsonFlag, emit, emit_json, say
+from maskfork.cli.where import model_place
+from maskfork.errors import UsageError
+
+if TYPE_CHECKING:
+    from maskfork.measure.perplexity import Perplexity
+
+COMPARABLE = "models with other tokenizers cut other tokens: bits per byte is what ranks them"
+PSEUDO = "pseudo-perplexities of models with other tokenizers are of other tokens, and their bits per byte are no code length"
+
+
+def evaluate(
+    models: Annotated[list[str], Parameter(negative="")],
+    /,
+    *,
+    perplexity: Path | None = None,
+    pseudo_perplexity: Path | None = None,
+    context: int | None = None,
+    limit: int | None = None,
+    json: JsonFlag = False,
+    config: ConfigFile = None,
+) -> None:
+    """Say how well language models know a text: perplexity of decoders, pseudo-perplexity of encoders, and bits per byte.
+
+    Several models of one kind are ranked; a decoder against an encoder is declined, since their numbers say different things.
+
+    Parameters
+    ----------
+    models
+        Model folders or Hub ids.
+    perplexity
+        A text file (or jsonl, csv, parquet with a column of texts): the perplexity of decoders on it.
+    pseudo_perplexity
+        The same for encoders; every token is masked in turn, so n tokens cost n passes.
+    context
+        Tokens that are read at once; the model's limit where it is left out (1,024 at most).
+    limit
+        Score the first so many tokens alone.
+    """
+    if (perplexity is None) == (pseudo_perplexity is None) and len(models) == 1:
+        raise UsageError("say what to measure: --perplexity FILE of a decoder, or --pseudo-perplexity FILE of an encoder")
+    from maskfork.learn.data.whole import whole_texts
+    from maskfork.measure.perplexity import check_kind, check_ranking
+    from maskfork.measure.perplexity import perplexity as of_decoder
+    from maskfork.measure.perplexity import pseudo_perplexity as of_encoder
+    from maskfork.models.hub import load
+
+    loaded = [load(model_place(name)) for name in models]
+    check_ranking(loaded, models)
+    file = perplexity or pseudo_perplexity
+    if file is None or (perplexity is not None and pseudo_perplexity is not None):
+        raise UsageError("say what to measure: --perplexity FILE of decoders, or --pseudo-perplexity FILE of encoders")
+    kind, measure = ("perplexity", of_decoder) if perplexity is not None else ("pseudo-perplexity", of_encoder)
+    for model in loaded:
+        check_kind(model, kind)
+    texts = whole_texts([file])
+    found = {name: measure(model, texts, context=context, limit=limit) for name, model in zip(models, loaded, strict=True)}
+    ranked = dict(sorted(found.items(), key=lambda item: item[1].bits_per_byte))
+    if json:
+        emit_json({"models": ranked, "note": _note(kind, len(ranked))})
+        return
+    emit(_table(ranked))
+    for note in [*dict.fromkeys(note for one in ranked.values() for note in one.notes), _note(kind, len(ranked))]:
+        if note:
+            say(note)
+
+
+def _note(kind: str, count: int) -> str:
+    if count == 1:
+        return ""
+    return COMPARABLE if kind == "perplexity" else PSEUDO
+
+
+def _table(ranked: dict[str, Perplexity]) -> str:
+    first = next(iter(ranked.values()))
+    wide = max(len(name) for name in [*ranked, "model"])
+    head = f"{'model':<{wide}}  {first.kind:>17}  {'bits per byte':>13}  {'nats a token':>12}  {'tokens':>9}  {'context':>7}"
+    rows = [
+        f"{name:<{wide}}  {one.value:>17,.2f}  {one.bits_per_byte:>13.3f}  {one.loss:>12.3f}  {one.tokens:>9,}  {one.context:>7,}"
+        for name, one in ranked.items()
+    ]
+    return "\n".join([head, *rows])

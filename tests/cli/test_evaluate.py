@@ -1,0 +1,58 @@
+"""The command: one model, several of a kind in order, and no order of two kinds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from maskfork.cli import main
+from tests.learn.tiny import make, sentences
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    make("gpt2", "causal_lm").save(tmp_path / "gpt")
+    make("llama", "causal_lm", seed=1).save(tmp_path / "llama")
+    make("bert", "masked_lm").save(tmp_path / "bert")
+    (tmp_path / "text.txt").write_text(" ".join(sentences(20, 1)[0]), "utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.usefixtures("folder")
+def test_decoders_in_order(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "gpt", "llama", "--perplexity", "text.txt", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    bits = [one["bits_per_byte"] for one in found["models"].values()]
+    assert bits == sorted(bits)
+    assert set(found["models"]) == {"gpt", "llama"}
+    assert "bits per byte is what ranks them" in found["note"]
+    assert main(["evaluate", "gpt", "--perplexity", "text.txt", "--limit", "30"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.splitlines()[1].split()[0] == "gpt"
+    assert "the first 30 tokens alone" in shown.err
+
+
+@pytest.mark.usefixtures("folder")
+def test_an_encoder(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "bert", "--pseudo-perplexity", "text.txt", "--limit", "40"]) == 0
+    assert "pseudo-perplexity" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["bert", "gpt", "--pseudo-perplexity", "text.txt"], "bert and gpt cannot be ranked by these numbers"),
+        (["bert", "gpt", "--perplexity", "text.txt", "--pseudo-perplexity", "text.txt"], "cannot be ranked by these numbers"),
+        (["bert", "--perplexity", "text.txt"], "ask for its --pseudo-perplexity"),
+        (["gpt"], "say what to measure"),
+        (["gpt", "--perplexity", "nowhere.txt"], "nowhere.txt"),
+        (["gpt", "llama"], "say what to measure"),
+    ],
+)
+@pytest.mark.usefixtures("folder")
+def test_what_is_declined(words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", *words]) == 2
+    assert sentence in capsys.readouterr().err
