@@ -83,7 +83,10 @@ class Contrastive(Objective):
     def __call__(self, batch: Batch, rng: np.random.Generator) -> Sample:
         count = len(batch.sequences)
         if count == 0 or count % self.columns:
-            raise UsageError(f"{count} texts are no whole number of rows with {self.columns} columns: check the batch")
+            raise UsageError(
+                f"{count} texts are no whole number of rows with {self.columns} columns: give them row by row, or take "
+                "columns=1, which reads each text twice"
+            )
         if self.columns == 1:
             pad = int(batch.tokens[~batch.keep][0]) if batch.keep is not None else 0
             batch = batch_like(batch, [text for text in texts_of(batch) for _ in range(2)], pad)

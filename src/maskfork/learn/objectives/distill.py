@@ -89,6 +89,11 @@ class Distill(Objective):
         weights = self.logits, self.labels, self.cosine, self.hidden, self.attention
         if min(weights) < 0 or max(weights) == 0 or self.temperature <= 0:
             raise UsageError("the weights of distillation are 0 or more, one of them above 0, and so is its temperature")
+        if self.kind not in ("relations", "scores") or self.places not in ("all", "chosen"):
+            raise UsageError(
+                f"attention is compared by relations or scores and logits at all or the chosen places, not by '{self.kind}' and "
+                f"at '{self.places}'"
+            )
         self.inner.check(self.teacher)
         if not isinstance(self.teacher.head, LanguageModelHead):
             raise UsageError(

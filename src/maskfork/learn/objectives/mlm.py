@@ -50,6 +50,8 @@ class MaskedLM(Objective):
 
     def __post_init__(self) -> None:
         self.vocabulary.needed("mask", self.name)
+        if self.units not in ("token", "word", "span"):
+            raise UsageError(f"what is chosen is a token, a word or a span, not a '{self.units}'")
         if not 0.0 < self.rate < 1.0:
             raise UsageError(f"the masking rate is a share between 0 and 1, not {self.rate}")
         if self.masked < 0 or self.random < 0 or self.masked + self.random > 1.0:
