@@ -28,6 +28,7 @@ VERBS = {
     "explain": "Say how a model runs, layer by layer: rules, kernels, sizes, memory.",
     "families": "List the model families that load here, and what of the Hub is theirs.",
     "tokenizer": "Train a tokenizer, watch one work, compare several, check one against a model.",
+    "corpus": "Tokenise text for pre-training, once; say what a corpus holds.",
     "mask": "Draw who may attend to whom, with your own tokens.",
     "objective": "Show what a way of pre-training does to your own sentence.",
     "check-mask": "Prove that a model reads what its masks allow, no more and no less.",

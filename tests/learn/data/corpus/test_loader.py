@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ import pytest
 import torch
 
 from maskfork import Batch
-from maskfork.core.mask import Full
 from maskfork.errors import DataError, TokenizerError, UsageError
 from maskfork.learn.data.corpus import Around, Corpus, Loader, build_corpus
 from maskfork.learn.data.corpus.prefetch import Prefetch
+from maskfork.models.families import all_families
+from maskfork.models.hub import build
 from tests.learn.data.corpus.small import jsonl, texts, tokenizer
 
 LAYOUTS: tuple[dict[str, Any], ...] = (
@@ -127,11 +129,26 @@ def test_segments_places_and_the_mask(corpora: dict[str, Corpus]) -> None:
             told = batch.spans
             del batch.__dict__["spans"]
             assert batch.spans == told
-            allowed = batch.bind(Full()).dense(batch.shape[1], batch.shape[1])
-            assert batch.segments is not None
-            same_text = (batch.segments[:, :, None] == batch.segments[:, None]) & (batch.segments >= 0)[:, None]
-            kept = batch.segments >= 0
-            assert torch.equal(allowed.broadcast_to(same_text.shape)[kept], same_text[kept])
+
+
+def test_no_text_sees_another_through_a_model(corpora: dict[str, Corpus]) -> None:
+    """Other tokens in one sequence move nothing outside of it."""
+    corpus = corpora["wordpiece"]
+    config = {**all_families()["bert"].tiny[0], "model_type": "bert", "vocab_size": corpus.tokenizer.size}
+    model = build(config, "masked_lm", seed=0).eval()
+    for flat in (True, False):
+        batch = next(loader(corpus, flat=flat))
+        with torch.no_grad():
+            before = model(batch).logits
+            for row, start, n in batch.sequences[1:4]:
+                tokens = batch.tokens.clone()
+                tokens[row, start + 1 : start + n - 1] = 7
+                moved = (model(replace(batch, tokens=tokens)).logits != before).any(-1)
+                inside = torch.zeros_like(moved)
+                inside[row, start : start + n] = True
+                there = batch.segments >= 0  # type: ignore[operator]
+                assert moved[inside].any()
+                assert not moved[there & ~inside].any()
 
 
 def test_packing_fills_the_rows(corpora: dict[str, Corpus]) -> None:

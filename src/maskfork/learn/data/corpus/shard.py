@@ -93,7 +93,10 @@ def write_shard(path: Path, parts: Mapping[str, Array], said: Mapping[str, Any])
     said = {**said, "digest": digest_of(parts), "documents": len(parts["hashes"]), "tokens": len(parts["ids"])}
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        beside.touch()
+        mode = beside.stat().st_mode
         save_file(dict(parts), beside, metadata={"maskfork": json.dumps(said, sort_keys=True)})
+        beside.chmod(mode)  # the library writes for its owner alone
         replace_flushed(beside, path)
     except Exception as error:  # the library raises an error of its own for a full disk
         beside.unlink(missing_ok=True)
