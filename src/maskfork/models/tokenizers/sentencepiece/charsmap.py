@@ -4,21 +4,22 @@ A charsmap is a trie of strings and what each becomes; SentencePiece replaces th
 to right. `tokenizers` has a `Precompiled` normaliser for the same bytes, but it looks at one grapheme at a time, and
 only at the first rule on the way into the trie: ｶﾞ stays in two pieces, and an accent after ① is lost.
 
-The rules of nfkc, nmt_nfkc and their case-folding forms have a shape that saves them: a rule for several characters
-says what NFC makes of the characters' own rules ("e" "◌́" -> "é"). So this is the same thing, exactly:
+Nearly all rules of nfkc, nmt_nfkc and their case-folding forms have a shape that saves them: a rule for several
+characters says what NFC makes of the characters' own rules ("e" "◌́" -> "é"). So this is the same thing, exactly:
 
-1. a stand-in goes between what SentencePiece reads as units: NFC will compose inside them only;
-2. another goes before every character that could join the one before it: `Precompiled` then sees single characters;
-3. `Precompiled`, the second stand-in away, NFC, the first stand-in away.
+1. the few other rules for several characters are replacements of their own;
+2. a stand-in goes between what SentencePiece reads as units: NFC will compose inside them only;
+3. another goes before every character that could join the one before it: `Precompiled` then sees single characters;
+4. `Precompiled`, the second stand-in away, NFC, the first stand-in away.
 
-`rules` proves the shape for each file; where it does not hold, `Precompiled` stands alone and the caller is told.
+Each file's rules are held against this; where they do not fit, `Precompiled` stands alone and the caller is told.
 """
 
 from __future__ import annotations
 
 import struct
 import unicodedata
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
@@ -30,43 +31,40 @@ from tokenizers import Regex, normalizers
 from maskfork.errors import TokenizerError
 
 APART, UNIT = "\U0010fffe", "\U0010ffff"  # two of Unicode's noncharacters, which are for a program's own use
-
-
-_BREAK = UNIT  # between rules: it stands in none
+_JOINING = {"\u0e33", "\u0eb3", *map(chr, range(0x1F3FB, 0x1F400))}  # letters and signs that join as marks do
+MOST = 200
+"""Replacements of their own that a pipeline may have: each is a pass over the text."""
 
 
 @dataclass(frozen=True)
 class Rules:
-    """`single`: character -> text. `units`: the sequences that one rule joins, after `single`. `exact`: see above."""
+    """`single`: character -> text. `composed`: strings whose rule is NFC of their characters' rules. `others`: the rest."""
 
     single: dict[str, str]
-    units: frozenset[str]
+    composed: frozenset[str]
+    others: dict[str, str]
     exact: bool
 
 
 def charsmap_normalizers(charsmap: bytes) -> tuple[list[normalizers.Normalizer], bool]:
-    """The normalisers that do what the charsmap says, and whether they do it exactly."""
+    """The normalisers that do what the charsmap says, and whether they do it exactly. Raises TokenizerError."""
     known = rules(charsmap)
     precompiled = normalizers.Precompiled(charsmap)
     if not known.exact:
         return [precompiled], False
-    origins: dict[str, set[str]] = defaultdict(set)
-    for char, text in known.single.items():
-        origins[text].add(char)
-    parts = {char for unit in known.units for char in unit}
-    of = {char: origins[char] | ({char} if char not in known.single else set()) for char in parts}
     # What NFC could join to, or move past, the character before it.
     marks: set[str] = {char for char, text in known.single.items() if text and unicodedata.combining(text[0])}
-    marks = marks.union(*(of[char] for unit in known.units for char in unit[1:]))
-    heads: set[str] = set().union(*(of[unit[0]] for unit in known.units))
+    marks = marks.union(*(key[1:] for key in known.composed))
+    heads: set[str] = {key[0] for key in known.composed}
     # Characters that Unicode assigned later than this or that library was made may be marks too.
-    all_marks = rf"{_class(marks)}\p{{M}}\p{{Cn}}&&[^{_class(heads)}]"
+    all_marks = rf"{_class(marks)}\p{{M}}\p{{Cn}}&&[^{_class(heads)}{UNIT}]"
     later, first = f"[{all_marks}]", f"[^{all_marks}]"
     # No unit begins with one of these: so after its first unit, every mark of a row stands alone.
-    between = Regex(rf"\G{later}\K(?={later})|(?={first}{later})(?>{_units(known.units, of)}|{first})\K(?={later})")
-    before = Regex(rf"(?!\A)(?=[{_class(marks)}\p{{M}}\p{{Cn}}\p{{Cf}}\n])")
+    between = Regex(rf"\G{later}\K(?={later})|(?={first}{later})(?>{_units(known.composed)}|{first})\K(?={later})")
+    before = Regex(rf"(?!\A)(?=[{_class(marks | _JOINING)}\p{{M}}\p{{Cn}}\p{{Cf}}\n])")
     gone = [char for char, text in known.single.items() if not text]
     return [
+        *(normalizers.Replace(source, target + UNIT) for source, target in _sources(known.others)),
         normalizers.Replace(between, UNIT),
         normalizers.Replace(before, APART),
         # `Precompiled` panics on a text that begins with a character that it takes away.
@@ -78,11 +76,21 @@ def charsmap_normalizers(charsmap: bytes) -> tuple[list[normalizers.Normalizer],
     ], True
 
 
-def _units(units: Iterable[str], of: dict[str, set[str]]) -> str:
-    """An alternation of the units, the longer ones first: classes of first characters that the same characters follow."""
+def _sources(others: dict[str, str]) -> list[tuple[str | Regex, str]]:
+    """(what to replace, by what), longer strings first; strings of one length that become the same thing together."""
+    together: dict[tuple[int, str], list[str]] = defaultdict(list)
+    for key, text in others.items():
+        together[-len(key), text].append(key)
+    return [
+        (keys[0] if len(keys) == 1 else Regex(_units(keys)), text) for (_, text), keys in sorted(together.items())
+    ]  # fmt: skip
+
+
+def _units(keys: Iterable[str]) -> str:
+    """An alternation of strings, the longer ones first: classes of first characters that the same characters follow."""
     heads: dict[str, set[str]] = defaultdict(set)
-    for unit in units:
-        heads[unit[1:]] |= of[unit[0]]
+    for key in keys:
+        heads[key[1:]].add(key[0])
     joined: dict[frozenset[str], list[str]] = defaultdict(list)
     for tail, firsts in heads.items():
         joined[frozenset(firsts)].append(tail)
@@ -92,9 +100,9 @@ def _units(units: Iterable[str], of: dict[str, set[str]]) -> str:
             same = [t for t in tails if len(t) == size]
             rows = [{t[i] for t in same} for i in range(size)]
             if len(same) == prod(len(row) for row in rows):  # as in Hangul: any vowel, any final
-                written = ["".join(f"[{_class(set().union(*(of[c] for c in row)))}]" for row in rows)]
+                written = ["".join(f"[{_class(row)}]" for row in rows)]
             else:
-                written = ["".join(f"[{_class(of[c])}]" for c in tail) for tail in sorted(same)]
+                written = ["".join(f"[{_class(c)}]" for c in tail) for tail in sorted(same)]
             alternatives += [(size, f"[{_class(begins)}]{w}") for w in written]
     return "|".join(text for _, text in sorted(alternatives, key=lambda a: (-a[0], a[1])))
 
@@ -111,38 +119,29 @@ def _class(chars: Iterable[str]) -> str:
 
 
 def rules(charsmap: bytes) -> Rules:
-    """Every rule of a charsmap, folded into its shape. Raises TokenizerError where the bytes are none."""
+    """Every rule of a charsmap, by its shape. Raises TokenizerError where the bytes are none."""
     try:
         found = _rules(charsmap)
     except (struct.error, IndexError, ValueError) as error:
         raise TokenizerError(f"the model's normalisation rules cannot be read ({error}): download it again") from error
-    single = {key: value for keys, values in found for key, value in zip(keys, values, strict=True) if len(key) == 1}
-    table = str.maketrans(single)
-    seen: Counter[tuple[str, str]] = Counter()
-    for keys, values in found:
-        several = [(k, v) for k, v in zip(keys, values, strict=True) if len(k) > 1]
-        spelled = _BREAK.join(k for k, _ in several).translate(table).split(_BREAK)
-        seen.update(zip(spelled, (v for _, v in several), strict=False))
-    units = frozenset(c for c, _ in seen)
-    return Rules(single, units, _has_the_shape(single, seen))
+    pairs = [pair for keys, values in found for pair in zip(keys, values, strict=True)]
+    single = {key: text for key, text in pairs if len(key) == 1}
+    several = [(key, text) for key, text in pairs if len(key) > 1]
+    table = {ord(char): text for char, text in single.items()}
+    spelled = UNIT.join(key for key, _ in several).translate(table).split(UNIT)
+    composed = {key for (key, text), made in zip(several, _nfc(spelled), strict=True) if made == text} if several else set()
+    tails = {char for key in composed for char in key[1:]}
+    composed = {key for key in composed if key[0] not in tails}
+    others = {key: text for key, text in several if key not in composed}
+    texts, rest = list(single.values()), [c for c in map(chr, [*range(0xD800), *range(0xE000, 0x10FFFF)]) if c not in single]
+    exact = _nfc(texts) == texts and _nfc(rest) == rest and len(set(others.values())) <= MOST
+    return Rules(single, frozenset(composed), others, exact)
 
 
-def _has_the_shape(single: dict[str, str], seen: Counter[tuple[str, str]]) -> bool:
-    def nfc(text: str) -> str:
-        return unicodedata.normalize("NFC", text)
-
-    ways = Counter(single.values())
-    heads = {unit[0] for unit, _ in seen}
-    tails = {char for unit, _ in seen for char in unit[1:]}
-    return (
-        len({unit for unit, _ in seen}) == len(seen)
-        and not heads & tails
-        and all(nfc(unit) == text for unit, text in seen)
-        # every spelling of a unit has its rule: each of its characters in any of the forms that become it
-        and all(n == prod(ways[c] + (c not in single) for c in unit) for (unit, _), n in seen.items())
-        and all(nfc(text) == text for text in single.values())
-        and nfc(others := "\n".join(c for c in map(chr, [*range(0xD800), *range(0xE000, 0x110000)]) if c not in single)) == others
-    )
+def _nfc(texts: list[str]) -> list[str]:
+    """What the library makes of each text, which knows another Unicode than Python does."""
+    whole: str = normalizers.NFC().normalize_str(UNIT.join(texts))
+    return whole.split(UNIT)
 
 
 def _rules(charsmap: bytes) -> list[tuple[list[str], list[str]]]:
