@@ -12,12 +12,11 @@ import tokenizers
 from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers
 
 from maskfork.errors import TokenizerError
-from maskfork.models.tokenizers.sentencepiece.charsmap import charsmap_normalizers
+from maskfork.models.tokenizers.sentencepiece.charsmap import UNIT, charsmap_normalizers
 from maskfork.models.tokenizers.sentencepiece.merges import merges_of
 from maskfork.models.tokenizers.sentencepiece.proto import BPE, WORD, Piece, PieceType, SpmModel
 
 SPACE = "▁"
-UNREACHABLE = "\U0010ffff"  # in front of a piece that no text may become
 
 
 def build(model: SpmModel) -> tuple[tokenizers.Tokenizer, list[str]]:
@@ -63,18 +62,18 @@ def _changes(inner: tokenizers.Tokenizer, text: str) -> bool:
 
 
 def _unigram(model: SpmModel) -> models.Unigram:
-    """Scores as they are. A symbol of the user's gets the score that SentencePiece gives it (unigram_model.cc)."""
+    """Scores as they are. A symbol of the user's gets what SentencePiece gives it: a tenth for each byte but the first."""
     normal = [p.score for p in model.pieces if p.type == PieceType.NORMAL] or [0.0]
     unknown = [i for i, p in enumerate(model.pieces) if p.type == PieceType.UNKNOWN]
     vocabulary: list[tuple[str, float]] = []
     for piece in model.pieces:
         match piece.type:
             case PieceType.USER_DEFINED:
-                vocabulary.append((piece.text, len(piece.text.encode()) * max(normal) - 0.1))
+                vocabulary.append((piece.text, 0.1 * (len(piece.text.encode()) - 1)))
             case PieceType.BYTE:  # no text may be read as one
                 vocabulary.append((piece.text, 7 * min(normal) - 100))
-            case PieceType.UNUSED:
-                vocabulary.append((UNREACHABLE + piece.text, piece.score))
+            case PieceType.UNUSED:  # no text becomes it
+                vocabulary.append((UNIT + piece.text, piece.score))
             case _:
                 vocabulary.append((piece.text, piece.score))
     return models.Unigram(vocabulary, unk_id=unknown[0] if unknown else None, byte_fallback=model.byte_fallback)
@@ -106,6 +105,8 @@ def _normalizers(model: SpmModel) -> tuple[list[normalizers.Normalizer], bool]:
         steps.append(normalizers.Prepend(" "))
     if model.charsmap:
         mapped, exact = charsmap_normalizers(model.charsmap)
+        if exact and _own(model):  # no rule joins the end of a symbol of the user's to what follows
+            steps.append(normalizers.Replace(Regex(rf"(?:{_any_of(model)})\K"), UNIT))
         steps += mapped
     if model.remove_extra_whitespaces:
         steps += [normalizers.Replace(Regex(r"\A +"), ""), normalizers.Replace(Regex(" {2,}"), " ")]
@@ -123,9 +124,8 @@ def _normalizers(model: SpmModel) -> tuple[list[normalizers.Normalizer], bool]:
 def _pre_tokenizer(model: SpmModel) -> pre_tokenizers.PreTokenizer | None:
     """Words apart where no piece goes across them: the same ids, sooner. None where a piece does."""
     steps: list[pre_tokenizers.PreTokenizer] = []
-    own = sorted((p.text for p in _own(model)), key=len, reverse=True)
-    if own and model.model_type == BPE:
-        steps.append(pre_tokenizers.Split(Regex("|".join(map(_literal, own))), "isolated"))
+    if _own(model) and model.model_type == BPE:  # they are never part of another piece
+        steps.append(pre_tokenizers.Split(Regex(_any_of(model)), "isolated"))
     texts = [p.text for p in model.pieces if p.type in (PieceType.NORMAL, PieceType.USER_DEFINED, PieceType.UNUSED)]
     if SPACE in texts and model.escape_whitespaces and not model.whitespace_as_suffix:
         if not any(SPACE in t[1:] for t in texts):
@@ -135,6 +135,11 @@ def _pre_tokenizer(model: SpmModel) -> pre_tokenizers.PreTokenizer | None:
     if not steps:
         return None
     return steps[0] if len(steps) == 1 else pre_tokenizers.Sequence(steps)
+
+
+def _any_of(model: SpmModel) -> str:
+    """A pattern of the user's symbols, the longest first."""
+    return "|".join(_literal(text) for text in sorted((p.text for p in _own(model)), key=len, reverse=True))
 
 
 def _literal(text: str) -> str:
