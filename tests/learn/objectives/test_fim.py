@@ -41,7 +41,7 @@ def test_shares_and_cuts_over_a_million_tokens() -> None:
     spm = [ids for ids in cut if ids[2] == SUF and np.flatnonzero(ids == MID)[0] > 3]
     empty = 1 - (1 - 1 / 31) ** 2  # of PSM a prefix of nothing looks the same
     assert 0.48 < len(spm) / len(cut) < 0.52 + empty / 2
-    sure = FillInTheMiddle(WORDS, rate=1.0, spm=0.0)(Batch.packed(lists), np.random.default_rng(1))
+    sure = FillInTheMiddle(WORDS, rate=1.0, spm=0.0)(Batch.packed(lists[:8000]), np.random.default_rng(1))
     marks = [[int(np.flatnonzero(ids == t)[0]) for t in (SUF, MID)] for ids in rows(sure.batch)]  # type: ignore[arg-type]
     prefix = np.array([s - 2 for s, _ in marks])
     suffix = np.array([m - s - 1 for s, m in marks])

@@ -23,6 +23,7 @@ from maskfork.core.batch import Batch
 from maskfork.errors import UsageError
 from maskfork.learn.objectives.contract import Loss, Needs, Objective, Sample, Targets, no_targets, run
 from maskfork.learn.objectives.mlm import MaskedLM
+from maskfork.learn.objectives.rewrite import batch_like
 from maskfork.learn.objectives.vocabulary import Vocabulary
 from maskfork.models.model import Model
 
@@ -106,16 +107,17 @@ class Pairs(Objective):
         others = Others(documents, number)
         sentences, out = documents[number], []
         chunk: list[Places] = []
-        at = 0
+        size = at = 0
         while at < len(sentences):
             chunk.append(sentences[at])
-            if at == len(sentences) - 1 or sum(map(len, chunk)) >= aim:
+            size += len(sentences[at])
+            if at == len(sentences) - 1 or size >= aim:
                 drawn = self.draw(chunk, aim, others, rng)
                 if drawn is not None:
                     first, second = truncated(drawn.first, drawn.second, room, rng)
                     out.append(replace(drawn, first=first, second=second))
                     at -= drawn.unused
-                chunk = []
+                chunk, size = [], 0
             at += 1
         return out
 
@@ -123,10 +125,9 @@ class Pairs(Objective):
         """[CLS] first [SEP] second [SEP], packed where the documents were packed, padded where they were padded."""
         cls, sep = self.vocabulary.needed("cls", self.name), self.vocabulary.needed("sep", self.name)
         flat = like.tokens.numpy().reshape(-1)
-        lists = [[cls, *flat[p.first].tolist(), sep, *flat[p.second].tolist(), sep] for p in drawn]
-        types = [[0] * (len(p.first) + 2) + [1] * (len(p.second) + 1) for p in drawn]
-        pad = self.vocabulary.pad or 0
-        made = Batch.packed(lists, types) if like.is_packed else Batch.from_lists(lists, pad, types)
+        lists = [np.concatenate([[cls], flat[p.first], [sep], flat[p.second], [sep]]) for p in drawn]
+        types = [np.repeat([0, 1], [len(p.first) + 2, len(p.second) + 1]) for p in drawn]
+        made = batch_like(like, lists, self.vocabulary.pad or 0, types)
         if like.words is None:
             return made
         known = like.words.numpy().reshape(-1)

@@ -29,10 +29,22 @@ def words_of(batch: Batch) -> list[Ids] | None:
     return [rows[row, start : start + n] for row, start, n in batch.sequences]
 
 
-def batch_like(like: Batch, texts: Sequence[Ids], pad: int) -> Batch:
+def batch_like(like: Batch, texts: Sequence[Ids], pad: int, types: Sequence[Ids] | None = None) -> Batch:
     """These texts packed where `like` is packed, and padded on the right where it is not."""
-    lists = [text.tolist() for text in texts]
-    return Batch.packed(lists) if like.is_packed else Batch.from_lists(lists, pad)
+    if not like.is_packed or not len(texts):
+        lists = [text.tolist() for text in texts]
+        kinds = None if types is None else [kind.tolist() for kind in types]
+        return Batch.packed(lists, kinds) if like.is_packed else Batch.from_lists(lists, pad, kinds)
+    lengths = np.array([len(text) for text in texts])  # as Batch.packed, from arrays and so in a tenth of the time
+    ends = np.cumsum(lengths)
+    places = np.arange(ends[-1]) - np.repeat(ends - lengths, lengths)
+    tokens = torch.from_numpy(np.concatenate(texts).astype(np.int64))[None]
+    segments = torch.from_numpy(np.repeat(np.arange(len(texts)), lengths))[None]
+    kinds_1T = None if types is None else torch.from_numpy(np.concatenate(types).astype(np.int64))[None]
+    batch = Batch(tokens, torch.from_numpy(places)[None], None, kinds_1T, segments)
+    spans = zip([0] * len(texts), (ends - lengths).tolist(), lengths.tolist(), strict=True)
+    batch.__dict__["spans"] = tuple(spans)
+    return batch
 
 
 def answered(like: Batch, sources: Sequence[Ids], answers: Sequence[Ids], *, start: int, pad: int) -> Sample:

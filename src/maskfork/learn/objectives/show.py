@@ -70,14 +70,15 @@ class Shown:
 
     objective: str
     blocks: list[Block]
+    notes: list[str] = field(default_factory=list)
     width: int = 100
 
     def __str__(self) -> str:
-        return "\n\n".join(_block_text(block, self.width) for block in self.blocks)
+        return "\n\n".join([*(_block_text(block, self.width) for block in self.blocks), *self.notes])
 
     def plain(self) -> dict[str, Any]:
         """For JSON."""
-        return {"objective": self.objective, "sequences": [_plain(block) for block in self.blocks]}
+        return {"objective": self.objective, "sequences": [_plain(block) for block in self.blocks], "notes": self.notes}
 
 
 def read_texts(texts: Sequence[str], tokenizer: Tokenizer) -> Batch:
@@ -95,7 +96,8 @@ def show(
 ) -> Shown:
     """What the objective makes of these texts; each is a document of its own. Raises what the objective raises."""
     sample = objective(read_texts(texts, tokenizer), rng)
-    return Shown(objective.name, list(_blocks(objective, sample, tokenizer, rng)), width)
+    notes = [FORK] if objective.needs == "encoder-decoder" else []
+    return Shown(objective.name, list(_blocks(objective, sample, tokenizer, rng)), notes, width)
 
 
 def _blocks(objective: Objective, sample: Sample, tokenizer: Tokenizer, rng: np.random.Generator) -> Iterator[Block]:
@@ -146,7 +148,7 @@ def _translated(pair: SourceTarget, asked: Tensor, tokenizer: Tokenizer) -> Iter
             Row("encoder reads", _names(pair.source.tokens[a, s : s + n], tokenizer)),
             Row("decoder reads", _names(pair.target.tokens[b, t : t + m], tokenizer), apart=True),
             Row("answers", _answers(asked[b, t : t + m], tokenizer)),
-        ], notes=[FORK])  # fmt: skip
+        ])  # fmt: skip
 
 
 def _permuted(streams: TwoStreams, asked: Tensor, tokenizer: Tokenizer) -> Iterator[Block]:
@@ -165,7 +167,7 @@ def _permuted(streams: TwoStreams, asked: Tensor, tokenizer: Tokenizer) -> Itera
             targets = (turns > 0).nonzero().squeeze(-1)
             whole, query = (Permutation(turns, itself).matrix(n)[0, 0] for itself in (True, False))
             masks.append(
-                Drawing("content stream: a token, and all of an earlier or the same turn", "", names, names, whole.numpy())
+                Drawing("content stream: a token reads itself and all that comes earlier", "", names, names, whole.numpy())
             )
             asking = [names[i] for i in targets.tolist()]
             masks.append(Drawing("query stream: what each target is said from", "", asking, names, query[targets].numpy()))
