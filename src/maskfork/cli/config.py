@@ -49,7 +49,8 @@ class ConfigOption:
 
         from cyclopts.config import Dict
 
-        Dict(plain, source=str(path), use_commands_as_keys=False)(app, commands, arguments)
+        # No commands to descend through; and not `use_commands_as_keys=False`, which drops keys that are names of verbs too.
+        Dict(plain, source=str(path))(app, (), arguments)
 
 
 def read_config(path: Path) -> dict[str, Any]:
