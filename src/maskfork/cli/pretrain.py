@@ -25,6 +25,7 @@ def pretrain(
     tokenizer: str | None = None,
     data: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True)] = None,
     objective: str | None = None,
+    objective_settings: Annotated[list[str] | None, Parameter(name="--set", negative="")] = None,
     size: Literal["tiny", "mini", "small", "base"] | None = None,
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
     steps: int | None = None,
@@ -46,6 +47,9 @@ def pretrain(
     compile: Switch = None,
     recompute: Switch = None,
     extend_vocabulary: Switch = None,
+    documents: Literal["file", "paragraph", "line"] | None = None,
+    weights: Annotated[list[float] | None, Parameter(negative="", consume_multiple=True)] = None,
+    layout: Literal["windows", "packed", "padded"] | None = None,
     seed: int | None = None,
     holdout: float | None = None,
     evaluate_every: int | None = None,
@@ -71,9 +75,11 @@ def pretrain(
     tokenizer
         The tokenizer's folder or file; with --from the model's own where it is left out.
     data
-        Text, jsonl, csv or parquet files, gzipped or not, or folders of them.
+        Text, jsonl, csv or parquet files, compressed or not, or folders of them; or folders that hold a corpus.
     objective
-        mlm, clm, span-corruption, denoise and others; the family's usual one where it is left out.
+        mlm, clm, span-corruption, denoise ... (`maskfork objective list`); the family's usual one where it is left out.
+    objective_settings
+        A setting of the objective, as rate=0.3; may be given several times.
     size
         Of a fresh model.
     out
@@ -116,6 +122,12 @@ def pretrain(
         Keep less of the forward pass and compute it again: a third slower, for long sequences.
     extend_vocabulary
         With --from: add the words of --tokenizer that the model's own lacks.
+    documents
+        What of a text file is a document; rows of jsonl and parquet are documents whatever it says.
+    weights
+        Shares of several corpora, each a folder that `maskfork corpus build` wrote.
+    layout
+        windows over all text, packed sequences that do not see each other, or padded ones.
     seed
         Of weights, order, masks and dropout.
     holdout
@@ -139,9 +151,10 @@ def pretrain(
         family=family, tokenizer=tokenizer, data=data, objective=objective, size=size, steps=steps, tokens=tokens, epochs=epochs,
         length=length, rows=rows, accumulate=accumulate, optimiser=optimiser, learning_rate=learning_rate, schedule=schedule,
         warmup=warmup, weight_decay=weight_decay, clip=clip, dropout=dropout, average=average, spike=spike, precision=precision,
+        documents=documents, weights=weights, layout=layout,
         compile=compile, recompute=recompute, extend_vocabulary=extend_vocabulary, seed=seed, holdout=holdout,
         evaluate_every=evaluate_every, sample_every=sample_every, save_every=save_every, log_every=log_every, keep=keep,
-    ) | {"from": from_}  # fmt: skip
+    ) | {"from": from_, "set": objective_settings}  # fmt: skip
     from maskfork.learn.pretrain.settings import read_settings, settings_of
 
     values: dict[str, Any] = {name: value for name, value in given.items() if value is not None}

@@ -128,8 +128,8 @@ def check_ranking(models: Sequence[Model], names: Sequence[str]) -> None:
     if len(forks) > 1:
         raise UsageError(
             f"{forks.get('encoder', names[0])} and {forks.get('decoder', names[-1])} cannot be ranked by these numbers: an "
-            "encoder guesses each token with both its sides known, a decoder from the past alone, so a pseudo-perplexity is lower for a "
-            "reason that has nothing to do with how well the model knows the language; rank them on a task, with "
+            "encoder guesses each token with both its sides known, a decoder from the past alone, so a pseudo-perplexity is "
+            "lower for a reason that has nothing to do with how well the model knows the language; rank them on a task, with "
             "`maskfork compare`"
         )
 

@@ -39,13 +39,13 @@ def text(count: int = 400) -> str:
     return "\n".join(s + "." for s in sentences(count, 7, longest=12)[0]) + "\n"
 
 
-def ground(folder: Path, objective: str = "mlm", **changes: Any) -> Settings:
-    """Text and a tokenizer on disk, and settings that name them."""
-    family = FAMILY[objective]
+def ground(folder: Path, like: str = "mlm", **changes: Any) -> Settings:
+    """Text and a tokenizer on disk, and settings that name them: those of this objective's family."""
+    family = FAMILY[like]
     tokens_of(family).save(folder / "tok")
     (folder / "text.txt").write_text(text(), "utf-8")
     given: dict[str, Any] = dict(
-        family=family, objective=objective, tokenizer=str(folder / "tok"), data=(str(folder / "text.txt"),), length=24, rows=4,
+        family=family, objective=like, tokenizer=str(folder / "tok"), data=(str(folder / "text.txt"),), length=24, rows=4,
         steps=20, log_every=1, precision="fp32", save_every=5, evaluate_every=10, schedule="wsd", average=0.9, accumulate=2,
     )  # fmt: skip
     return Settings(**{**given, **changes})

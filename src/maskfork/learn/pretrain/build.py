@@ -9,7 +9,6 @@ import torch
 
 from maskfork.errors import ModelError, TokenizerError, UsageError
 from maskfork.learn.objectives.contract import Objective
-from maskfork.learn.objectives.vocabulary import Vocabulary
 from maskfork.learn.pretrain.choose import check_family, objective_of, usual_objective
 from maskfork.learn.pretrain.settings import Settings
 from maskfork.learn.pretrain.sizes import config_of
@@ -43,7 +42,9 @@ def _fresh(settings: Settings) -> Built:
     config = config_of(settings.family, settings.size, settings.length, settings.dropout)
     config |= {"vocab_size": -(-tokenizer.size // ROUND) * ROUND, **ids_of(settings.family, tokenizer)}
     fork = family_of(config).spec(config).fork
-    objective = objective_of(settings.objective or usual_objective(settings.family, fork), Vocabulary.of(tokenizer))
+    objective = objective_of(
+        settings.objective or usual_objective(settings.family, fork), tokenizer, settings.objective_settings, settings.length
+    )
     model = build(config, objective.head if objective.needs == fork else None, seed=settings.seed)
     objective.check(model)
     model.tokenizer = tokenizer
@@ -85,7 +86,7 @@ def _going_on(settings: Settings) -> Built:
                 )
             extended = other
     name = settings.objective or usual_objective(bare.spec.family, bare.spec.fork)
-    objective = objective_of(name, Vocabulary.of(tokenizer))
+    objective = objective_of(name, tokenizer, settings.objective_settings, settings.length)
     if objective.needs != bare.spec.fork:
         objective.check(bare)
     model = load(settings.start, objective.head, seed=settings.seed)
@@ -96,7 +97,7 @@ def _going_on(settings: Settings) -> Built:
     notes = [f"goes on from {settings.start}", *model.notes]
     if extended is not None:
         model, said = extend(model, extended)
-        objective = objective_of(name, Vocabulary.of(model.tokenizer))
+        objective = objective_of(name, model.tokenizer, settings.objective_settings, settings.length)
         notes.append(said)
     return Built(model, objective, notes)
 

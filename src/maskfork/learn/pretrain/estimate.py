@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from maskfork.core.mask import Full
 from maskfork.core.spec import StackSpec
@@ -45,8 +47,15 @@ class Estimate:
 
 
 def estimate(settings: Settings, *, probe: bool = True) -> Estimate:
-    """Nothing is written. The probe takes a few steps with the real data, which are forgotten."""
-    ready = prepare(settings)
+    """Nothing is left behind: text is tokenised in a folder that goes. The probe takes a few steps, which are forgotten."""
+    with TemporaryDirectory() as place:
+        ready = prepare(settings, Path(place) / "corpus")
+        found = _of(ready, probe=probe)
+        ready.texts.loader.close()
+    return found
+
+
+def _of(ready: Ready, *, probe: bool) -> Estimate:
     share, speed = _probe(ready) if probe else (_share(ready), None)
     model, settings = ready.built.model, ready.settings
     tokens = ready.steps * settings.tokens_a_step
@@ -55,12 +64,12 @@ def estimate(settings: Settings, *, probe: bool = True) -> Estimate:
     stacks = [s for s in (model.spec.encoder, model.spec.decoder) if s is not None]
     flops = 6.0 * blocks * tokens + 6.0 * _head(ready) * tokens * share
     flops += sum(_attention(stack, settings.length) for stack in stacks) * tokens
-    there = ready.texts.train.size
+    there = ready.texts.tokens
     return Estimate(
         model.spec.family, ready.built.objective.name, parameters, blocks, ready.steps, tokens, there,
         tokens / max(there, 1), share, flops, FORMULA, _memory(ready, parameters),
         None if speed is None else tokens / speed, speed, None if speed is None else flops / tokens * speed,
-        ready.built.notes,
+        [*ready.built.notes, *ready.texts.notes],
     )  # fmt: skip
 
 

@@ -15,20 +15,25 @@ from maskfork.learn.objectives.contract import IGNORE_INDEX, Objective, Sample, 
 
 
 def answers(sample: Sample) -> float:
-    """How many places have a target."""
+    """How many places have a target; where only whole texts are asked, how many of them."""
     targets = sample.targets.tokens if isinstance(sample.targets, Targets) else sample.targets
-    return float((targets != IGNORE_INDEX).sum())
+    places = float((targets != IGNORE_INDEX).sum())
+    return float(len(sample.targets.pairs)) if not places and isinstance(sample.targets, Targets) else places
 
 
 def moved(sample: Sample, device: torch.device) -> Sample:
     """The sample on another device."""
-    return sample if device.type == "cpu" else Sample(_on(sample.batch, device), _on(sample.targets, device), sample.mask)
+    return sample if device.type == "cpu" else Sample(*(_on(part, device) for part in sample))
 
 
 def _on(value: Any, device: torch.device) -> Any:
     """Tensors, batches, and whatever is made of them."""
     if isinstance(value, (Tensor, Batch)):
         return value.to(device)
+    if isinstance(value, Sample):
+        return Sample(*(_on(part, device) for part in value))
+    if isinstance(value, tuple):
+        return tuple(_on(part, device) for part in value)
     if is_dataclass(value) and not isinstance(value, type):
         return replace(value, **{field.name: _on(getattr(value, field.name), device) for field in fields(value)})
     return value

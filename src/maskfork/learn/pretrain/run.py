@@ -25,10 +25,10 @@ from maskfork.core.transformer import Block
 from maskfork.errors import UsageError
 from maskfork.learn.objectives.contract import Objective, Sample
 from maskfork.learn.pretrain.build import Built, build_model
+from maskfork.learn.pretrain.corpora import Texts, texts_of
 from maskfork.learn.pretrain.evaluate import answers, held_loss, moved
 from maskfork.learn.pretrain.samples import said
 from maskfork.learn.pretrain.settings import FILE, Settings, differs, read_settings, settings_of
-from maskfork.learn.pretrain.texts import Texts, read
 from maskfork.learn.train import optimise, precision
 from maskfork.learn.train.average import Average
 from maskfork.learn.train.checkpoint import Checkpoints
@@ -106,15 +106,13 @@ class Ready:
     loss: Callable[[nn.Module, Asked], Tensor]
 
 
-def prepare(settings: Settings) -> Ready:
-    """Model, data and optimiser, nothing written. Raises the errors of each."""
+def prepare(settings: Settings, place: Path, progress: Progress | None = None) -> Ready:
+    """Model, data and optimiser; files of text are tokenised into `place`. Raises the errors of each."""
     built = build_model(settings)
     model, objective = built.model.to(best_device()), built.objective
     trained = objective.trained(model).to(model.device)
-    texts = read(
-        settings.data, model.tokenizer, settings.length, holdout=settings.holdout, special=model.spec.fork != "decoder"
-    )  # fmt: skip
-    questions = Questions(texts.source(settings.rows, settings.seed), objective, settings.seed)
+    texts = texts_of(settings, model, objective, place, progress)
+    questions = Questions(texts.loader, objective, settings.seed)
     if settings.optimiser == "muon":
         optimisers = optimise.muon(trained, settings.rate, settings.weight_decay, BETAS)
     else:
@@ -128,7 +126,7 @@ def prepare(settings: Settings) -> Ready:
     def loss(module: Any, asked: Asked) -> Tensor:
         return objective.loss(module, moved(asked.sample, model.device)).total
 
-    steps = steps_of(settings, len(texts.train) // settings.rows)
+    steps = steps_of(settings, texts.batches_an_epoch())
     return Ready(settings, built, texts, State(trained, optimisers, questions, average=average), steps, loss)
 
 
@@ -148,16 +146,17 @@ def pretrain(
     kept = Checkpoints(folder / "checkpoints", settings.keep)
     _check_folder(folder, settings, resume=resume)
     began = time.perf_counter()
-    ready = prepare(settings)
-    state, steps, model = ready.state, ready.steps, ready.built.model
-    for note in ready.built.notes:
-        tell(note)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        ready = prepare(settings, folder / "corpus", progress)
         settings.write(folder)
     except OSError as error:
         raise UsageError(f"{folder} cannot be written ({error}): choose another folder, or make room") from error
-    held = ready.texts.held_batches(settings.rows)
+    state, steps, model = ready.state, ready.steps, ready.built.model
+    for note in [*ready.built.notes, *ready.texts.notes]:
+        tell(note)
+    tell(f"{ready.texts.tokens:,} tokens to train on, {ready.texts.held_tokens:,} held out")
+    held = ready.texts.held
     with dice(settings.seed, model.device):
         last: float | None = None
         newest, torn = kept.newest() if resume else (None, [])
@@ -176,7 +175,10 @@ def pretrain(
         after = _After(ready, kept, metrics, held, last, progress, tell)
         watch = Watch(settings.rate, leap=settings.spike or None, folder=folder)
         plan = Plan(steps, SCHEDULES[settings.schedule], settings.warmup, settings.accumulate, settings.clip)
-        run(state, plan, ready.loss, weigh=lambda asked: asked.count, watch=watch, after_step=[after])
+        try:
+            run(state, plan, ready.loss, weigh=lambda asked: asked.count, watch=watch, after_step=[after])
+        finally:
+            ready.texts.loader.close()
     state.model.eval()
     with state.average.applied(state.model) if state.average is not None else nullcontext():
         _save(model, folder)

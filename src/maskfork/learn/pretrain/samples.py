@@ -17,14 +17,14 @@ TEMPERATURE = 0.8
 @torch.inference_mode()
 def said(model: Model, objective: Objective, held: Batch, *, seed: int = 0, length: int = 40) -> str:
     """One line. Draws from a generator of its own, so that the training's dice stay where they are."""
-    row = Batch.padded(held.tokens[:1])
     if model.spec.fork == "decoder":
-        start = row.tokens[:, : min(16, row.shape[1] // 2)]
+        row, begin, size = held.sequences[0]
+        start = held.tokens[row : row + 1, begin : begin + min(16, max(1, size // 2))]
         return model.tokenizer.decode([*start[0].tolist(), *continued(model, start, length, seed)])
-    sample = objective(row, np.random.default_rng(seed))
-    return _guesses(model, sample)
+    return _guesses(model, objective(held, np.random.default_rng(seed)))
 
 
+@torch.inference_mode()
 def continued(model: Model, tokens: Tensor, length: int, seed: int) -> list[int]:
     """Tokens drawn one after the other from the model, at a temperature of 0.8."""
     generator = torch.Generator().manual_seed(seed)

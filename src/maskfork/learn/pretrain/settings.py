@@ -15,13 +15,17 @@ FILE = "pretrain.yaml"
 FREE = ("keep", "save_every", "evaluate_every", "sample_every", "log_every", "spike")
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"start": "from"}):
+class Settings(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"start": "from", "objective_settings": "set"}
+):
     """Names are those of the command line's options. None: as it follows from the others.
 
     `length` tokens a sequence, `rows` sequences a batch, `accumulate` batches a step. One of `steps`, `tokens` and `epochs`
-    says how long. `objective` None is the family's usual one; `learning_rate` None is 1e-3 (5e-5 where a model goes on).
-    `average` is the decay of the weights' average, 0 none; `spike` stops the run where the loss is so many standard deviations
-    above its mean, 0 never. `evaluate_every` and `save_every` None: a tenth of the run.
+    says how long. `documents` says what of a text file is a document; `weights` are the shares of several corpora. `layout`
+    None: windows over all text for a decoder, else packed, where no document sees another. `objective` None is the family's
+    usual one, `set` its settings, as rate=0.3. `learning_rate` None is 1e-3 (5e-5 where a model goes on). `average` is the decay
+    of the weights' average, 0 none; `spike` stops the run where the loss is so many standard deviations above its mean, 0 never.
+    `evaluate_every` and `save_every` None: a tenth of the run.
     """
 
     family: str | None = None
@@ -29,8 +33,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     tokenizer: str | None = None
     data: tuple[str, ...] = ()
     objective: str | None = None
+    objective_settings: tuple[str, ...] = ()
     size: str = "tiny"
     extend_vocabulary: bool = False
+    documents: Literal["file", "paragraph", "line"] = "file"
+    weights: tuple[float, ...] = ()
+    layout: Literal["windows", "packed", "padded"] | None = None
 
     length: int = 128
     rows: int = 32
@@ -96,9 +104,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return self.length * self.rows * self.accumulate
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data under the options' names; what is None is left out."""
+        """Plain data under the options' names; what is None or empty is left out."""
         found: dict[str, Any] = msgspec.to_builtins(self)
-        return {name: value for name, value in found.items() if value is not None}
+        return {name: value for name, value in found.items() if value not in (None, [], ())}
 
     def write(self, folder: Path) -> Path:
         """Write `pretrain.yaml` into the folder."""
@@ -136,7 +144,7 @@ def differs(old: Settings, new: Settings) -> str | None:
     """The first setting that a resumed run may not change, as words; None where all is well."""
     for field in Settings.__struct_fields__:
         if field not in FREE and getattr(old, field) != getattr(new, field):
-            name = "from" if field == "start" else field.replace("_", "-")
+            name = {"start": "from", "objective_settings": "set"}.get(field, field.replace("_", "-"))
             return f"{name} was {getattr(old, field)} and is now {getattr(new, field)}"
     return None
 
