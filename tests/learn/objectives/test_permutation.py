@@ -15,6 +15,7 @@ from maskfork.errors import UsageError
 from maskfork.learn.objectives.contract import IGNORE_INDEX, TwoStreams
 from maskfork.learn.objectives.permutation import PermutationLM
 from maskfork.learn.objectives.vocabulary import Vocabulary
+from maskfork.models.families import all_families
 from maskfork.models.hub import build
 from maskfork.models.model import Model
 
@@ -142,6 +143,21 @@ def test_the_loss_is_that_of_the_targets() -> None:
         torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(logits[there], wanted[there]))
     objective.loss(model, sample).total.backward()  # type: ignore[no-untyped-call]
     assert float(model.body.encoder.embed.query.grad.abs().max()) > 0  # type: ignore[union-attr]
+
+
+def test_xlnet_itself_is_trained_so() -> None:
+    model = build({**all_families()["xlnet"].tiny[0], "model_type": "xlnet", "vocab_size": 200}, "masked_lm")
+    objective = PermutationLM(WORDS)
+    objective.check(model)
+    optimiser = torch.optim.AdamW(model.parameters(), 3e-3)
+    losses = []
+    for step in range(30):
+        loss = objective.loss(model, objective(Batch.packed([list(range(40, 60))] * 4), np.random.default_rng(step))).total
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.7 * losses[0]
 
 
 def test_wrong_questions() -> None:
