@@ -22,6 +22,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 
 import numpy as np
@@ -46,12 +47,13 @@ class Rules:
     exact: bool
 
 
-def charsmap_normalizers(charsmap: bytes) -> tuple[list[normalizers.Normalizer], bool]:
+@lru_cache(maxsize=4)
+def charsmap_normalizers(charsmap: bytes) -> tuple[tuple[normalizers.Normalizer, ...], bool]:
     """The normalisers that do what the charsmap says, and whether they do it exactly. Raises TokenizerError."""
     known = rules(charsmap)
     precompiled = normalizers.Precompiled(charsmap)
     if not known.exact:
-        return [precompiled], False
+        return (precompiled,), False
     # What NFC could join to, or move past, the character before it.
     marks: set[str] = {char for char, text in known.single.items() if text and unicodedata.combining(text[0])}
     marks = marks.union(*(key[1:] for key in known.composed))
@@ -63,7 +65,7 @@ def charsmap_normalizers(charsmap: bytes) -> tuple[list[normalizers.Normalizer],
     between = Regex(rf"\G{later}\K(?={later})|(?={first}{later})(?>{_units(known.composed)}|{first})\K(?={later})")
     before = Regex(rf"(?!\A)(?=[{_class(marks | _JOINING)}\p{{M}}\p{{Cn}}\p{{Cf}}\n])")
     gone = [char for char, text in known.single.items() if not text]
-    return [
+    return (
         *(normalizers.Replace(source, target + UNIT) for source, target in _sources(known.others)),
         normalizers.Replace(between, UNIT),
         normalizers.Replace(before, APART),
@@ -73,7 +75,7 @@ def charsmap_normalizers(charsmap: bytes) -> tuple[list[normalizers.Normalizer],
         normalizers.Replace(APART, ""),
         normalizers.NFC(),
         normalizers.Replace(UNIT, ""),
-    ], True
+    ), True
 
 
 def _sources(others: dict[str, str]) -> list[tuple[str | Regex, str]]:
@@ -147,6 +149,8 @@ def _nfc(texts: list[str]) -> list[str]:
 def _rules(charsmap: bytes) -> list[tuple[list[str], list[str]]]:
     """(strings, what they become), grouped by the strings' length in bytes: the double array (Aoe 1989) walked by levels."""
     (size,) = struct.unpack_from("<I", charsmap)
+    if len(charsmap) < 4 + size or size < 4:
+        raise ValueError(f"{len(charsmap)} bytes of {4 + size}")
     units = np.frombuffer(charsmap[4 : 4 + size], dtype="<u4").astype(np.int64)
     texts = charsmap[4 + size :]
     offset = (units >> 10) << ((units & 0x200) >> 6)
