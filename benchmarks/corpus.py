@@ -5,7 +5,8 @@
 
 The text is real (the books of `lm/books`), cut into documents of mixed lengths and repeated with noise: one word in twenty has
 two letters swapped or a digit put in, so that no cache of words makes the later copies cheap. Each size and each step runs in a
-process of its own, whose peak memory is then its own. "First fifth" and "last fifth" are MB a processor second over that part of the text.
+process of its own, whose peak memory is then its own. "First fifth" and "last fifth" are MB a processor second over that part
+of the text.
 """
 
 from __future__ import annotations

@@ -131,6 +131,30 @@ def test_killed_at_any_time_the_next_run_finishes_the_same_corpus(tmp_path: Path
     assert {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()} == expected
 
 
+PEAK = """
+import resource, sys
+from maskfork.learn.data.corpus import Reading, build_corpus
+from maskfork.models.tokenizers import load_tokenizer
+build_corpus([sys.argv[1]], load_tokenizer(sys.argv[3]), sys.argv[2], Reading(sys.argv[4]), shard_tokens=1_000_000)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("division", ["file", "line"])
+def test_memory_does_not_grow_with_the_file(tmp_path: Path, division: str) -> None:
+    saved = tokenizer("bytes").save(tmp_path / "saved")
+    peaks = []
+    for number, times in enumerate((5, 20)):
+        file = tmp_path / f"{number}.txt"
+        file.write_text("\n".join(texts(5000, seed=8)) * times, "utf-8")
+        words = [sys.executable, "-c", PEAK, str(file), str(tmp_path / f"c{number}"), str(saved), division]
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
+        peaks.append(float(done.stdout))
+    assert peaks[1] < 1.35 * peaks[0]
+    assert peaks[1] < 700
+
+
 def test_a_finished_corpus_is_not_built_again(tmp_path: Path) -> None:
     file = jsonl(tmp_path / "a.jsonl", texts(50))
     first = build_corpus([file], tokenizer(), tmp_path / "c")
