@@ -60,13 +60,18 @@ def attend(
     heads, size, wanted = q_BQHD.shape[2], q_BQHD.shape[3], v_BKGD.shape[3]
     if wanted < size and q_BQHD.device.type == "cpu":  # its fast kernel wants values as wide as queries: half the time
         v_BKGD = F.pad(v_BKGD, (0, size - wanted))
+    # Its grouped queries spare the copies of keys and values; on a GPU no fast kernel takes them with a mask.
+    grouped = k_BKGD.shape[2] < heads and (mask is None or q_BQHD.device.type == "cpu")
+    if not grouped:
+        k_BKGD, v_BKGD = spread(k_BKGD, heads), spread(v_BKGD, heads)
     out: Tensor = F.scaled_dot_product_attention(
         q_BQHD.transpose(1, 2),
-        spread(k_BKGD, heads).transpose(1, 2),
-        spread(v_BKGD, heads).transpose(1, 2),
+        k_BKGD.transpose(1, 2),
+        v_BKGD.transpose(1, 2),
         attn_mask=mask,
         dropout_p=dropout,
         is_causal=causal,
         scale=scale,
+        enable_gqa=grouped,
     )
     return out.transpose(1, 2)[..., :wanted]
