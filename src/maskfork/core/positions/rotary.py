@@ -184,17 +184,23 @@ class RotaryPositions(Positions):
         if key not in memo:
             length = memo[LENGTH] if self.by_length else 0
             angle = pos_BS[..., None].float() * self.frequencies(pos_BS.device, length)
-            waves = angle.cos() * self.scaling.attention, angle.sin() * self.scaling.attention
+            cos, sin = angle.cos() * self.scaling.attention, angle.sin() * self.scaling.attention
+            waves = self._paired(cos, cos), self._paired(-sin, sin)
             memo[key] = tuple(wave[:, :, None, :].to(q_BSHD.dtype) for wave in waves)
         cos, sin = memo[key]
         return self._turn(q_BSHD, cos, sin), self._turn(k_BSHD, cos, sin)
 
+    def _paired(self, first: Tensor, second: Tensor) -> Tensor:
+        """[..., size]: what stands at the first and at the second number of each pair."""
+        return torch.stack([first, second], dim=-1).flatten(-2) if self.spec.interleaved else torch.cat([first, second], dim=-1)
+
     def _turn(self, x_BSHD: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        """(a, b) -> (a cos - b sin, b cos + a sin) for each pair: x cos + (b, a) (-sin, sin)."""
         turned, rest = x_BSHD[..., : self.size], x_BSHD[..., self.size :]
         if self.spec.interleaved:
-            a, b = turned[..., 0::2], turned[..., 1::2]
-            turned = torch.stack([a * cos - b * sin, b * cos + a * sin], dim=-1).flatten(-2)
+            swapped = turned.reshape(*turned.shape[:-1], -1, 2).flip(-1).flatten(-2)
         else:
             a, b = turned.chunk(2, dim=-1)
-            turned = torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)
+            swapped = torch.cat([b, a], dim=-1)
+        turned = (turned * cos).addcmul_(swapped, sin)
         return turned if rest.shape[-1] == 0 else torch.cat([turned, rest], dim=-1)
