@@ -266,3 +266,8 @@ def test_real_text(data_dir: Path, tmp_path: Path) -> None:
     assert by.decode(corpus.ids(0).tolist()) == file.read_text("utf-8")
     build_corpus([data_dir / "lm" / "wikitext-2" / "valid.txt"], by, tmp_path / "w", Reading("line"))
     assert len(Corpus.open(tmp_path / "w")) > 2000
+
+
+def test_building_loads_no_torch() -> None:
+    code = "import sys; from maskfork.learn.data.corpus import Corpus, build_corpus; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
