@@ -67,6 +67,15 @@ def test_the_way_back(layout: str, spm: float) -> None:
             assert [t for t in told if t in (PRE, SUF, MID)] == ([PRE, SUF, MID] if len(ids) > 2 else [])
 
 
+def test_no_text_becomes_longer_than_it_may() -> None:
+    lists = texts(30, 27, 10)
+    objective = FillInTheMiddle(WORDS, rate=1.0, length=32)
+    for seed in range(20):
+        told = rows(objective(Batch.packed(lists), np.random.default_rng(seed)).batch)  # type: ignore[arg-type]
+        assert [len(ids) for ids in told] == [32, 32, 15]
+        assert [objective.restore(ids).tolist() for ids in told] == [[*lists[0][:28], EOS], lists[1], lists[2]]
+
+
 def test_the_middle_alone() -> None:
     """The loss begins with the middle's first token, ends with end-of-text, and leaves uncut texts whole."""
     lists = texts(20)

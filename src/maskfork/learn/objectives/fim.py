@@ -27,7 +27,8 @@ class FillInTheMiddle(Objective):
 
     It works on whole documents, before packing; each stays one text. Two places are drawn alike among all between tokens, so a
     part may be empty. The paper cuts between characters; here cuts lie between tokens, which its section 4.5 compares.
-    `asked`: the loss is on all tokens, as in the paper, or on the "middle" alone.
+    `asked`: the loss is on all tokens, as in the paper, or on the "middle" alone. `length`: a text that would become longer by its
+    three new tokens loses as many at its end first; None for no limit.
 
     Requirements: a decoder with the head causal_lm; a tokenizer with <PRE>, <SUF>, <MID> or StarCoder's or Qwen's names of them.
     Inputs: any batch; special tokens at a text's ends stay there. A document grows by three tokens.
@@ -41,6 +42,7 @@ class FillInTheMiddle(Objective):
     rate: float = 0.5
     spm: float = 0.5
     asked: Literal["all", "middle"] = "all"
+    length: int | None = None
 
     name: ClassVar[str] = "fim"
     needs: ClassVar[Needs] = "decoder"
@@ -81,7 +83,8 @@ class FillInTheMiddle(Objective):
             return text, np.ones(len(text), dtype=bool)
         assert self.vocabulary.fill is not None
         first, last = int(inside[0]), int(inside[-1]) + 1
-        body = text[first:last]
+        over = 0 if self.length is None else max(0, len(text) + len(self.vocabulary.fill) - self.length)
+        body = text[first : max(first, last - over)]
         low, high = sorted(int(lot * (len(body) + 1)) for lot in (one, two))
         prefix, middle, suffix = np.split(body, [low, high])
         pre, suf, mid = ([token] for token in self.vocabulary.fill)
