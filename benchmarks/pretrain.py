@@ -137,7 +137,8 @@ def trainers(setting: Setting, data: Tensor, steps: int, *, bf16: bool) -> Calla
                 folder, max_steps=steps, per_device_train_batch_size=setting.rows, learning_rate=RATE, weight_decay=DECAY,
                 adam_beta1=BETAS[0], adam_beta2=BETAS[1], max_grad_norm=1.0, lr_scheduler_type="cosine",
                 warmup_steps=round(WARMUP * steps), bf16=bf16, use_cpu=True, report_to=[], save_strategy="no",
-                logging_steps=10**9, optim="adamw_torch_fused", disable_tqdm=True, dataloader_num_workers=0, remove_unused_columns=False,
+                logging_steps=10**9, optim="adamw_torch_fused",
+                disable_tqdm=True, dataloader_num_workers=0, remove_unused_columns=False,
             )  # fmt: skip
             trainer = Trainer(model, arguments, train_dataset=[{"input_ids": row} for row in data], data_collator=collate)
             trainer.remove_callback(transformers.PrinterCallback)

@@ -176,7 +176,11 @@ def pretrain(
             step(100 * share - before[0], words)
             before[0] = 100 * share
 
-        done = train(settings, _named(out), resume=resume, progress=moved, tell=say)
+        try:
+            done = train(settings, _named(out), resume=resume, progress=moved, tell=say)
+        except KeyboardInterrupt:
+            say(f"stopped; to go on after the last checkpoint: maskfork pretrain -o {out} --resume")
+            raise
     emit_json(done) if json else emit(_said(done))
 
 
