@@ -71,7 +71,9 @@ def learn_wordpiece(words: Counter[str], merges: int, by: By = "score") -> Learn
 def _learn(
     words: Counter[str], split: dict[str, list[str]], merges: int, by: By, prefix: str, *, first_seen: bool = False
 ) -> Learned:
-    letters = sorted({piece for pieces in split.values() for piece in pieces}, key=lambda p: (p.startswith("##"), p == "</w>", p))
+    letters = sorted(
+        {piece for pieces in split.values() for piece in pieces}, key=lambda p: (not p.startswith(prefix), p == "</w>", p)
+    )
     age = {piece: i for i, piece in enumerate(letters)}
     steps: list[Step] = []
     while len(steps) < merges:

@@ -15,7 +15,7 @@ from maskfork.models.tokenizers import wordpiece
 from maskfork.models.tokenizers.letters import BYTE_LETTERS
 from maskfork.models.tokenizers.recipes import BYTES
 from maskfork.models.tokenizers.texts import size_of, stream
-from maskfork.models.tokenizers.unigram import count_words, has_sentencepiece, learn
+from maskfork.models.tokenizers.unigram import count_words, learn
 
 
 def retrain(
@@ -36,8 +36,6 @@ def retrain(
         raise UsageError(f"{size} tokens have no room beside {len(first) + len(outside)} special ones: ask for more")
     texts = stream(files, column, moved)
     if model["type"] == "Unigram":
-        if not has_sentencepiece():
-            raise TokenizerError("training a Unigram like another needs sentencepiece: pip install sentencepiece")
         pieces = learn(count_words(texts), inner, room, taken=set(first))
         lowest = min(p.score for p in pieces)
         unknown = model["vocab"][model["unk_id"]][0] if model.get("unk_id") is not None else None

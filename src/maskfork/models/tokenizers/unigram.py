@@ -1,4 +1,4 @@
-"""Training a Unigram (Kudo 2018): by sentencepiece's trainer, which is several times faster, where it is installed."""
+"""Training a Unigram (Kudo 2018): by sentencepiece's trainer where it is installed, else by our own."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 
 import tokenizers
-from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Regex, normalizers
 
 from maskfork.errors import TokenizerError
+from maskfork.models.tokenizers import em
 from maskfork.models.tokenizers.sentencepiece.build import build
 from maskfork.models.tokenizers.sentencepiece.proto import Piece, PieceType, SpmModel, read_model, read_normalizer
-from maskfork.models.tokenizers.wordpiece import again
 
 SPACE = "▁"
 MOST_WORDS = 4_000_000
@@ -27,19 +27,26 @@ def has_sentencepiece() -> bool:
 
 def train_unigram(texts: Iterable[str], size: int, special: list[str], unknown: str) -> tuple[tokenizers.Tokenizer, list[str]]:
     """A pipeline of `size` tokens, the special ones first. Raises TokenizerError. The same texts give the same, always."""
-    if not has_sentencepiece():
-        return _by_library(texts, size, special, unknown), [
-            "trained by the tokenizers library with NFKC; pip install sentencepiece trains several times faster"
-        ]
-    import sentencepiece
-
-    rules = read_normalizer(sentencepiece.SentencePieceNormalizer(rule_name="nmt_nfkc").serialized_model_proto())
-    shape = SpmModel((), normalizer="nmt_nfkc", charsmap=rules)
     head = [Piece(t, 0.0, PieceType.UNKNOWN if t == unknown else PieceType.CONTROL) for t in special]
-    plain, _ = build(SpmModel((*head, Piece(SPACE, -1.0, PieceType.NORMAL)), charsmap=shape.charsmap))
+    notes: list[str] = []
+    charsmap = b""
+    if has_sentencepiece():
+        import sentencepiece
+
+        charsmap = read_normalizer(sentencepiece.SentencePieceNormalizer(rule_name="nmt_nfkc").serialized_model_proto())
+    else:
+        notes.append("learned by our own trainer, with NFKC: pip install sentencepiece is many times faster and has T5's rules")
+    plain = _pipeline(SpmModel((*head, Piece(SPACE, -1.0, PieceType.NORMAL)), charsmap=charsmap))
     pieces = learn(count_words(texts), plain, size - len(special), taken=set(special))
-    inner, _ = build(SpmModel((*head, *pieces), charsmap=shape.charsmap))
-    return inner, []
+    return _pipeline(SpmModel((*head, *pieces), charsmap=charsmap)), notes
+
+
+def _pipeline(model: SpmModel) -> tokenizers.Tokenizer:
+    inner, _ = build(model)
+    if not model.charsmap:
+        before = [normalizers.NFKC(), normalizers.Replace(Regex(r"\s"), " ")]
+        inner.normalizer = normalizers.Sequence([*before, inner.normalizer])
+    return inner
 
 
 def count_words(texts: Iterable[str]) -> Counter[str]:
@@ -53,9 +60,7 @@ def count_words(texts: Iterable[str]) -> Counter[str]:
 
 
 def learn(words: Counter[str], pipeline: tokenizers.Tokenizer, size: int, taken: set[str]) -> list[Piece]:
-    """`size` pieces (fewer where the words give no more), by sentencepiece's trainer on words that `pipeline` normalised."""
-    import sentencepiece
-
+    """`size` pieces (fewer where the words give no more) of words that `pipeline` normalises."""
     seen: Counter[str] = Counter()
     for word, count in words.items():
         normal = pipeline.normalizer.normalize_str(word) if pipeline.normalizer is not None else SPACE + word
@@ -63,6 +68,17 @@ def learn(words: Counter[str], pipeline: tokenizers.Tokenizer, size: int, taken:
             seen[part] += count
     if not seen:
         raise TokenizerError("the files hold no words, so no vocabulary can be learned: give files with text")
+    if not has_sentencepiece():
+        found = [Piece(text, score, PieceType.NORMAL) for text, score in em.learn(seen, size)]
+        if len(found) > size:
+            raise TokenizerError(_why("required_chars", size))
+        return [p for p in found if p.text not in taken]
+    return [p for p in _by_sentencepiece(seen, size) if p.text not in taken]
+
+
+def _by_sentencepiece(seen: Counter[str], size: int) -> list[Piece]:
+    import sentencepiece
+
     held = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
@@ -80,29 +96,10 @@ def learn(words: Counter[str], pipeline: tokenizers.Tokenizer, size: int, taken:
         )
     except (RuntimeError, OSError) as error:
         raise TokenizerError(_why(str(error), size)) from error
-    learned = [p for p in read_model(held.getvalue()).pieces if p.type == PieceType.NORMAL and p.text not in taken]
-    return learned[:size]
+    return [p for p in read_model(held.getvalue()).pieces if p.type == PieceType.NORMAL][:size]
 
 
 def _why(error: str, size: int) -> str:
     if "required_chars" in error or "Vocabulary size is smaller" in error:
         return f"{size} pieces have no room for the letters of these texts: ask for a larger --vocab-size"
     return f"sentencepiece could not train ({' '.join(error.split())}): give more text or a smaller --vocab-size"
-
-
-def _by_library(texts: Iterable[str], size: int, special: list[str], unknown: str) -> tokenizers.Tokenizer:
-    inner = tokenizers.Tokenizer(models.Unigram())
-    inner.normalizer = normalizers.Sequence([
-        normalizers.NFKC(),
-        normalizers.Replace(Regex(r"\s+"), " "),
-        normalizers.Strip(),
-        normalizers.Replace(" ", SPACE),
-        normalizers.Prepend(SPACE),
-    ])  # fmt: skip
-    inner.pre_tokenizer = pre_tokenizers.Metaspace(SPACE, prepend_scheme="never", split=True)
-    inner.decoder = decoders.Sequence([decoders.Replace(SPACE, " "), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
-    words = count_words(texts)
-    trainer = trainers.UnigramTrainer(vocab_size=size, special_tokens=special, unk_token=unknown, show_progress=False)
-
-    inner.train_from_iterator(again(sorted(words.items())), trainer)
-    return inner

@@ -47,7 +47,7 @@ def learn(
         special_tokens=[*special, *inside],
         show_progress=False,
     )
-    scratch.train_from_iterator(again(known), trainer)
+    scratch.train_from_iterator(_again(known), trainer)
     vocabulary: dict[str, int] = json.loads(scratch.to_str())["model"]["vocab"]
     plain = sorted((t for t in vocabulary if t not in inside and t not in special), key=vocabulary.__getitem__)
     single = [t for t in plain if len(t) == 1]
@@ -55,7 +55,7 @@ def learn(
     return {token: i for i, token in enumerate(ordered)}
 
 
-def again(words: list[tuple[str, int]]) -> Iterator[str]:
+def _again(words: list[tuple[str, int]]) -> Iterator[str]:
     """The library takes texts, not counts."""
     for word, count in words:
         whole, rest = divmod(count, AT_ONCE)
