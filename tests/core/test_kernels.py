@@ -177,7 +177,7 @@ def test_auto_says_who_took_it_and_who_refused() -> None:
     assert choose(world(Causal(), "none").ask)[0].how == "its causal flag"
     assert choose(world(Full(), "none").ask)[0].how == "no mask"
     assert choose(world(Causal(), "left").ask)[0].how == "a dense mask"
-    with pytest.raises(UsageError, match="no attention kernel 'fast': use auto, varlen, sdpa, capped, flex, reference"):
+    with pytest.raises(UsageError, match="no attention kernel 'fast': use auto, banded, varlen, sdpa, capped, flex, reference"):
         choose(world(Causal(), "left").ask, "fast")
 
 

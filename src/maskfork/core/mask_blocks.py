@@ -17,7 +17,7 @@ Legend: N sequences, H heads, n blocks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -41,10 +41,10 @@ class Blocks(Mask):
 
     size: int
     random: int = 0
-    seed: int = 0
+    seed: int = field(default=0, compare=False)  # where nothing is drawn, rules that differ in it are the same
     heads: int = 1
     longest: int = 4096
-    drawn: bool = False
+    drawn: int | None = None  # the seed that they are drawn from, None where they are not
     same_for_all = True
     needs_lengths = True
 
@@ -53,7 +53,7 @@ class Blocks(Mask):
             raise UsageError(f"blocks have a size of one or more and random ones are not negative, but got {self}")
 
     def in_training(self) -> Mask:
-        return replace(self, drawn=self.random > 0)
+        return replace(self, drawn=self.seed if self.random else None)
 
     def sized(self, lengths: Tensor) -> Mask:
         return BlocksIn(self.counts(lengths), self.size)
@@ -112,8 +112,8 @@ def _counts(rule: Blocks, length: int) -> Tensor:
     at = torch.arange(n)
     ends = (at == 0) | (at == n - 1)
     near = (at[:, None] - at).abs() <= 1
-    counts = (near | ends | ends[:, None]).long()[None].repeat(rule.heads if rule.drawn else 1, 1, 1)
-    if not rule.drawn:
+    counts = (near | ends | ends[:, None]).long()[None].repeat(1 if rule.drawn is None else rule.heads, 1, 1)
+    if rule.drawn is None:
         counts[:, 1:-1, 0] += rule.random
         return counts
     for head, rows in enumerate(_drawn(rule, n)):
@@ -128,7 +128,7 @@ def _drawn(rule: Blocks, n: int) -> list[list[list[int]]]:
 
     The draws come from numpy's old generator in the order in which the original makes them, so that they are the same.
     """
-    lots = np.random.RandomState(rule.seed)
+    lots = np.random.RandomState(rule.drawn)
     if n * rule.size in _PLANNED:
         return [_planned(rule, lots)[: n - 2] for _ in range(rule.heads)]
     reach = 2 * rule.random + 5  # chance reaches this many blocks from the start

@@ -42,11 +42,11 @@ class CountedPositions(Positions):
         rule = self.rules[layer.index]
         if rule is None or at.lengths is None:
             return q_BQHD.new_zeros(1, 1, 1, 1)
-        rule = replace(rule, drawn=self.training and rule.random > 0, seed=rule.seed if self.training else 0)
+        rule = replace(rule, drawn=rule.seed if self.training and rule.random else None)
         key = ("counted", rule, id(at.queries), id(at.keys), q_BQHD.dtype)
         if key not in memo:
             lengths, which = torch.unique(at.lengths, return_inverse=True)
-            heads = torch.arange(rule.heads if rule.drawn else 1, device=lengths.device).view(1, -1, 1, 1)
+            heads = torch.arange(1 if rule.drawn is None else rule.heads, device=lengths.device).view(1, -1, 1, 1)
             times = look_up(
                 rule.counts(lengths),
                 rule.size,
