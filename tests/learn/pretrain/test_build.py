@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 import torch
 
+from maskfork import load
 from maskfork.core.batch import Batch
 from maskfork.errors import TokenizerError, UsageError
+from maskfork.learn.pretrain import pretrain
 from maskfork.learn.pretrain.build import build_model, extend
 from maskfork.learn.pretrain.settings import Settings, settings_of
 from maskfork.learn.pretrain.sizes import FAMILIES, SIZES, config_of
@@ -124,3 +126,22 @@ def test_names_that_are_not_known(tmp_path: Path) -> None:
     tokens_of("llama").save(tmp_path / "bare")
     with pytest.raises(TokenizerError, match=r"needs a padding token|needs a mask token"):
         build_model(ground(tmp_path, tokenizer=str(tmp_path / "bare")))
+
+
+def test_a_model_goes_on_with_new_words_and_is_loaded_again(tmp_path: Path) -> None:
+    old = make("bert", "masked_lm")
+    old.save(tmp_path / "old")
+    other = tokenizer("bert")
+    other.inner.add_tokens(["sceneplot"])
+    other.save(tmp_path / "wide")
+    given = ground(
+        tmp_path, family=None, start=str(tmp_path / "old"), tokenizer=str(tmp_path / "wide"), extend_vocabulary=True, steps=3
+    )
+    (tmp_path / "text.txt").write_text("the sceneplot was dull. a sceneplot of the film. " * 60)
+    done = pretrain(given, tmp_path / "out")
+    assert any("1 new words" in note for note in done.notes)
+    made = load(tmp_path / "out")
+    number = made.tokenizer.id("sceneplot")
+    assert number in made.tokenizer.encode("the sceneplot")
+    assert made.spec.vocab_size >= made.tokenizer.size
+    assert not torch.equal(made.body.tokens.weight[: old.spec.vocab_size], old.body.tokens.weight)
