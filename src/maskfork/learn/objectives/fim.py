@@ -26,9 +26,9 @@ class FillInTheMiddle(Objective):
     """A share `rate` of the documents is cut at two random places and told in another order, half of them (`spm`) suffix first.
 
     It works on whole documents, before packing; each stays one text. Two places are drawn alike among all between tokens, so a
-    part may be empty. The paper cuts between characters; here cuts lie between tokens, which its section 4.5 compares.
-    `asked`: the loss is on all tokens, as in the paper, or on the "middle" alone. `length`: a text that would become longer by its
-    three new tokens loses as many at its end first; None for no limit.
+    part may be empty. The paper cuts between characters; here cuts lie between tokens, one of the ways that it compares.
+    `asked`: the loss is on all tokens, as in the paper, or on the "middle" alone. `length`: a text that would become longer by
+    its three new tokens loses as many at its end first; None for no limit.
 
     Requirements: a decoder with the head causal_lm; a tokenizer with <PRE>, <SUF>, <MID> or StarCoder's or Qwen's names of them.
     Inputs: any batch; special tokens at a text's ends stay there. A document grows by three tokens.
