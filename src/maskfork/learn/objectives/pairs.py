@@ -147,9 +147,7 @@ class Others:
     def run(self, length: int, rng: np.random.Generator) -> Places:
         """Sentences of another document from a random one on, until `length` tokens are reached or the document ends."""
         if len(self.documents) < 2:
-            raise UsageError(
-                "a random next sentence comes from another document, and this batch holds only one: give several, or a larger batch"
-            )
+            raise UsageError("a random next sentence comes from another document, and this batch holds only one: give several")
         other = int(rng.integers(len(self.documents) - 1))
         sentences = self.documents[other + (other >= self.number)]
         start = int(rng.integers(len(sentences)))
