@@ -111,7 +111,9 @@ class Settings(
     def write(self, folder: Path) -> Path:
         """Write `pretrain.yaml` into the folder."""
         file = folder / FILE
-        file.write_bytes(_yaml().encode(self.as_dict()))
+        part = file.with_name(f"{FILE}.part")  # a run that is killed here keeps the settings that it had
+        part.write_bytes(_yaml().encode(self.as_dict()))
+        part.replace(file)
         return file
 
 
