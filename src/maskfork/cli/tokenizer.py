@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from maskfork.models.tokenizers import Tokenizer
+    from maskfork.models.tokenizers.compare import Measured
     from maskfork.models.tokenizers.learned import Learned
     from maskfork.models.tokenizers.trace import Trace
 
@@ -194,14 +195,15 @@ def compare(
     if limit < 1:
         raise UsageError("--limit is 1 or more")
     loaded = [(name, _load(name)) for name in tokenizers]
-    results: dict[str, Any] = {}
+    results: list[tuple[str, list[Measured]]] = []
     with progress("comparing", size_of(file) / 1e6) as step:
         for one in file:
-            results[str(one)] = measure(loaded, rows([one], column, lambda count: step(count / 1e6)), limit)
+            measured = measure(loaded, rows([one], column, lambda count: step(count / 1e6)), limit)
+            results.append((str(one), measured))
     if json:
-        emit_json([{"file": name, "tokenizers": measured} for name, measured in results.items()])
+        emit_json([{"file": name, "tokenizers": measured} for name, measured in results])
         return
-    for name, measured in results.items():
+    for name, measured in results:
         first = measured[0]
         emit(f"{name}: {first.texts:,} texts, {first.characters:,} characters\n")
         table = [["tokenizer", "tokens", "per 1,000 characters", "bytes per token", "unknown", f"lost at {limit}", "texts cut"]]

@@ -1,7 +1,7 @@
 """A Unigram learned by expectation and maximisation (Kudo 2018, section 3.2), in Python and the same every time.
 
 The `tokenizers` library's trainer sums in an order that its word table decides anew on every run, and so learns another
-vocabulary each time. This one is for where sentencepiece's trainer, which is far faster, is not installed.
+vocabulary each time. This one is for where sentencepiece's trainer is not installed.
 """
 
 from __future__ import annotations

@@ -17,6 +17,9 @@ from maskfork.models.tokenizers.sentencepiece.build import build
 from maskfork.models.tokenizers.sentencepiece.proto import Piece, PieceType, SpmModel, read_model, read_normalizer
 
 SPACE = "▁"
+_ALONE = re.compile(
+    f"{SPACE}*[^\\W\\d_]+|{SPACE}*\\d+|{SPACE}*[^\\w{SPACE}]+|{SPACE}*_+|{SPACE}+"
+)  # as sentencepiece's by default
 MOST_WORDS = 4_000_000
 """Different words held at once; beyond that those seen once are dropped, which no piece would have come of."""
 
@@ -35,7 +38,7 @@ def train_unigram(texts: Iterable[str], size: int, special: list[str], unknown: 
 
         charsmap = read_normalizer(sentencepiece.SentencePieceNormalizer(rule_name="nmt_nfkc").serialized_model_proto())
     else:
-        notes.append("learned by our own trainer, with NFKC: pip install sentencepiece is many times faster and has T5's rules")
+        notes.append("learned by our own trainer, with NFKC: pip install sentencepiece for its trainer and T5's own rules (nmt_nfkc)")
     plain = _pipeline(SpmModel((*head, Piece(SPACE, -1.0, PieceType.NORMAL)), charsmap=charsmap))
     pieces = learn(count_words(texts), plain, size - len(special), taken=set(special))
     return _pipeline(SpmModel((*head, *pieces), charsmap=charsmap)), notes
@@ -69,7 +72,11 @@ def learn(words: Counter[str], pipeline: tokenizers.Tokenizer, size: int, taken:
     if not seen:
         raise TokenizerError("the files hold no words, so no vocabulary can be learned: give files with text")
     if not has_sentencepiece():
-        found = [Piece(text, score, PieceType.NORMAL) for text, score in em.learn(seen, size)]
+        parts: Counter[str] = Counter()
+        for word, count in seen.items():
+            for part in _ALONE.findall(word):
+                parts[part] += count
+        found = [Piece(text, score, PieceType.NORMAL) for text, score in em.learn(parts, size)]
         if len(found) > size:
             raise TokenizerError(_why("required_chars", size))
         return [p for p in found if p.text not in taken]
