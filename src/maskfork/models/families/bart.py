@@ -30,6 +30,10 @@ FAMILY = Family(
         {**TINY, "decoder_layers": 3, "decoder_attention_heads": 2, "scale_embedding": True, "activation_function": "relu"},
         {**TINY, "encoder_layers": 1, "encoder_ffn_dim": 50, "encoder_attention_heads": 8, "activation_function": "gelu_new"},
     ),
+    odd=(
+        {**TINY, "activation_function": "silu", "scale_embedding": True, "decoder_attention_heads": 1},
+        {**TINY, "encoder_layers": 3, "decoder_layers": 1, "decoder_ffn_dim": 20, "num_labels": 2},
+    ),
     prefix="model.",
     leave=("lm_head.", "classification_head.", "qa_outputs.", "final_logits_bias"),
     tokenizer="bpe",
