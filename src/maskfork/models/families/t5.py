@@ -35,6 +35,11 @@ FAMILY = Family(
         {**TINY, "feed_forward_proj": "gated-gelu", "num_decoder_layers": 3, "d_kv": 16},
         {**TINY, "relative_attention_num_buckets": 32, "relative_attention_max_distance": 128, "num_heads": 2},
     ),
+    odd=(
+        {**TINY, "tie_word_embeddings": False, "feed_forward_proj": "gated-silu", "num_decoder_layers": 1},
+        {**TINY, "relative_attention_num_buckets": 4, "relative_attention_max_distance": 6, "num_heads": 3, "d_kv": 5,
+         "num_labels": 4},
+    ),
     leave=("lm_head.", "classification_head.", "classifier.", "qa_outputs.", "decoder.", "transformer.decoder."),
     tokenizer="unigram",
     about="full, causal and cross; pre-norm, one relative bias shared by all layers, no scaling",
