@@ -38,7 +38,7 @@ def train_unigram(texts: Iterable[str], size: int, special: list[str], unknown: 
 
         charsmap = read_normalizer(sentencepiece.SentencePieceNormalizer(rule_name="nmt_nfkc").serialized_model_proto())
     else:
-        notes.append("learned by our own trainer, with NFKC: pip install sentencepiece for its trainer and T5's own rules (nmt_nfkc)")
+        notes.append("learned by our own trainer, with NFKC: pip install sentencepiece for its trainer and T5's rules (nmt_nfkc)")
     plain = _pipeline(SpmModel((*head, Piece(SPACE, -1.0, PieceType.NORMAL)), charsmap=charsmap))
     pieces = learn(count_words(texts), plain, size - len(special), taken=set(special))
     return _pipeline(SpmModel((*head, *pieces), charsmap=charsmap)), notes
