@@ -88,7 +88,8 @@ def passes(given: argparse.Namespace) -> str:
     names = given.family or [n for n in NAMES if any((n, p) not in done for p in given.precision)]
     for name in names:
         lines = measure(name, shapes, given)
-        known = [m for m in known if m.name != name or m.precision not in given.precision] + lines
+        # Read again: another run may have measured another family meanwhile.
+        known = [m for m in (known if given.dry else stored()) if m.name != name or m.precision not in given.precision] + lines
         if not given.dry:
             STORE.parent.mkdir(exist_ok=True)
             STORE.write_text(json.dumps([asdict(m) for m in known], indent=1), "utf-8")
