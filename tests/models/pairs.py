@@ -109,30 +109,6 @@ def total(values: dict[str, Tensor]) -> Tensor:
     return sum((weigh(v) * v).sum() for _, v in sorted(values.items()))  # type: ignore[return-value]
 
 
-def from_band(band: Tensor, marked: Tensor, marks: Tensor) -> Tensor:
-    """Attention weights [B, H, S, S] of a window and marked tokens, from the parts in which theirs gives them.
-
-    `band` [B, H, S, X + W + 1]: what each token reads of up to X marked tokens, then of its window of W tokens and itself.
-    `marked` [B, H, S, X]: what each marked token reads of all. `marks` [B, S].
-    """
-    rows, heads, length, wide = band.shape
-    most = marked.shape[-1]
-    side = (wide - most - 1) // 2
-    out = torch.zeros(rows, heads, length, length)
-    for row in range(rows):
-        own = marks[row].nonzero().flatten().tolist()
-        for q in range(length):
-            for column in range(2 * side + 1):
-                k = q + column - side
-                if 0 <= k < length:
-                    out[row, :, q, k] += band[row, :, q, most + column]
-            for number, k in enumerate(own):
-                out[row, :, q, k] += band[row, :, q, number]
-        for number, q in enumerate(own):
-            out[row, :, q] = marked[row, :, :length, number]
-    return out
-
-
 def pair_of(case: Case, folder: Path, *, attention: bool = True) -> Pair:
     """Their model saved and loaded as ours, with their answers and gradients."""
     model = saved(case, folder)
@@ -149,8 +125,5 @@ def pair_of(case: Case, folder: Path, *, attention: bool = True) -> Pair:
         first = "decoder_attentions" if case.two_stacks else "attentions"
         names = {"attentions": first, "cross_attentions": "cross_attentions", "encoder_attentions": "encoder_attentions"}
         weights = {ours: tuple(w.detach() for w in out[name]) for ours, name in names.items() if out.get(name)}
-        if marks is not None:
-            both = zip(weights["attentions"], out.global_attentions, strict=True)
-            weights["attentions"] = tuple(from_band(w, g.detach(), given["global_attention_mask"]) for w, g in both)
     values = {n: v.detach() for n, v in values.items()}
     return Pair(case, model, load(folder), texts, types, marks, targets, values, weights, grads)
