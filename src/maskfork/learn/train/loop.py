@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 from torch import Tensor, nn
 
 from maskfork.errors import UsageError
 from maskfork.learn.train import optimise, precision
+from maskfork.learn.train.best import Best, Kept
 from maskfork.learn.train.optimise import Optimisers
 from maskfork.learn.train.run import Plan, Progress, Record, State, Taken, dice, recent, run
 from maskfork.learn.train.source import ByEpoch
@@ -36,12 +37,14 @@ def fit(
     wanted_precision: str = "auto",
     evaluate: Callable[[nn.Module], tuple[float, float]] | None = None,
     progress: Progress | None = None,
+    work: Path | None = None,
 ) -> Record:
     """Train for `steps`; `epochs(n)` gives the batches of the n-th epoch, `loss(model, batch)` a scalar.
 
     `steps_per_epoch` only tells how many epochs are to come. `evaluate(model)` after each epoch gives (score, tie-break),
     higher is better: the best epoch's weights are kept. The same seed gives the same bits on one machine with the same
-    number of threads. Raises UsageError when the loss is no longer a number, and where an epoch has no batch.
+    number of threads. `work` is a folder for checkpoints, a minute apart: a run that was cut off goes on from the last one
+    to the same bits. Raises UsageError when the loss is no longer a number, and where an epoch has no batch.
     """
     device = next(model.parameters()).device
     record = Record()
@@ -56,33 +59,34 @@ def fit(
         record.notes.append(why)
         optimiser = Optimisers(optimise.adamw(model.named_parameters(), learning_rate, weight_decay))
         state = State(model, optimiser, ByEpoch(epochs), record)
-        best: tuple[float, float] | None = None
-        kept: dict[str, Tensor] | None = None
+        best = Best(None if work is None else work / "best.safetensors")
+        kept = None if work is None else Kept(work, best)
+        if kept is not None:
+            state.record.notes += kept.resume(state)
 
         def judge(epoch: int) -> None:
-            nonlocal best, kept
             if evaluate is None:
                 return
             model.eval()
-            with precision.autocast(device, bf16=record.bf16):  # validated as it is trained
+            with precision.autocast(device, bf16=state.record.bf16):  # validated as it is trained
                 score = evaluate(model)
-            record.scores.append(score[0])
-            if best is None or score > best:
-                best, record.best_epoch = score, epoch
-                kept = copy.deepcopy(model.state_dict()) if state.step < steps else None
+            state.record.scores.append(score[0])
+            if best.keep(score, model, last=state.step >= steps):
+                state.record.best_epoch = epoch
 
         def tell(taken: Taken) -> None:
+            if kept is not None:
+                kept.after(state, time.perf_counter() - started)
             if progress is not None:
-                done = f"epoch {state.source.epoch + 1}/{in_all}, step {taken.step}/{steps}, loss {recent(record.losses):.3f}"
-                progress(taken.step / steps, done)
+                at = f"epoch {state.source.epoch + 1}/{in_all}, step {taken.step}/{steps}"
+                progress(taken.step / steps, f"{at}, loss {recent(state.record.losses):.3f}")
 
         plan = Plan(steps, schedule, warmup, clip=clip)
         run(state, plan, loss, watch=Watch(learning_rate), after_step=[tell], after_epoch=judge)
-        if kept is not None and record.best_epoch is not None and record.best_epoch < state.source.epoch:
-            model.load_state_dict(kept)
+        best.put_back(model)
     model.eval()
-    record.seconds = time.perf_counter() - started
-    return record
+    state.record.seconds = time.perf_counter() - started
+    return state.record
 
 
 __all__ = ["Progress", "Record", "fit"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -81,32 +82,33 @@ class InMemory(Generic[B]):
 
 
 class ByEpoch(Generic[B]):
-    """`epochs(n)` gives the batches of the n-th epoch: fine-tuning's way. It cannot be resumed in the middle."""
+    """`epochs(n)` gives the batches of the n-th epoch, the same each time it is asked: fine-tuning's way."""
 
     def __init__(self, epochs: Callable[[int], Iterator[B]]) -> None:
-        self.epochs, self.epoch = epochs, 0
+        self.epochs, self.epoch, self._taken = epochs, 0, 0
         self._batches = epochs(0)
-        self._any = False
 
     def __iter__(self) -> Iterator[B]:
         return self
 
     def __next__(self) -> B:
         """Raises UsageError where an epoch has no batch."""
-        for batch in self._batches:
-            self._any = True
-            return batch
-        if self._any:
-            self.epoch, self._any = self.epoch + 1, False
+        batch = next(self._batches, None)
+        if batch is None and self._taken:
+            self.epoch, self._taken = self.epoch + 1, 0
             self._batches = self.epochs(self.epoch)
-            for batch in self._batches:
-                self._any = True
-                return batch
-        raise UsageError(f"epoch {self.epoch + 1} has no batch to train on: give more data or smaller batches")
+            batch = next(self._batches, None)
+        if batch is None:
+            raise UsageError(f"epoch {self.epoch + 1} has no batch to train on: give more data or smaller batches")
+        self._taken += 1
+        return batch
 
     def state_dict(self) -> dict[str, Any]:
-        return {"epoch": self.epoch}
+        return {"epoch": self.epoch, "taken": self._taken}
 
     def load_state_dict(self, state: dict[str, Any], /) -> None:
-        self.epoch = int(state["epoch"])
-        self._batches, self._any = self.epochs(self.epoch), False
+        """Raises UsageError where the epoch has fewer batches than were taken of it."""
+        self.epoch, self._taken = int(state["epoch"]), int(state["taken"])
+        self._batches = self.epochs(self.epoch)
+        if sum(1 for _ in islice(self._batches, self._taken)) < self._taken:
+            raise UsageError("the data has changed since the checkpoint was saved: start anew in another folder")
