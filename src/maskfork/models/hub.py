@@ -14,7 +14,7 @@ from torch import Tensor
 
 from maskfork.core.spec import ModelSpec
 from maskfork.errors import ModelError, UsageError
-from maskfork.models.families import Family, family_of
+from maskfork.models.families import Family, all_families, family_of
 from maskfork.models.folder import strip, table_of, their_names
 from maskfork.models.formats.tensors import read_weights
 from maskfork.models.model import Model, check_vocabulary, initialise_tensor
@@ -140,6 +140,13 @@ def _build(
         notes.append(f"left behind {len(left)} tensors of another head ({left[0]} ...)")
     model.notes = notes
     return model
+
+
+def named_head(folder: Path) -> str | None:
+    """The head that a folder's config.json names; None where it names none or is of no family that is known."""
+    config = read_config(folder)
+    family = all_families().get(str(config.get("model_type")))
+    return None if family is None else family.head_of((config.get("architectures") or [None])[0])
 
 
 def sketch(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Model:
@@ -280,4 +287,4 @@ def their_tensors(model: Model, tensors: Mapping[str, Tensor] | None = None) -> 
     return their_names(model.spec, tensors if tensors is not None else model.tensors())
 
 
-__all__ = ["build", "find_folder", "load", "read_config", "read_weights", "sketch", "their_tensors"]
+__all__ = ["build", "find_folder", "load", "named_head", "read_config", "read_weights", "sketch", "their_tensors"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from maskfork.decide.compare.contender import Predictor
 from maskfork.errors import ModelError
+from maskfork.learn.tasks.common.folder import FILE, describe, said_of
 
 
 def open_predictor(folder: Path | str) -> Predictor:
@@ -44,27 +44,17 @@ def open_predictor(folder: Path | str) -> Predictor:
 
 def kind_of(folder: Path) -> str:
     """What maskfork.json says; a folder with config.json and none of ours is a fine-tuned classifier."""
-    path = folder / "maskfork.json"
+    path = folder / FILE
     if not path.exists():
         if (folder / "probe.safetensors").exists():
             return "probe"
         if (folder / "config.json").exists():
             return "fine-tune"
         raise ModelError(f"{folder} holds neither maskfork.json nor config.json: give the folder of a model.")
-    try:
-        kind = json.loads(path.read_text("utf-8"))["kind"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path} cannot be read ({error}): save the model again.") from error
+    kind = said_of(folder).get("kind")
     if kind not in ("fine-tune", "probe", "tf-idf", "prompt", "endpoint"):
         raise ModelError(f"{path} names the kind {kind!r}, which this maskfork does not know: update maskfork.")
     return str(kind)
-
-
-def describe(folder: Path, about: Mapping[str, object]) -> None:
-    """Write maskfork.json, or add to it what it does not say yet."""
-    path = folder / "maskfork.json"
-    said = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    path.write_text(json.dumps({**about, **said}, ensure_ascii=False, indent=1) + "\n", "utf-8")
 
 
 def write_winner(model: Path, winner: Path, about: Mapping[str, object], card: str) -> None:

@@ -13,9 +13,9 @@ from maskfork.decide.compare.contender import HeldOut, Outcome
 from maskfork.decide.compare.events import Failed, Finished, Listener, Moved, Planned, silent
 from maskfork.decide.compare.plan import Entry, Plan, Run
 from maskfork.decide.compare.store import Record, Store
-from maskfork.decide.compare.winner import describe
 from maskfork.errors import MaskforkError, ModelError
 from maskfork.learn.data.dataset import Dataset
+from maskfork.learn.tasks.common.folder import describe
 
 
 @dataclass

@@ -1,1 +1,54 @@
-"""One file a task: from columns to a trained model and back to answers."""
+"""Tasks: one file or package each, found by name. Adding one touches no other file."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import Any
+
+from maskfork.errors import ModelError, UsageError
+from maskfork.learn.tasks.common.contract import Task, Trained
+from maskfork.learn.tasks.common.folder import said_of
+from maskfork.models.hub import named_head
+
+
+def all_tasks() -> dict[str, Task[Any]]:
+    """Every task by its name."""
+    found: dict[str, Task[Any]] = {}
+    for module in iter_modules(__path__):
+        task = getattr(import_module(f"{__name__}.{module.name}"), "TASK", None)
+        if isinstance(task, Task):
+            found[task.name] = task
+    return found
+
+
+def task_of(name: str) -> Task[Any]:
+    """The task of this name. Raises UsageError that lists them."""
+    tasks = all_tasks()
+    if name not in tasks:
+        near = get_close_matches(name, tasks, n=1, cutoff=0.5)
+        cure = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(tasks))}"
+        raise UsageError(f"there is no task {name!r}: {cure}")
+    return tasks[name]
+
+
+def task_in(folder: Path) -> Task[Any] | None:
+    """The task that a model's folder is of, by maskfork.json, else by the head that config.json names; None for none."""
+    tasks = all_tasks()
+    kind = said_of(folder).get("kind")
+    if kind in tasks:
+        return tasks[kind]
+    head = named_head(folder) if kind is None and (folder / "config.json").is_file() else None
+    return next((task for task in tasks.values() if head in task.heads), None) if head is not None else None
+
+
+def open_trained(folder: Path) -> Trained:
+    """The model in a folder that a task saved, or in one of the Hub's. Raises ModelError."""
+    if not folder.is_dir():
+        raise ModelError(f"There is no folder {folder}: give the folder of a model.")
+    task = task_in(folder)
+    if task is None:
+        raise ModelError(f"{folder} names no task in maskfork.json or config.json: train one with `maskfork train`.")
+    return task.open(folder)

@@ -1,0 +1,81 @@
+"""Settings that every task has, and how they are read from words."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from maskfork.errors import UsageError
+from maskfork.learn.train.settings import FineTuneSettings
+
+OnLong = Literal["error", "truncate", "head+tail", "chunk"]
+S = TypeVar("S", bound="TaskSettings")
+
+
+@dataclass(frozen=True)
+class TaskSettings(FineTuneSettings):
+    """`on_long`: what becomes of a text over the limit; `adapter`: its name, such as lora, to train that instead of all weights;
+    `teacher`: the folder of a model whose answers are learnt beside the labels.
+    """
+
+    on_long: OnLong = "truncate"
+    adapter: str | None = None
+    teacher: str | None = None
+
+
+def settings_of(kind: type[S], given: Mapping[str, Any]) -> S:
+    """Settings from names and values, as Python values or as text (`epochs="3"`).
+
+    Raises UsageError for a name that there is not and for a value that does not fit.
+    """
+    hints = get_type_hints(kind)
+    known = [f.name for f in fields(kind)]
+    values = {}
+    for key, value in given.items():
+        name = key.replace("-", "_")
+        if name not in known:
+            near = get_close_matches(name, known, n=1, cutoff=0.5)
+            cure = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+            raise UsageError(f"there is no setting {key!r}: {cure}")
+        values[name] = _value(name, value, hints[name])
+    return kind(**values)
+
+
+def assignments(given: Sequence[str]) -> dict[str, str]:
+    """`["rank=8"]` as `{"rank": "8"}`. Raises UsageError."""
+    found = {}
+    for one in given:
+        name, sign, value = one.partition("=")
+        if not sign or not name:
+            raise UsageError(f"a setting is written name=value, not {one!r}")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def _value(name: str, value: Any, hint: Any) -> Any:
+    kinds = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    if value is None or (isinstance(value, str) and value.lower() in ("none", "") and type(None) in kinds):
+        return None
+    for kind in kinds:
+        if get_origin(kind) is Literal:
+            if value in get_args(kind):
+                return value
+        elif get_origin(kind) is tuple:
+            parts = value.split(",") if isinstance(value, str) else value
+            return tuple(_value(name, part, get_args(kind)[0]) for part in parts)
+        elif kind is bool:
+            if str(value).lower() in ("true", "false", "yes", "no", "1", "0"):
+                return str(value).lower() in ("true", "yes", "1")
+        elif kind in (int, float):
+            try:
+                return kind(value)
+            except (TypeError, ValueError):
+                continue
+        elif kind is str and isinstance(value, str):
+            return value
+    choices = [str(c) for kind in kinds if get_origin(kind) is Literal for c in get_args(kind)]
+    wanted = f"one of {', '.join(choices)}" if choices else " or ".join(getattr(k, "__name__", str(k)) for k in kinds)
+    raise UsageError(f"{name} is {wanted}, not {value!r}")
