@@ -42,9 +42,7 @@ def test_the_best_gold_answer_counts() -> None:
     both = score_answer("in the north of France", ["France", "north of France", "Paris"])
     assert (both.exact, both.f1) == (0.0, pytest.approx(2 * 0.75 * 1.0 / 1.75))
     assert score_answer("", [], with_no_answer=True).exact == 1.0
-    assert score_answer("x", [], with_no_answer=True) == score_answer("x", ["the"], with_no_answer=True).__class__(
-        0.0, 0.0, False
-    )
+    assert score_answer("x", ["the"], with_no_answer=True) == AnswerScore(0.0, 0.0, True)
     assert score_answer("x", ["the", "x"], with_no_answer=True).f1 == 1.0
     with pytest.raises(DataError, match=r"v2\.0"):
         score_answer("x", [])
