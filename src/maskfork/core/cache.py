@@ -19,8 +19,9 @@ from maskfork.errors import UsageError
 class Cache:
     """Grows as the model reads. One per sequence batch; `model(..., cache=cache)` reads and extends it."""
 
-    def __init__(self) -> None:
-        self.length = 0
+    def __init__(self, room: int = 0) -> None:
+        """`room`: places to set aside at once, where it is known how far the text will go."""
+        self.length, self.room = 0, room
         self.stored: Batch | None = None
         self.era: Hashable = None  # the schemes' `era` in which the keys were turned
         self.source: tuple[Tensor, Batch] | None = None  # encoder states and their batch, for cross-attention
@@ -57,7 +58,7 @@ class Cache:
         for store, new in ((self._keys, k_BSHD), (self._values, v_BSHD)):
             held = store.get(layer)
             if held is None or held.shape[1] < end:
-                room = new.new_empty((new.shape[0], max(2 * end, 64), *new.shape[2:]))
+                room = new.new_empty((new.shape[0], max(2 * end, 64) if end > self.room else self.room, *new.shape[2:]))
                 if held is not None:
                     room[:, : self.length] = held[:, : self.length]
                 store[layer] = room
@@ -77,7 +78,7 @@ class Cache:
 
     def blank(self) -> Cache:
         """An empty cache with this one's source, to read everything into once more."""
-        copy = Cache()
+        copy = Cache(self.room)
         copy.source, copy._cross = self.source, self._cross
         return copy
 
@@ -87,21 +88,49 @@ class Cache:
 
     def repeat(self, times: int) -> Cache:
         """Every row `times` times over, as its own storage: one shared prefix for several continuations."""
-        copy = Cache()
+        return self.taken(torch.arange(self._rows, device=self._device).repeat_interleave(times))
+
+    def taken(self, rows_N: Tensor) -> Cache:
+        """These rows, in this order and as often as they are named, as its own storage."""
+        copy = Cache(self.room)
         copy.length, copy.era = self.length, self.era
         if self.stored is not None:
-            copy.stored = _repeat_batch(self.stored, times)
+            copy.stored = _rows_of(self.stored, rows_N)
         if self.source is not None:
-            copy.source = (self.source[0].repeat_interleave(times, 0), _repeat_batch(self.source[1], times))
-        copy._keys = {i: x[:, : self.length].repeat_interleave(times, 0) for i, x in self._keys.items()}
-        copy._values = {i: x[:, : self.length].repeat_interleave(times, 0) for i, x in self._values.items()}
-        copy._cross = {i: (k.repeat_interleave(times, 0), v.repeat_interleave(times, 0)) for i, (k, v) in self._cross.items()}
+            copy.source = (self.source[0][rows_N], _rows_of(self.source[1], rows_N))
+        for ours, theirs in ((self._keys, copy._keys), (self._values, copy._values)):
+            for layer, held in ours.items():
+                theirs[layer] = held.new_empty((len(rows_N), *held.shape[1:]))
+                theirs[layer][:, : self.length] = held[rows_N, : self.length]
+        copy._cross = {i: (k[rows_N], v[rows_N]) for i, (k, v) in self._cross.items()}
         return copy
 
+    def reorder(self, rows_B: Tensor) -> None:
+        """Row i becomes what row `rows_B[i]` was, in place, as beams move. Both must have read the same source.
 
-def _repeat_batch(batch: Batch, times: int) -> Batch:
-    def again(x: Tensor | None) -> Tensor | None:
-        return None if x is None else x.repeat_interleave(times, 0)
+        Only rows that change are copied, and nothing of the source is.
+        """
+        moved = (rows_B != torch.arange(len(rows_B), device=rows_B.device)).nonzero().squeeze(-1)
+        if self.stored is None or not len(moved):
+            return
+        for store in (self._keys, self._values):
+            for held in store.values():
+                held[moved, : self.length] = held[rows_B[moved], : self.length]
+        self.stored = _rows_of(self.stored, rows_B)
 
-    positions = batch.positions if batch.positions.shape[0] == 1 else batch.positions.repeat_interleave(times, 0)
-    return Batch(batch.tokens.repeat_interleave(times, 0), positions, again(batch.keep), again(batch.types))
+    @property
+    def _rows(self) -> int:
+        batch = self.stored or (self.source[1] if self.source is not None else None)
+        return batch.shape[0] if batch is not None else 1
+
+    @property
+    def _device(self) -> torch.device | None:
+        return self.stored.tokens.device if self.stored is not None else None
+
+
+def _rows_of(batch: Batch, rows_N: Tensor) -> Batch:
+    def taken(x: Tensor | None) -> Tensor | None:
+        return None if x is None else x[rows_N]
+
+    positions = batch.positions if batch.positions.shape[0] == 1 else batch.positions[rows_N]
+    return Batch(batch.tokens[rows_N], positions, taken(batch.keep), taken(batch.types))
