@@ -47,7 +47,8 @@ def quantile(level: float, freedom: float = inf) -> float:
     return float(stats.norm.ppf(tail) if freedom == inf else stats.t.ppf(tail, freedom))
 
 
-def _wilson_bounds(share: float, rows: float, z: float) -> tuple[float, float]:
+def wilson_bounds(share: float, rows: float, z: float) -> tuple[float, float]:
+    """Wilson's bounds of a share of `rows` rows, which need not be a whole number."""
     centre = share + z * z / (2.0 * rows)
     half = z * sqrt(share * (1.0 - share) / rows + z * z / (4.0 * rows * rows))
     scale = 1.0 + z * z / rows
@@ -61,7 +62,7 @@ def wilson(successes: int, rows: int, level: float = 0.95) -> Interval:
     if rows < 1 or not 0 <= successes <= rows:
         raise UsageError(f"A proportion needs 0 <= successes <= rows and a row; {successes} of {rows} is none.")
     share = successes / rows
-    return Interval(share, *_wilson_bounds(share, float(rows), quantile(level)))
+    return Interval(share, *wilson_bounds(share, float(rows), quantile(level)))
 
 
 def freedom_of(parts: list[tuple[float, float]], total: float) -> float:
@@ -125,5 +126,5 @@ def scored(spread: Spread, contender: int, level: float = 0.95, *, retrained: bo
         total += float(spread.seeds[contender])
         freedom = freedom_of(seed_parts(spread, contender), total)
     centre = float(np.clip(value - spread.bias[contender], 0.0, 1.0))
-    low, high = _wilson_bounds(centre, near * (1.0 - near) / total, quantile(level, freedom))
+    low, high = wilson_bounds(centre, near * (1.0 - near) / total, quantile(level, freedom))
     return Interval(value, min(low, value), max(high, value))
