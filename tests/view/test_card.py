@@ -12,7 +12,8 @@ import yaml
 from huggingface_hub import ModelCard
 
 from maskfork.errors import UsageError
-from maskfork.view.card import model_card, yaml_string
+from maskfork.view.card import model_card
+from maskfork.view.markdown import yaml_string
 
 NAME = "fine-tuned all-MiniLM-L6-v2 @ 6400"
 

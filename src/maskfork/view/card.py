@@ -10,6 +10,7 @@ from typing import Any
 
 from maskfork.errors import UsageError
 from maskfork.view.html import printable
+from maskfork.view.markdown import code, plain, yaml_string
 from maskfork.view.reading import PROMPTED, Contender, Facts, num, read_report
 from maskfork.view.report.recommend import difference_sentence
 from maskfork.view.words import (
@@ -59,22 +60,6 @@ def model_card(report: Mapping[str, Any], name: str) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def yaml_string(text: str) -> str:
-    """`text` as a double-quoted YAML 1.2 scalar; characters that YAML forbids are escaped, lone surrogates replaced."""
-    out = []
-    for char in text:
-        code = ord(char)
-        if char in '"\\':
-            out.append("\\" + char)
-        elif 0xD800 <= code <= 0xDFFF:
-            out.append("\ufffd")
-        elif code < 0x20 or 0x7F <= code <= 0xA0 or code in (0x2028, 0x2029, 0xFEFF, 0xFFFE, 0xFFFF):
-            out.append(f"\\u{code:04X}")
-        else:
-            out.append(char)
-    return '"' + "".join(out) + '"'
-
-
 def _front_matter(facts: Facts, c: Contender) -> str:
     own = c.kind in ("fine-tune", "probe")
     lines = ["---", "pipeline_tag: text-classification"]
@@ -105,12 +90,12 @@ def _front_matter(facts: Facts, c: Contender) -> str:
 def _about(facts: Facts, c: Contender) -> str:
     rows = "no labelled rows" if not c.budget else f"{count(c.budget)} labelled rows"
     labels = _labels(facts)
-    said = [f"# {_md(c.name)}", f"A text classifier: {_KINDS.get(c.kind, _md(c.kind) or 'a contender')}, with {rows}."]
+    said = [f"# {plain(c.name)}", f"A text classifier: {_KINDS.get(c.kind, plain(c.kind) or 'a contender')}, with {rows}."]
     if c.base:
-        said.append(f"Base model: {_code(c.base)}.")
+        said.append(f"Base model: {code(c.base)}.")
     if labels:
         more = "" if len(labels) <= SHOWN_LABELS else f" and {len(labels) - SHOWN_LABELS} more (see config.json)"
-        named = ", ".join(_code(x) for x in labels[:SHOWN_LABELS])
+        named = ", ".join(code(x) for x in labels[:SHOWN_LABELS])
         said.append(f"It answers with one of {len(labels)} labels: {named}{more}.")
     return said[0] + "\n\n" + " ".join(said[1:])
 
@@ -148,7 +133,7 @@ def _results(facts: Facts, c: Contender) -> str:
     said = [f"## Results\n\n{intro}{seeds}. Intervals are bootstrapped over rows and seeds.", "\n".join(table)]
     pair = facts.best_pair()
     if pair is not None:
-        said.append(_md(difference_sentence(pair)))
+        said.append(plain(difference_sentence(pair)))
     return "\n\n".join(said)
 
 
@@ -157,17 +142,17 @@ def _data(facts: Facts) -> str:
     if not data:
         return ""
     counts = [f"{count(v)} {words}" for key, words in _COUNTS if (v := num(data.get(key))) is not None]
-    lines = ["## Data", _code(_data_name(facts)) + (f": {listing(counts)}." if counts else ".")]
+    lines = ["## Data", code(_data_name(facts)) + (f": {listing(counts)}." if counts else ".")]
     labels = data.get("labels")
     if isinstance(labels, Mapping) and labels:
         listed = list(labels.items())[:SHOWN_LABELS]
-        rows = [f"| {_md(str(k))} | {count(num(v))} |" for k, v in listed]
+        rows = [f"| {plain(str(k))} | {count(num(v))} |" for k, v in listed]
         lines.append("\n".join(["| label | rows |", "|---|---:|", *rows]))
         if len(labels) > SHOWN_LABELS:
             lines.append(f"And {len(labels) - SHOWN_LABELS} more labels.")
     notes = data.get("notes")
     if isinstance(notes, (list, tuple)) and notes:
-        lines.append("\n".join(f"- {_md(str(n))}" for n in notes))
+        lines.append("\n".join(f"- {plain(str(n))}" for n in notes))
     return "\n\n".join(lines)
 
 
@@ -180,15 +165,15 @@ def _limits(facts: Facts, c: Contender) -> str:
     ]
     if facts.cannot_tell:
         said.append("The comparison could not tell the first two contenders apart; constraints and price decided.")
-    said += [f"It breaks a constraint: {_md(b)}" for b in c.broken]
-    said += [_md(n) for n in c.notes]
+    said += [f"It breaks a constraint: {plain(b)}" for b in c.broken]
+    said += [plain(n) for n in c.notes]
     return "## Limits\n\n" + "\n".join(f"- {s}" for s in said if s)
 
 
 def _origin(facts: Facts) -> str:
     raw = facts.raw
-    version = f" {_md(str(raw['maskfork']))}" if raw.get("maskfork") else ""
-    created = f", {_md(str(raw['created']))}" if raw.get("created") else ""
+    version = f" {plain(str(raw['maskfork']))}" if raw.get("maskfork") else ""
+    created = f", {plain(str(raw['created']))}" if raw.get("created") else ""
     lines = ["## Where it comes from", f"Made by maskfork compare{version}{created}."]
     command = raw.get("command")
     if command:
@@ -196,7 +181,7 @@ def _origin(facts: Facts) -> str:
         lines.append("\n".join(f"    {line}" for line in words.splitlines()))
     environment = raw.get("environment")
     if isinstance(environment, Mapping) and environment:
-        lines.append("\n".join(f"- {_md(str(k))}: {_md(_flat(v))}" for k, v in environment.items()))
+        lines.append("\n".join(f"- {plain(str(k))}: {plain(_flat(v))}" for k, v in environment.items()))
     return "\n\n".join(lines)
 
 
@@ -214,17 +199,3 @@ def _labels(facts: Facts) -> list[str]:
 def _data_name(facts: Facts) -> str:
     path = facts.data.get("path")
     return PurePath(str(path)).name or str(path) if path else "data"
-
-
-def _md(text: str) -> str:
-    """A user's words in Markdown: one line, no markup, no HTML."""
-    line = " ".join(text.split())
-    return re.sub(r"([\\`*\[\]<>|])", r"\\\1", line)
-
-
-def _code(text: str) -> str:
-    """A name in a code span that no backtick of its own can end."""
-    line = " ".join(text.split()).replace("|", "\u2223") or " "
-    fence = "`" * (max((len(m) for m in re.findall("`+", line)), default=0) + 1)
-    pad = " " if "`" in line else ""
-    return f"{fence}{pad}{line}{pad}{fence}"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from maskfork.decide.compare.bases import check_decoder, check_encoder, compute_parameters, digest, short_name
+from maskfork.decide.compare.bases import check_decoder, check_encoder, compute_parameters, short_name
 from maskfork.decide.compare.compare import compare
 from maskfork.decide.compare.contender import HeldOut
 from maskfork.decide.compare.contenders.probe import ProbeContender
@@ -20,6 +20,7 @@ from maskfork.decide.compare.settings import CompareSettings
 from maskfork.decide.compare.winner import open_predictor
 from maskfork.errors import ModelError, TokenizerError, UsageError
 from maskfork.learn.train.settings import FineTuneSettings
+from maskfork.models.digest import digest
 from maskfork.models.hub import build
 from tests.decide.compare.fakes import MOODS, dataset, mood_rows
 

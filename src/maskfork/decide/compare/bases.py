@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from functools import lru_cache
 from pathlib import Path
@@ -12,8 +11,6 @@ from maskfork.errors import UsageError
 
 if TYPE_CHECKING:
     from maskfork.core.spec import ModelSpec
-
-_SAID = ("*.json", "*.txt", "*.model", "*.safetensors", "*.jinja")  # what decides a model's answers
 
 
 def short_name(base: str) -> str:
@@ -68,16 +65,6 @@ def _check_tokenizer(folder: Path, spec: ModelSpec, base: str) -> None:
     from maskfork.models.tokenizers.read import load_tokenizer
 
     check_vocabulary(spec, load_tokenizer(folder), base)
-
-
-@lru_cache(maxsize=64)
-def digest(folder: Path) -> str:
-    """sha256 (hex) of the names and contents of the files that decide what a model answers."""
-    total = hashlib.sha256()
-    for path in sorted({path for pattern in _SAID for path in folder.glob(pattern)}):
-        with path.open("rb") as file:
-            total.update(f"{path.name}:{hashlib.file_digest(file, 'sha256').hexdigest()};".encode())
-    return total.hexdigest()
 
 
 def compute_parameters(folder: Path) -> float:

@@ -14,7 +14,6 @@ from maskfork import __version__
 from maskfork.decide.compare.bases import short_name
 from maskfork.decide.compare.constraints import Breach, breaches
 from maskfork.decide.compare.crossing import crossings
-from maskfork.decide.compare.environment import environment, now
 from maskfork.decide.compare.finalists import Weight
 from maskfork.decide.compare.plan import Entry
 from maskfork.decide.compare.recommend import Candidate, Recommendation, fewer_labels, recommend
@@ -22,6 +21,7 @@ from maskfork.decide.compare.settings import CompareSettings
 from maskfork.decide.compare.standings import Standings
 from maskfork.decide.compare.work import Results
 from maskfork.learn.data.dataset import Dataset
+from maskfork.measure.environment import environment, now
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from typing import Any
 from maskfork.decide.compare.bases import (
     check_encoder,
     compute_parameters,
-    digest,
     find_base,
     flops_per_second,
     short_name,
@@ -20,6 +19,7 @@ from maskfork.decide.compare.bases import (
 from maskfork.decide.compare.contender import Contender, HeldOut, Kind, Outcome, Predictor, Progress
 from maskfork.learn.data.rows import Rows
 from maskfork.learn.train.settings import FineTuneSettings
+from maskfork.models.digest import digest
 
 
 class FineTuneContender(Contender):

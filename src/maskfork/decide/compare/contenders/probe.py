@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from maskfork.decide.compare.bases import (
     check_encoder,
     compute_parameters,
-    digest,
     find_base,
     flops_per_second,
     short_name,
@@ -22,6 +21,7 @@ from maskfork.decide.compare.bases import (
 )
 from maskfork.decide.compare.contender import Contender, HeldOut, Kind, Outcome, Predictor, Progress
 from maskfork.learn.data.rows import Rows
+from maskfork.models.digest import digest
 
 if TYPE_CHECKING:
     from maskfork.learn.tasks.probe import Embedder

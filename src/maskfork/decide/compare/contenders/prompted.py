@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from maskfork.decide.compare.bases import (
     check_decoder,
     compute_parameters,
-    digest,
     find_base,
     flops_per_second,
     short_name,
@@ -25,6 +24,7 @@ from maskfork.decide.compare.bases import (
 from maskfork.decide.compare.contender import Contender, HeldOut, Kind, Outcome, Progress
 from maskfork.errors import ModelError, UsageError
 from maskfork.learn.data.rows import Rows
+from maskfork.models.digest import digest
 
 if TYPE_CHECKING:
     from maskfork.models.model import Model

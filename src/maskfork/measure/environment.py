@@ -1,4 +1,4 @@
-"""The machine and the versions that a comparison ran on: figures of speed mean nothing without them."""
+"""The machine and the versions that something was measured on: figures of speed mean nothing without them."""
 
 from __future__ import annotations
 
