@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 VERBS = {
     "compare": "Fine-tune or prompt? The answer on your labelled rows.",
+    "train": "Fine-tune a model for a task: classify, tag, answer, embed, rerank, seq2seq ...",
     "predict": "Label texts with a trained model.",
     "pretrain": "Train a model on your own text, and go on to the bit where it stopped.",
     "evaluate": "Say how well language models know a text: perplexity, bits per byte.",
