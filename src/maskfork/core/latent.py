@@ -14,6 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from maskfork.core.linear import Linear
 from maskfork.core.parts import RMSNorm
 from maskfork.core.spec import AttentionSpec, LatentSpec
 
@@ -31,11 +32,11 @@ class Latent(nn.Module):
         self.spec, heads = latent, spec.num_heads
         straight = latent.query_rank is None
         self.ranks = [latent.query_rank or 0, latent.kv_rank, latent.rope]
-        self.down = nn.Linear(hidden_size, sum(self.ranks), bias=spec.qkv_bias is True)
-        self.q = nn.Linear(latent.query_rank or hidden_size, heads * (latent.nope + latent.rope), bias=False)
+        self.down = Linear(hidden_size, sum(self.ranks), bias=spec.qkv_bias is True)
+        self.q = Linear(latent.query_rank or hidden_size, heads * (latent.nope + latent.rope), bias=False)
         self.q_norm = nn.Identity() if straight else RMSNorm(self.ranks[0], NORM_EPS)
         self.kv_norm = RMSNorm(latent.kv_rank, NORM_EPS)
-        self.kv = nn.Linear(latent.kv_rank, heads * (latent.nope + latent.value), bias=False)
+        self.kv = Linear(latent.kv_rank, heads * (latent.nope + latent.value), bias=False)
 
     def forward(self, x_BSE: Tensor, turn: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
         """q and k [B, S, H, D], v [B, S, H, value]. `turn` gives queries and keys their place; it gets their `rope` parts."""

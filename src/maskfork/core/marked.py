@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from maskfork.core.batch import Batch
+from maskfork.core.linear import Linear
 from maskfork.core.spec import AttentionSpec
 
 
@@ -70,14 +70,12 @@ class MarkedHeads(nn.Module):
     def __init__(self, spec: AttentionSpec, hidden_size: int) -> None:
         super().__init__()
         self.heads, self.inner = spec.num_heads, spec.num_heads * spec.head_size
-        self.qkv = nn.Linear(hidden_size, 3 * self.inner, bias=bool(spec.qkv_bias))
+        self.qkv = Linear(hidden_size, 3 * self.inner, bias=bool(spec.qkv_bias))
 
     def forward(self, x_BSE: Tensor, where: Where) -> tuple[Tensor, Tensor, Tensor]:
         """q [B, M, H, D] of the marked tokens; k and v [B, S, H, D] of all."""
-        rows = (slice(0, self.inner), slice(self.inner, None))
-        weights = [(self.qkv.weight[r], None if self.qkv.bias is None else self.qkv.bias[r]) for r in rows]
-        q = F.linear(x_BSE.flatten(0, 1)[where.read], *weights[0])
-        k, v = F.linear(x_BSE, *weights[1]).chunk(2, dim=-1)
+        q = self.qkv.part(x_BSE.flatten(0, 1)[where.read], slice(0, self.inner))
+        k, v = self.qkv.part(x_BSE, slice(self.inner, None)).chunk(2, dim=-1)
         return self._apart(q), self._apart(k), self._apart(v)
 
     def _apart(self, x: Tensor) -> Tensor:

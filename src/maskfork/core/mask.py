@@ -225,6 +225,47 @@ class Chunk(Mask):
         return q // self.size == k // self.size
 
 
+@dataclass(frozen=True)
+class Behind(Mask):
+    """The rule of a text that `count` virtual tokens lead: they are read by all and read only each other.
+
+    Places are counted from the first virtual token; the rule speaks of the text's own.
+    """
+
+    rule: Mask
+    count: int
+
+    def allow(self, b: Index, h: Index, q: Index, k: Index) -> Any:
+        inside = self.rule.allow(b, h, q - self.count, k - self.count)
+        return (k < self.count) | (inside & (q >= self.count) & (k >= self.count))
+
+    @property
+    def same_for_all(self) -> bool:  # type: ignore[override]
+        return is_static(self.rule)
+
+    def in_training(self) -> Mask:
+        return Behind(self.rule.in_training(), self.count)
+
+    def __repr__(self) -> str:
+        return f"({self.rule} behind {self.count})"
+
+
+@dataclass(frozen=True, eq=False)
+class BehindIn(Mask):
+    """`Behind` with a count of its own for each row: `counts` [B]."""
+
+    rule: Mask
+    counts: Tensor
+
+    def allow(self, b: Index, h: Index, q: Index, k: Index) -> Any:
+        count = self.counts[b]
+        inside = self.rule.allow(b, h, q - count, k - count)
+        return (k < count) | (inside & (q >= count) & (k >= count))
+
+    def __repr__(self) -> str:
+        return f"({self.rule} behind {int(self.counts.min())} to {int(self.counts.max())})"
+
+
 @dataclass(frozen=True, eq=False)
 class Keep(Mask):
     """Only keys with `keep[b, k]` are read: padding, or the source of cross-attention. `keep` is bool [B, K]."""

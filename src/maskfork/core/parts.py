@@ -1,4 +1,4 @@
-"""What a block is made of beside attention: norms, feed-forward, dropout, activations, the embeddings' convolution.
+"""What a block is made of beside attention: norms, feed-forward, activations, the embeddings' convolution.
 
 Legend: B batch, S sequence, E hidden size, F feed-forward size.
 """
@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from maskfork.core.batch import Batch
+from maskfork.core.dropout import Dropout
+from maskfork.core.linear import Linear
 from maskfork.core.spec import ConvSpec, FeedForwardSpec, NormSpec
 from maskfork.errors import ModelError
 
@@ -111,41 +113,14 @@ def norm(spec: NormSpec, size: int) -> nn.Module:
     return OffsetRMSNorm(size, spec.eps) if spec.plus_one else RMSNorm(size, spec.eps)
 
 
-class Dropout(nn.Module):
-    """Inverted dropout. On a CPU one 64-bit draw decides four elements, a quarter of the usual cost of random numbers."""
-
-    def __init__(self, p: float) -> None:
-        super().__init__()
-        self.p = p
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.p == 0.0:
-            return x
-        if x.device.type != "cpu":
-            return F.dropout(x, self.p)
-        return x * keep_mask(x, self.p)
-
-    def extra_repr(self) -> str:
-        return f"p={self.p}"
-
-
-def keep_mask(x: Tensor, p: float) -> Tensor:
-    """0 where an element is dropped, 1/(1-p) where it is kept, in x's shape and dtype; p is exact to 2**-16."""
-    count = x.numel()
-    draws = torch.empty((count + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
-    lots = draws.view(torch.int16)[:count].view(x.shape)
-    threshold = round(p * 2**16) - 2**15  # int16 covers [-2**15, 2**15)
-    return (lots >= threshold).to(x.dtype).mul_(1.0 / (1.0 - p))
-
-
 class FeedForward(nn.Module):
     """down(act(up(x))), or gated: down(act(gate(x)) * up(x)) with gate and up fused as `up` [2F, E]."""
 
     def __init__(self, spec: FeedForwardSpec, hidden_size: int) -> None:
         super().__init__()
         self.gated = spec.gated
-        self.up = nn.Linear(hidden_size, spec.size * (2 if spec.gated else 1), bias=spec.bias is True)
-        self.down = nn.Linear(spec.size, hidden_size, bias=bool(spec.bias))
+        self.up = Linear(hidden_size, spec.size * (2 if spec.gated else 1), bias=spec.bias is True)
+        self.down = Linear(spec.size, hidden_size, bias=bool(spec.bias))
         self.act = activation(spec.activation)
         self.drop = Dropout(spec.dropout)
 

@@ -18,19 +18,22 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from maskfork.core.batch import Batch, Places
 from maskfork.core.cache import Cache
+from maskfork.core.dropout import Dropout
 from maskfork.core.experts import feed_forward
+from maskfork.core.fused import Fused
 from maskfork.core.kernels.choose import choose
 from maskfork.core.kernels.contract import Ask, Plan, Refusal
 from maskfork.core.latent import Latent
+from maskfork.core.linear import Linear
 from maskfork.core.marked import MarkedHeads, marked_tokens, put, put_weights
 from maskfork.core.mask import Full, Mask
-from maskfork.core.parts import Convolution, Dropout, norm
+from maskfork.core.parts import Convolution, norm
 from maskfork.core.positions.hooks import LENGTH, Positions
 from maskfork.core.spec import AttentionSpec, ModelSpec, StackSpec
+from maskfork.core.virtual import Virtual
 from maskfork.errors import ModelError, UsageError
 
 
@@ -45,6 +48,7 @@ class Pass:
     cache: Cache | None = None
     kernel: str = "auto"
     want_weights: bool = False
+    virtual: Virtual | None = None
     layer: int = 0  # the one that runs now
     memo: dict[Any, Any] = field(default_factory=dict)
     plans: dict[Any, tuple[Plan, list[Refusal]]] = field(default_factory=dict)
@@ -105,12 +109,12 @@ class Embed(nn.Module):
         normed = width if self.norm_first else spec.hidden_size
         self.norm = norm(spec.embed.norm, normed) if spec.embed.norm else nn.Identity()
         same = width == spec.hidden_size and not spec.embed.project
-        self.project = nn.Identity() if same else nn.Linear(width, spec.hidden_size, bias=spec.embed.project_bias)
+        self.project = nn.Identity() if same else Linear(width, spec.hidden_size, bias=spec.embed.project_bias)
         self.drop = Dropout(spec.dropout if spec.embed.dropout is None else spec.embed.dropout)
         self.query = nn.Parameter(torch.zeros(1, 1, width)) if spec.embed.query_vector else None
 
-    def forward(self, batch: Batch, positions: list[Positions]) -> Tensor:
-        x_BSE = self.tokens(batch.tokens)
+    def forward(self, batch: Batch, positions: list[Positions], virtual: Virtual | None = None) -> Tensor:
+        x_BSE = self.tokens(batch.tokens) if virtual is None else virtual.embed(batch.tokens, self.tokens)
         if self.scale != 1.0:
             x_BSE = x_BSE * (x_BSE.new_tensor(self.scale) if self.scale_rounded else self.scale)
         if self.types is not None:
@@ -120,57 +124,6 @@ class Embed(nn.Module):
         if self.norm_first:
             return self.project(self.drop(self.norm(x_BSE)))  # type: ignore[no-any-return]
         return self.drop(self.norm(self.project(x_BSE)))  # type: ignore[no-any-return]
-
-
-Turn = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # queries and keys of the same tokens, turned by their place
-
-
-class Fused(nn.Linear):
-    """Queries, keys and values by one multiplication, [(H + 2G) * D, E]; normed where the spec says so, then turned.
-
-    A "query_value" bias has (H + G) * D numbers: the keys have none (DeBERTa v1).
-    """
-
-    def __init__(self, spec: AttentionSpec, hidden_size: int) -> None:
-        inner, grouped = spec.num_heads * spec.head_size, spec.num_kv_heads * spec.head_size
-        super().__init__(hidden_size, inner + 2 * grouped, bias=spec.qkv_bias is True)
-        self.sizes, self.head_size = (inner, grouped, grouped), spec.head_size
-        self.keyless = spec.qkv_bias == "query_value"
-        if self.keyless:
-            self.bias = nn.Parameter(torch.zeros(inner + grouped))
-        self.over_width = spec.qk_norm_over == "width"
-        whole = (inner, grouped) if self.over_width else (spec.head_size,) * 2
-        self.q_norm = norm(spec.qk_norm, whole[0]) if spec.qk_norm else nn.Identity()
-        self.k_norm = norm(spec.qk_norm, whole[1]) if spec.qk_norm else nn.Identity()
-
-    def biases(self) -> Tensor | None:
-        """One number a row of the weight, or None."""
-        if not self.keyless:
-            return self.bias
-        inner, grouped, _ = self.sizes
-        return torch.cat([self.bias[:inner], self.bias.new_zeros(grouped), self.bias[inner:]])
-
-    def forward(self, x_BSE: Tensor, turn: Turn) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]
-        """q [B, S, H, D], k and v [B, S, G, D]."""
-        flat = F.linear(x_BSE, self.weight, self.biases())
-        if self.over_width:
-            q, k, v = torch.split(flat, list(self.sizes), dim=-1)
-            q, k = self.q_norm(q), self.k_norm(k)
-            return *turn(self._apart(q), self._apart(k)), self._apart(v)
-        heads = [n // self.head_size for n in self.sizes]
-        q, k, v = torch.split(self._apart(flat), heads, dim=-2)
-        return *turn(self.q_norm(q), self.k_norm(k)), v
-
-    def _apart(self, x: Tensor) -> Tensor:
-        """[..., H * D] -> [..., H, D]"""
-        return x.unflatten(-1, (-1, self.head_size))  # type: ignore[no-any-return,no-untyped-call]
-
-    def rows(self, part: str) -> tuple[Tensor, Tensor | None]:
-        """The weight and the bias of the queries or of the keys alone."""
-        inner, grouped, _ = self.sizes
-        rows = slice(0, inner) if part == "query" else slice(inner, inner + grouped)
-        biases = self.biases()
-        return self.weight[rows], None if biases is None else biases[rows]
 
 
 class Attention(nn.Module):
@@ -188,18 +141,18 @@ class Attention(nn.Module):
         self.has_logits = any(p.has_logits for p in positions)
         inner, grouped = spec.num_heads * spec.head_size, spec.num_kv_heads * spec.head_size
         if cross:
-            self.q = nn.Linear(hidden_size, inner, bias=bool(spec.qkv_bias))
-            self.kv = nn.Linear(hidden_size, 2 * grouped, bias=bool(spec.qkv_bias))
+            self.q = Linear(hidden_size, inner, bias=bool(spec.qkv_bias))
+            self.kv = Linear(hidden_size, 2 * grouped, bias=bool(spec.qkv_bias))
         else:
             self.qkv = Latent(spec, spec.latent, hidden_size) if spec.latent else Fused(spec, hidden_size)
         self.marked = MarkedHeads(spec, hidden_size) if spec.marked and not cross else None
-        self.out = nn.Linear(spec.num_heads * spec.value_size, hidden_size, bias=spec.out_bias)
+        self.out = Linear(spec.num_heads * spec.value_size, hidden_size, bias=spec.out_bias)
 
     def project(self, x: Tensor, part: str) -> Tensor:
         """x [..., E] through the query or the key rows of the fused weight, [..., H * D]."""
         if isinstance(self.qkv, Latent):
             raise ModelError("latent attention has no rows of queries and keys that a position scheme could use: take rotary")
-        return F.linear(x, *self.qkv.rows(part))
+        return self.qkv.place(x, part)
 
     def forward(self, x_BSE: Tensor, run: Pass, rule: Mask) -> Tensor:
         plan = run.plan(self, rule, cross=self.cross)
@@ -231,6 +184,8 @@ class Attention(nn.Module):
             return q, k
 
         q, k, v = self.qkv(x_BSE, turn)
+        if run.virtual is not None:
+            k, v = run.virtual.give(run.layer, run.batch, run.memo, k, v)
         if run.cache is not None:
             k, v = run.cache.extend(run.layer, k, v)
         return q, k, v
@@ -320,11 +275,12 @@ class Stack(nn.Module):
         self._check(run.stored)
         cache, new, era = run.cache, run.batch.shape[1], self._begin(run)
         schemes: list[Positions] = list(self.positions)  # type: ignore[arg-type]
-        entered_BSE = x_BSE = self.embed(run.batch, schemes)
+        entered_BSE = x_BSE = self.embed(run.batch, schemes, run.virtual)
         for i, block in enumerate(self.blocks):
             run.layer = i
             rule = self.spec.masks[i] if mask is None else mask
             rule = rule.in_training() if self.training else rule
+            rule = rule if run.virtual is None else run.virtual.rule(rule, run.stored, run.memo)
             if self.around is not None:
                 x_BSE = self.around(self.layers[block], x_BSE, run, rule)
             else:
@@ -411,6 +367,7 @@ class Transformer(nn.Module):
         cache: Cache | None = None,
         kernel: str = "auto",
         want_weights: bool = False,
+        virtual: Virtual | None = None,
     ) -> States:
         """`batch` enters the encoder (or the lone decoder), `target` the decoder of an encoder-decoder.
 
@@ -422,36 +379,36 @@ class Transformer(nn.Module):
                 raise UsageError("a model reads tokens: pass input_ids")
             if cache is not None and self.decoder is None:
                 raise UsageError("an encoder reads all tokens at once, so it has no use for a cache: leave it out")
-            run = self._start(batch, cache, kernel, want_weights)
+            run = self._start(batch, cache, kernel, want_weights, virtual)
             hidden = stack(run, mask)
             return States(hidden, attentions=tuple(run.weights) if want_weights else None, routed=tuple(run.routed) or None)
-        source, states, encoder_weights = self._read_source(batch, cache, kernel, want_weights)
+        source, states, encoder_weights = self._read_source(batch, cache, kernel, want_weights, virtual)
         if target is None:
             raise UsageError("an encoder-decoder writes with its decoder: pass decoder_input_ids")
-        run = self._start(target, cache, kernel, want_weights)
+        run = self._start(target, cache, kernel, want_weights, virtual)
         run.source, run.source_states = source, states
         hidden = self.decoder(run, mask)
         if not want_weights:
             return States(hidden, states)
         return States(hidden, states, tuple(run.weights), tuple(run.cross_weights), encoder_weights)
 
-    def _start(self, batch: Batch, cache: Cache | None, kernel: str, want_weights: bool) -> Pass:
+    def _start(self, batch: Batch, cache: Cache | None, kernel: str, want_weights: bool, virtual: Virtual | None) -> Pass:
         if cache is None:
-            return Pass(batch, batch, kernel=kernel, want_weights=want_weights)
+            return Pass(batch, batch, kernel=kernel, want_weights=want_weights, virtual=virtual)
         if batch.is_packed:
             raise UsageError("a cache keeps one sequence a row: pass a padded batch, not a packed one")
         placed, stored = cache.place(batch)
-        return Pass(placed, stored, cache=cache, kernel=kernel, want_weights=want_weights)
+        return Pass(placed, stored, cache=cache, kernel=kernel, want_weights=want_weights, virtual=virtual)
 
     def _read_source(
-        self, batch: Batch | None, cache: Cache | None, kernel: str, want_weights: bool
+        self, batch: Batch | None, cache: Cache | None, kernel: str, want_weights: bool, virtual: Virtual | None
     ) -> tuple[Batch, Tensor, tuple[Tensor, ...] | None]:
         if cache is not None and cache.source is not None:
             states, source = cache.source
             return source, states, None
         if batch is None or self.encoder is None:
             raise UsageError("an encoder-decoder reads its source first: pass input_ids")
-        run = Pass(batch, batch, kernel=kernel, want_weights=want_weights)
+        run = Pass(batch, batch, kernel=kernel, want_weights=want_weights, virtual=virtual)
         states = self.encoder(run)
         if cache is not None:
             cache.source = (states, batch)

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from maskfork.core.fused import Fused
 from maskfork.core.parts import FeedForward
-from maskfork.core.transformer import Fused
 
 #: of the polynomial a x + b x^3 + c x^5, whose slope at zero is as steep as it can be (Jordan et al. 2024)
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from maskfork.core.linear import Linear
 from maskfork.core.parts import activation, norm
 from maskfork.core.spec import HeadSpec, ModelSpec
 from maskfork.models.heads.cross_entropy import IGNORE_INDEX, linear_cross_entropy
@@ -28,7 +29,7 @@ class LanguageModelHead(nn.Module):
         hidden, width = spec.hidden_size, spec.main.embed.size or spec.hidden_size
         vocab = spec.vocab_size if spec.decoder is None else spec.decoder_vocab_size or spec.vocab_size
         self.scale, self.softcap = head.scale, head.softcap
-        self.dense = nn.Linear(hidden, width, bias=head.dense_bias) if head.transform else nn.Identity()
+        self.dense = Linear(hidden, width, bias=head.dense_bias) if head.transform else nn.Identity()
         self.act = activation(head.transform or "linear")
         self.norm = norm(head.norm, width) if head.norm else nn.Identity()
         self.weight = None if head.tied else nn.Parameter(torch.empty(vocab, width))

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from maskfork.core.batch import Batch
-from maskfork.core.parts import Dropout, activation, norm
+from maskfork.core.dropout import Dropout
+from maskfork.core.linear import Linear
+from maskfork.core.parts import activation, norm
 from maskfork.core.spec import HeadSpec, ModelSpec
 from maskfork.errors import UsageError
 from maskfork.models.heads.read import Read
@@ -23,7 +25,7 @@ class PoolHead(nn.Module):
         width = spec.hidden_size
         self.kind, self.eos = head.pool, spec.eos_id
         self.drop = Dropout(head.dropout[0])
-        self.dense = nn.Linear(width, width, bias=head.dense_bias) if head.dense else nn.Identity()
+        self.dense = Linear(width, width, bias=head.dense_bias) if head.dense else nn.Identity()
         self.act = activation(head.dense or "linear")
         self.norm = norm(head.dense_norm, width) if head.dense_norm else nn.Identity()
 
@@ -39,7 +41,7 @@ class ClassifyHead(nn.Module):
         super().__init__()
         self.pooler = PoolHead(head, spec)
         self.drop = Dropout(head.dropout[1])
-        self.out = nn.Linear(spec.hidden_size, head.labels, bias=head.bias)
+        self.out = Linear(spec.hidden_size, head.labels, bias=head.bias)
 
     def forward(self, x_BSE: Tensor, read: Read) -> dict[str, Tensor]:
         return {"logits": self.out(self.drop(self.pooler(x_BSE, read)["pooled"]))}

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from maskfork.core.batch import Batch
-from maskfork.core.parts import Dropout, FeedForward, activation, norm
+from maskfork.core.dropout import Dropout
+from maskfork.core.linear import Linear
+from maskfork.core.parts import FeedForward, activation, norm
 from maskfork.core.spec import HeadSpec, ModelSpec
 from maskfork.models.heads.read import Read
 
@@ -24,11 +26,11 @@ class TokenHead(nn.Module):
         width = spec.hidden_size
         before, after = head.dropout
         self.drop_in, self.drop = Dropout(before), Dropout(after)
-        self.dense = nn.Linear(width, width, bias=head.dense_bias) if head.dense else nn.Identity()
+        self.dense = Linear(width, width, bias=head.dense_bias) if head.dense else nn.Identity()
         self.act = activation(head.dense or "linear")
         self.feed_forward = FeedForward(head.feed_forward, width) if head.feed_forward else None
         self.norm = norm(head.dense_norm, width) if head.dense_norm else nn.Identity()
-        self.out = nn.Linear(width, head.labels, bias=head.bias)
+        self.out = Linear(width, head.labels, bias=head.bias)
 
     def values(self, x_BSE: Tensor) -> Tensor:
         if self.feed_forward is not None:
