@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
 from maskfork.cli.config import ConfigFile
+from maskfork.cli.jobs import refuse_job
 from maskfork.cli.output import JsonFlag, emit, emit_json, progress, say
-from maskfork.errors import UsageError
 
 if TYPE_CHECKING:
     from maskfork.learn.data.corpus import Corpus
@@ -25,10 +24,7 @@ corpus = App(name="corpus", help=HELP)
 def overview(word: Annotated[str | None, Parameter(show=False, help="The job.")] = None, /, *,
              json: JsonFlag = False, config: ConfigFile = None) -> None:  # fmt: skip
     """Tokenise text for pre-training, once, or say what a corpus holds."""
-    if word is None:
-        raise UsageError(f"say what to do: maskfork corpus {' | '.join(JOBS)}")
-    near = get_close_matches(word, JOBS, n=1, cutoff=0.5)
-    raise UsageError(f"a corpus cannot {word!r}: " + (f"did you mean {near[0]}?" if near else f"choose {', '.join(JOBS)}"))
+    refuse_job("corpus", word, JOBS)
 
 
 @corpus.command

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
 from maskfork.cli.config import ConfigFile
+from maskfork.cli.jobs import refuse_job
 from maskfork.cli.output import JsonFlag, emit, emit_json, progress, say
 from maskfork.errors import UsageError
 
@@ -35,10 +35,7 @@ tokenizer = App(name="tokenizer", help=HELP)
 def overview(word: Annotated[str | None, Parameter(show=False, help="The job.")] = None, /, *,
              json: JsonFlag = False, config: ConfigFile = None) -> None:  # fmt: skip
     """Train a tokenizer, watch one work, compare several, or check one against a model."""
-    if word is None:
-        raise UsageError(f"say what to do: maskfork tokenizer {' | '.join(JOBS)}")
-    near = get_close_matches(word, JOBS, n=1, cutoff=0.5)
-    raise UsageError(f"a tokenizer cannot {word!r}: " + (f"did you mean {near[0]}?" if near else f"choose {', '.join(JOBS)}"))
+    refuse_job("tokenizer", word, JOBS)
 
 
 @tokenizer.command
