@@ -1,10 +1,9 @@
-"""llama2.c's tokenizer.bin: Llama's SentencePiece vocabulary with its scores; read as a `tokenizers` BPE, and written back.
+"""llama2.c's tokenizer.bin beside a model: checked against it when read (`models/tokenizers/llama2c.py` reads), and written.
 
     int32 length of the longest piece, then for each piece: fp32 score, int32 length, its bytes
 
 Piece 0 is <unk>, 1 and 2 begin and end a text, 3 to 258 are the bytes, then come words with a space where SentencePiece has ▁.
-SentencePiece joins the two neighbours whose joined piece has the highest score; a BPE joins the pair that stands first in its
-list. So the list is every way to split a piece into two, sorted by the score of the whole.
+A score is the rank of the merge that makes the piece, less than zero.
 """
 
 from __future__ import annotations
@@ -13,55 +12,27 @@ import json
 import struct
 from pathlib import Path
 
-import tokenizers
-from tokenizers import decoders, models, normalizers, processors
-
 from maskfork.errors import TokenizerError
 from maskfork.models.tokenizers.face import Tokenizer
+from maskfork.models.tokenizers.llama2c import FIRST, read_llama2c
+from maskfork.models.tokenizers.read import load_tokenizer
 
-SPECIAL = ("<unk>", "<s>", "</s>")
-FIRST = 3 + 256  # the first piece that is a word
 SPACE = "▁"
 
 
 def read_tokenizer_bin(file: Path, size: int) -> Tokenizer:
     """`size` pieces. Raises TokenizerError where the file is not such a vocabulary."""
-    data, at = file.read_bytes(), 4
-    pieces: list[tuple[str, float]] = []
     try:
-        while at < len(data):
-            score, length = struct.unpack_from("<fi", data, at)
-            if length < 0 or at + 8 + length > len(data):
-                raise ValueError("a piece ends after the file")
-            pieces.append((data[at + 8 : at + 8 + length].decode("utf-8"), score))
-            at += 8 + length
-    except (struct.error, ValueError) as error:
-        raise TokenizerError(f"{file} is no tokenizer of llama2.c ({error}): give another with --tokenizer") from error
+        pieces = [piece.text for piece in read_llama2c(file.read_bytes()).pieces]
+    except TokenizerError as error:
+        raise TokenizerError(f"{file} is no tokenizer of llama2.c ({error.__cause__}): give another with --tokenizer") from error
     if len(pieces) != size:
         raise TokenizerError(f"{file} has {len(pieces)} pieces and the model {size}: it is another model's tokenizer")
-    if size < FIRST or any(pieces[3 + b][0] not in (_byte(b), chr(b)) for b in range(256)):
+    if pieces[3:FIRST] != [_byte(b) for b in range(256)]:
         raise TokenizerError(f"{file} does not have the 256 bytes in places 3 to 258: it is no vocabulary of a Llama")
-    words = [(text.replace(" ", SPACE), score) for text, score in pieces[FIRST:]]
-    vocabulary = dict(zip((*SPECIAL, *map(_byte, range(256)), *(text for text, _ in words)), range(size), strict=True))
-    if len(vocabulary) != size:
+    if len(set(pieces)) != size:
         raise TokenizerError(f"{file} has a piece twice: it is broken, download it again")
-    joins = [
-        (-score, vocabulary[text[:cut]], vocabulary[text[cut:]], text[:cut], text[cut:])
-        for text, score in words
-        for cut in range(1, len(text))
-        if text[:cut] in vocabulary and text[cut:] in vocabulary
-    ]
-    merges = [(left, right) for *_, left, right in sorted(joins)]
-    inner = tokenizers.Tokenizer(models.BPE(vocabulary, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True))
-    inner.normalizer = normalizers.Sequence([normalizers.Prepend(SPACE), normalizers.Replace(" ", SPACE)])
-    inner.decoder = decoders.Sequence(
-        [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
-    )
-    inner.post_processor = processors.TemplateProcessing(
-        single="<s> $A", pair="<s> $A <s>:1 $B:1", special_tokens=[("<s>", 1)]
-    )  # fmt: skip
-    inner.add_special_tokens(list(SPECIAL))
-    return Tokenizer(inner, {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"}, "bpe")
+    return load_tokenizer(file)
 
 
 def write_tokenizer_bin(file: Path, tokenizer: Tokenizer, size: int) -> None:

@@ -8,6 +8,7 @@ import struct
 from maskfork.errors import TokenizerError
 from maskfork.models.tokenizers.sentencepiece.proto import BPE, Piece, PieceType, SpmModel
 
+FIRST = 3 + 256  # the first piece that is a word
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 _HEAD = ("<unk>", "<s>", "</s>")
 
@@ -27,6 +28,8 @@ def read_llama2c(data: bytes) -> SpmModel:
         pieces = _pieces(data)
     except (struct.error, UnicodeDecodeError, ValueError) as error:
         raise TokenizerError(f"this is no complete tokenizer.bin of llama2.c ({error}): export it again") from error
+    if len(pieces) >= FIRST and all(pieces[3 + b][0] == chr(b) for b in range(256)):  # bytes may be spelled as their letters
+        pieces[3:FIRST] = [(f"<0x{b:02X}>", pieces[3 + b][1]) for b in range(256)]
     return SpmModel(
         tuple(Piece(*_named(i, text, score)) for i, (text, score) in enumerate(pieces)),
         BPE,
@@ -51,7 +54,7 @@ def _pieces(data: bytes, most: int | None = None) -> list[tuple[str, float]]:
         score, size = struct.unpack_from("<fi", data, at)
         at += 8
         if not 0 <= size <= len(data) - at:
-            raise ValueError(f"token {len(found)} promises {size} bytes")
+            raise ValueError(f"token {len(found)} ends after the file")
         found.append((data[at : at + size].decode("utf-8"), score))
         at += size
     return found
