@@ -27,6 +27,7 @@ def pretrain(
     objective: str | None = None,
     objective_settings: Annotated[list[str] | None, Parameter(name="--set", negative="")] = None,
     size: Literal["tiny", "mini", "small", "base"] | None = None,
+    shape: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True)] = None,
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
     steps: int | None = None,
     tokens: int | None = None,
@@ -43,6 +44,7 @@ def pretrain(
     dropout: float | None = None,
     average: float | None = None,
     spike: float | None = None,
+    balance: float | None = None,
     precision: Literal["auto", "fp32", "bf16"] | None = None,
     compile: Switch = None,
     recompute: Switch = None,
@@ -57,6 +59,7 @@ def pretrain(
     save_every: int | None = None,
     log_every: int | None = None,
     keep: int | None = None,
+    track: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True)] = None,
     resume: Annotated[bool, Parameter(negative="")] = False,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
     json: JsonFlag = False,
@@ -69,7 +72,7 @@ def pretrain(
     Parameters
     ----------
     family
-        A fresh model: bert, roberta, electra, gpt2, llama, t5 or bart.
+        A fresh model of any family that is known: bert, electra, albert, xlnet, modernbert, gpt2, llama, mixtral, t5, bart ...
     from_
         Go on from this model folder or Hub id, as on the texts of a domain.
     tokenizer
@@ -82,6 +85,8 @@ def pretrain(
         A setting of the objective, as rate=0.3; may be given several times.
     size
         Of a fresh model.
+    shape
+        What differs from that size, by the names of its config: num_hidden_layers=6 hidden_size=192.
     out
         The folder that is written.
     steps
@@ -114,6 +119,8 @@ def pretrain(
         The decay of a running average of the weights, which is then what is evaluated and saved; 0 for none.
     spike
         Stop where the loss is so many standard deviations above the last hundred; 0 never.
+    balance
+        Weight of the loss that keeps the experts of a model that has some in even use.
     precision
         auto takes bf16 where the processor has it and the loss agrees.
     compile
@@ -142,18 +149,21 @@ def pretrain(
         Steps between two lines of metrics.jsonl.
     keep
         How many of the last checkpoints stay; the best one does too.
+    track
+        Show the numbers elsewhere too: tensorboard, wandb, mlflow.
     resume
         Go on with the run in OUT; its settings need not be given again.
     dry_run
         Only say what it will cost: parameters, tokens, operations, memory, and the time by a few steps.
     """
     given = dict(
-        family=family, tokenizer=tokenizer, data=data, objective=objective, size=size, steps=steps, tokens=tokens, epochs=epochs,
-        length=length, rows=rows, accumulate=accumulate, optimiser=optimiser, learning_rate=learning_rate, schedule=schedule,
-        warmup=warmup, weight_decay=weight_decay, clip=clip, dropout=dropout, average=average, spike=spike, precision=precision,
-        documents=documents, weights=weights, layout=layout,
+        family=family, tokenizer=tokenizer, data=data, objective=objective, size=size, shape=shape, steps=steps, tokens=tokens,
+        epochs=epochs, length=length, rows=rows, accumulate=accumulate, optimiser=optimiser, learning_rate=learning_rate,
+        schedule=schedule, warmup=warmup, weight_decay=weight_decay, clip=clip, dropout=dropout, average=average, spike=spike,
+        balance=balance, precision=precision, documents=documents, weights=weights, layout=layout,
         compile=compile, recompute=recompute, extend_vocabulary=extend_vocabulary, seed=seed, holdout=holdout,
         evaluate_every=evaluate_every, sample_every=sample_every, save_every=save_every, log_every=log_every, keep=keep,
+        track=track,
     ) | {"from": from_, "set": objective_settings}  # fmt: skip
     from maskfork.learn.pretrain.settings import read_settings, settings_of
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from maskfork.core.batch import Batch
-from maskfork.learn.objectives.contract import IGNORE_INDEX, Sample, SourceTarget
+from maskfork.learn.objectives.contract import IGNORE_INDEX, Sample, SourceTarget, there
 
 Ids = np.ndarray  # int64 [n]: the tokens of one text
 
@@ -52,14 +50,4 @@ def answered(like: Batch, sources: Sequence[Ids], answers: Sequence[Ids], *, sta
     begun = [np.concatenate([[start], answer[:-1]]).astype(np.int64) for answer in answers]
     target = batch_like(like, begun, pad)
     said = batch_like(like, answers, pad).tokens
-    return Sample(SourceTarget(batch_like(like, sources, pad), target), said.masked_fill(~_there(target), IGNORE_INDEX))
-
-
-def _there(batch: Batch) -> Tensor:
-    there = torch.ones(batch.shape, dtype=torch.bool) if batch.keep is None else batch.keep
-    return there if batch.segments is None else there & (batch.segments >= 0)
-
-
-def with_tokens(batch: Batch, tokens: Tensor) -> Batch:
-    """The same batch with other tokens in the same places."""
-    return replace(batch, tokens=tokens)
+    return Sample(SourceTarget(batch_like(like, sources, pad), target), said.masked_fill(~there(target), IGNORE_INDEX))

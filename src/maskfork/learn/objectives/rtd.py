@@ -8,7 +8,7 @@ discriminator   the chef ate    the meal      says  .  .  replaced  .  .      ("
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -22,7 +22,6 @@ from maskfork.core.spec import ModelSpec
 from maskfork.errors import ModelError, UsageError
 from maskfork.learn.objectives.contract import IGNORE_INDEX, Loss, Needs, Objective, Sample, Seeded, there
 from maskfork.learn.objectives.mlm import MaskedLM
-from maskfork.learn.objectives.rewrite import with_tokens
 from maskfork.learn.objectives.vocabulary import Vocabulary
 from maskfork.models.hub import build, load
 from maskfork.models.model import Model
@@ -187,7 +186,7 @@ class ReplacedTokens(Objective):
         chosen = targets != IGNORE_INDEX
         original = torch.where(chosen, targets, read.tokens)
         written = original.masked_scatter(chosen, words)
-        return with_tokens(read, written), written != original
+        return replace(read, tokens=written), written != original
 
 
 def sampled(logits_NV: Tensor, seed: int) -> Tensor:

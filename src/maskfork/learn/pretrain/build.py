@@ -11,12 +11,14 @@ from maskfork.errors import ModelError, TokenizerError, UsageError
 from maskfork.learn.objectives.contract import Objective
 from maskfork.learn.pretrain.choose import check_family, objective_of, usual_objective
 from maskfork.learn.pretrain.settings import Settings
+from maskfork.learn.pretrain.shape import shaped
 from maskfork.learn.pretrain.sizes import config_of
-from maskfork.models.families import family_of
+from maskfork.models.families import all_families, family_of
 from maskfork.models.hub import build, load
 from maskfork.models.model import Model
 from maskfork.models.tokenizers import Tokenizer, load_tokenizer
 
+STARTS_WITH_END = ("bart", "mbart")  # a decoder's first token; the others' is padding
 ROUND = 64  # rows of a token table: matrix multiplications like round numbers
 
 
@@ -39,8 +41,9 @@ def _fresh(settings: Settings) -> Built:
         raise UsageError("a fresh model needs a family and a tokenizer")
     check_family(settings.family)
     tokenizer = load_tokenizer(settings.tokenizer)
-    config = config_of(settings.family, settings.size, settings.length, settings.dropout)
-    config |= {"vocab_size": -(-tokenizer.size // ROUND) * ROUND, **ids_of(settings.family, tokenizer)}
+    ids = ids_of(settings.family, tokenizer)
+    config = shaped(config_of(settings.family, settings.size, settings.length, settings.dropout, ids), settings.shape)
+    config |= {"vocab_size": -(-tokenizer.size // ROUND) * ROUND}
     fork = family_of(config).spec(config).fork
     objective = objective_of(
         settings.objective or usual_objective(settings.family, fork), tokenizer, settings.objective_settings, settings.length
@@ -57,16 +60,16 @@ def _fresh(settings: Settings) -> Built:
 
 
 def ids_of(family: str, tokenizer: Tokenizer) -> dict[str, Any]:
-    """The special tokens that a config names."""
+    """The special tokens that a config names. Raises TokenizerError where the family cannot do without one that is not there."""
     found = {f"{name}_token_id": tokenizer.special(name) for name in ("pad", "bos", "eos")}
-    if family == "t5":
-        if found["pad_token_id"] is None or found["eos_token_id"] is None:
-            raise TokenizerError("a T5 needs a padding and an end-of-text token: train a tokenizer with --for t5")
-        found["decoder_start_token_id"] = found["pad_token_id"]
-    if family == "bart":
-        found["decoder_start_token_id"] = found["eos_token_id"]
-    if family in ("bert", "roberta", "electra", "bart") and found["pad_token_id"] is None:
+    known = all_families()[family]
+    fork = known.spec({"model_type": family, **known.tiny[0]}).fork
+    if fork != "decoder" and found["pad_token_id"] is None:
         raise TokenizerError(f"a {family} needs a padding token: train a tokenizer with --for {family}")
+    if fork == "encoder-decoder":
+        if found["eos_token_id"] is None:
+            raise TokenizerError(f"a {family} needs an end-of-text token: train a tokenizer with --for {family}")
+        found["decoder_start_token_id"] = found["eos_token_id" if family in STARTS_WITH_END else "pad_token_id"]
     return {name: index for name, index in found.items() if index is not None}
 
 

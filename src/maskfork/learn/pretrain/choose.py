@@ -8,6 +8,7 @@ from typing import Any
 from maskfork.errors import UsageError
 from maskfork.learn.objectives.contract import Objective
 from maskfork.learn.objectives.names import by_name, find
+from maskfork.learn.objectives.vocabulary import Vocabulary
 from maskfork.models.families import all_families
 from maskfork.models.tokenizers import Tokenizer
 
@@ -20,7 +21,9 @@ def usual_objective(family: str, fork: str) -> str:
     return OWN.get(family, USUAL[fork])
 
 
-def objective_of(name: str, tokenizer: Tokenizer, settings: Sequence[str] = (), length: int | None = None) -> Objective:
+def objective_of(
+    name: str, tokenizer: Tokenizer | Vocabulary, settings: Sequence[str] = (), length: int | None = None
+) -> Objective:
     """By its name, with settings as `rate=0.3`; those that make sequences themselves make them `length` tokens long.
 
     Raises UsageError with what there is, TokenizerError.

@@ -4,6 +4,7 @@ OUT/   config.json, model.safetensors, tokenizer.json   the model, when the run 
        pretrain.yaml                                    all settings
        metrics.jsonl                                    loss, gradient, learning rate, speed; held-out loss; samples
        checkpoints/                                     what the run goes on from
+       tensorboard/, wandb/                             where --track asks for them
        lost-at-N.pt                                     the batch that stopped it
 """
 
@@ -24,6 +25,7 @@ from maskfork.core.batch import Batch
 from maskfork.core.transformer import Block
 from maskfork.errors import UsageError
 from maskfork.learn.objectives.contract import Objective, Sample
+from maskfork.learn.pretrain.balance import Balance
 from maskfork.learn.pretrain.build import Built, build_model
 from maskfork.learn.pretrain.corpora import Texts, texts_of
 from maskfork.learn.pretrain.evaluate import answers, held_loss, moved
@@ -37,6 +39,7 @@ from maskfork.learn.train.optimise import SCHEDULES, Optimisers
 from maskfork.learn.train.recompute import recompute_blocks
 from maskfork.learn.train.run import Plan, Progress, State, Taken, dice, recent, run
 from maskfork.learn.train.source import Batches
+from maskfork.learn.train.trackers import check_trackers, start_tracker
 from maskfork.learn.train.watch import Watch
 from maskfork.models.device import best_device
 from maskfork.models.model import Model
@@ -122,9 +125,10 @@ def prepare(settings: Settings, place: Path, progress: Progress | None = None) -
         recompute_blocks(trained)
     if settings.compile:
         compile_blocks(trained)
+    balance = Balance(model, settings.balance)
 
     def loss(module: Any, asked: Asked) -> Tensor:
-        return objective.loss(module, moved(asked.sample, model.device)).total
+        return objective.loss(module, moved(asked.sample, model.device)).total + balance.loss()
 
     steps = steps_of(settings, texts.batches_an_epoch())
     return Ready(settings, built, texts, State(trained, optimisers, questions, average=average), steps, loss)
@@ -145,6 +149,7 @@ def pretrain(
     folder, tell = Path(out), tell or (lambda sentence: None)
     kept = Checkpoints(folder / "checkpoints", settings.keep)
     _check_folder(folder, settings, resume=resume)
+    check_trackers(settings.track)
     began = time.perf_counter()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -171,7 +176,8 @@ def pretrain(
             _choose_precision(ready)
         for note in state.record.notes:
             tell(note)
-        metrics = Metrics(folder / "metrics.jsonl", state.step)
+        shown = [start_tracker(name, folder, settings.as_dict(), state.step) for name in settings.track]
+        metrics = Metrics(folder / "metrics.jsonl", state.step, shown)
         after = _After(ready, kept, metrics, held, last, progress, tell)
         watch = Watch(settings.rate, leap=settings.spike or None, folder=folder)
         plan = Plan(steps, SCHEDULES[settings.schedule], settings.warmup, settings.accumulate, settings.clip)
@@ -179,6 +185,7 @@ def pretrain(
             run(state, plan, ready.loss, weigh=lambda asked: asked.count, watch=watch, after_step=[after])
         finally:
             ready.texts.loader.close()
+            metrics.close()
     state.model.eval()
     with state.average.applied(state.model) if state.average is not None else nullcontext():
         _save(model, folder)

@@ -12,7 +12,7 @@ from maskfork.learn.train.optimise import SCHEDULES
 
 FILE = "pretrain.yaml"
 #: what may differ when a run is resumed, since no step depends on it
-FREE = ("keep", "save_every", "evaluate_every", "sample_every", "log_every", "spike")
+FREE = ("keep", "save_every", "evaluate_every", "sample_every", "log_every", "spike", "track")
 
 
 class Settings(
@@ -20,12 +20,14 @@ class Settings(
 ):
     """Names are those of the command line's options. None: as it follows from the others.
 
-    `length` tokens a sequence, `rows` sequences a batch, `accumulate` batches a step. One of `steps`, `tokens` and `epochs`
-    says how long. `documents` says what of a text file is a document; `weights` are the shares of several corpora. `layout`
-    None: windows over all text for a decoder, else packed, where no document sees another. `objective` None is the family's
-    usual one, `set` its settings, as rate=0.3. `learning_rate` None is 1e-3 (5e-5 where a model goes on). `average` is the decay
-    of the weights' average, 0 none; `spike` stops the run where the loss is so many standard deviations above its mean, 0 never.
-    `evaluate_every` and `save_every` None: a tenth of the run.
+    `shape` are settings of the fresh model's config that differ from its size, as num_hidden_layers=6. `length` tokens a
+    sequence, `rows` sequences a batch, `accumulate` batches a step. One of `steps`, `tokens` and `epochs` says how long.
+    `documents` says what of a text file is a document; `weights` are the shares of several corpora. `layout` None: windows over
+    all text for a decoder, else packed, where no document sees another. `objective` None is the family's usual one, `set` its
+    settings, as rate=0.3. `learning_rate` None is 1e-3 (5e-5 where a model goes on). `average` is the decay of the weights'
+    average, 0 none; `spike` stops the run where the loss is so many standard deviations above its mean, 0 never; `balance` is
+    the weight of the loss that keeps a model's experts in even use. `evaluate_every` and `save_every` None: a tenth of the run.
+    `track` names where else the numbers go (tensorboard, wandb, mlflow).
     """
 
     family: str | None = None
@@ -35,6 +37,7 @@ class Settings(
     objective: str | None = None
     objective_settings: tuple[str, ...] = ()
     size: str = "tiny"
+    shape: tuple[str, ...] = ()
     extend_vocabulary: bool = False
     documents: Literal["file", "paragraph", "line"] = "file"
     weights: tuple[float, ...] = ()
@@ -56,6 +59,7 @@ class Settings(
     dropout: float | None = None
     average: float = 0.0
     spike: float = 10.0
+    balance: float = 0.01
 
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     compile: bool = False
@@ -68,6 +72,7 @@ class Settings(
     save_every: int | None = None
     log_every: int = 10
     keep: int = 2
+    track: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises UsageError."""
@@ -89,7 +94,7 @@ class Settings(
                 raise UsageError(f"{name} is a share from 0 to below 1, not {value}")
         if self.schedule not in SCHEDULES:
             raise UsageError(f"the schedule is one of {', '.join(SCHEDULES)}, not {self.schedule!r}")
-        for name in ("evaluate_every", "sample_every", "save_every", "weight_decay", "spike"):
+        for name in ("evaluate_every", "sample_every", "save_every", "weight_decay", "spike", "balance"):
             value = getattr(self, name)
             if value is not None and value < 0:
                 raise UsageError(f"{name.replace('_', ' ')} is zero or more, not {value}")
@@ -112,7 +117,7 @@ class Settings(
         """Write `pretrain.yaml` into the folder."""
         file = folder / FILE
         part = file.with_name(f"{FILE}.part")  # a run that is killed here keeps the settings that it had
-        part.write_bytes(_yaml().encode(self.as_dict()))
+        part.write_bytes(msgspec.yaml.encode(self.as_dict()))
         part.replace(file)
         return file
 
@@ -134,7 +139,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
     if not file.is_file():
         raise UsageError(f"{folder} has no {FILE}: nothing was started there, so leave --resume out")
     try:
-        values = _yaml().decode(file.read_bytes())
+        values = msgspec.yaml.decode(file.read_bytes())
     except msgspec.DecodeError as error:
         raise UsageError(f"{file} is no YAML ({error}): put it right") from error
     if not isinstance(values, dict):
@@ -149,11 +154,3 @@ def differs(old: Settings, new: Settings) -> str | None:
             name = {"start": "from", "objective_settings": "set"}.get(field, field.replace("_", "-"))
             return f"{name} was {getattr(old, field)} and is now {getattr(new, field)}"
     return None
-
-
-def _yaml() -> Any:
-    from importlib.util import find_spec
-
-    if find_spec("yaml") is None:
-        raise UsageError("the settings of a run are written as YAML, which needs the package pyyaml: install it")
-    return msgspec.yaml

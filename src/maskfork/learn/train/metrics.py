@@ -1,19 +1,24 @@
-"""metrics.jsonl: one line a step that is told of. A resumed run takes back the lines of steps that it takes again."""
+"""metrics.jsonl: one line a step that is told of, and the same to the trackers that were asked for.
+
+A resumed run takes back the lines of steps that it takes again.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from maskfork.errors import DataError
+from maskfork.learn.train.trackers import Tracker
 
 
 class Metrics:
     """Appends to `file`; from `step` on, where a run is resumed there."""
 
-    def __init__(self, file: Path, step: int = 0) -> None:
-        self.file = file
+    def __init__(self, file: Path, step: int = 0, trackers: Sequence[Tracker] = ()) -> None:
+        self.file, self.trackers = file, trackers
         kept = [line for line in self._lines() if line["step"] <= step] if step else []
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -32,6 +37,14 @@ class Metrics:
             raise DataError(
                 f"{self.file} cannot be written ({error}): make room and run the same command with --resume"
             ) from error
+        numbers = {name: float(value) for name, value in values.items() if name != "step" and isinstance(value, (int, float))}
+        for tracker in self.trackers:
+            tracker.write(values["step"], numbers, values.get("sample"))
+
+    def close(self) -> None:
+        """The trackers have all that they will get."""
+        for tracker in self.trackers:
+            tracker.close()
 
     def _lines(self) -> list[dict[str, Any]]:
         """What is there; a last line that was cut off is left out."""
