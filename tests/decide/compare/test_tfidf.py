@@ -11,10 +11,10 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from maskfork.decide.compare.contender import HeldOut
-from maskfork.decide.compare.contenders.ngrams import Vocabulary, stack
 from maskfork.decide.compare.contenders.tfidf import TfidfContender, TfidfPredictor, _folds
 from maskfork.decide.compare.winner import open_predictor
 from maskfork.errors import ModelError
+from maskfork.learn.data.ngrams import Vocabulary, stack
 from maskfork.learn.data.rows import Rows
 from tests.decide.compare.fakes import mood_rows
 

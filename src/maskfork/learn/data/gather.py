@@ -47,7 +47,7 @@ def gather(
     group = resolve(table, group, "--group") if group else None
     time = resolve(table, time, "--time") if time else None
     columns = find_columns(table, text=text, label=label, pair=pair, taken=tuple(n for n in (group, time) if n))
-    split = _split_column(table)
+    split = split_column(table)
     source = collect(table, columns, group=group, time=time, split=split)
     notes = [*table.notes, columns.why, *source.notes]
     rows = table.frame.height
@@ -56,8 +56,8 @@ def gather(
         return Gathered(source, held, "column" if held is not None else "", table, columns, group, time, rows, notes)
     source, _ = _by_split(source, split, table, TRAIN_SPLIT, notes)
     other = read_table(test_path, [*wanted, *(table.columns if table.header else [])])
-    split = _split_column(other)
-    tests = collect(other, _same_columns(other, columns, table), group=None, time=None, split=split)
+    split = split_column(other)
+    tests = collect(other, same_columns(other, columns, table), group=None, time=None, split=split)
     notes += [*other.notes, *tests.notes]
     tests, _ = _by_split(tests, split, other, TEST_SPLIT, notes)
     held = np.arange(len(source) + len(tests)) >= len(source)
@@ -65,7 +65,7 @@ def gather(
     return Gathered(source.joined(tests), held, "file", table, columns, group, time, rows, notes)
 
 
-def _split_column(table: Table) -> str | None:
+def split_column(table: Table) -> str | None:
     """A column called split (or so) that says train and test."""
     for name in table.columns:
         if simplify(name) in SPLIT:
@@ -93,7 +93,7 @@ def _by_split(
     return source.take(chosen), np.array([names[i] in TEST_SPLIT for i in chosen.tolist()], dtype=bool)
 
 
-def _same_columns(table: Table, columns: Columns, train: Table) -> Columns:
+def same_columns(table: Table, columns: Columns, train: Table) -> Columns:
     """The test file's columns for those found in train: by name, or by place where one file has no header."""
     names = [name for name in (columns.text, columns.pair, columns.label) if name]
     if all(name in table.columns for name in names):

@@ -19,7 +19,7 @@ def read_texts(
     Without `text` the column is found by its name, else the one with the longest values. Raises DataError.
     """
     table = read_table(path, [name for name in (text, pair) if name])
-    column = resolve(table, text, "--text") if text else _find(table)
+    column = resolve(table, text, "--text") if text else find_text(table)
     second = resolve(table, pair, "--pair") if pair else None
     texts = _strings(table, column)
     empty = sum(1 for value in texts if not value.strip())
@@ -33,7 +33,8 @@ def _strings(table: Table, column: str) -> list[str]:
     return ["" if value is None else str(value) for value in table.frame[column].to_list()]
 
 
-def _find(table: Table) -> str:
+def find_text(table: Table) -> str:
+    """The column of the texts: by its name, else the one with the longest values. Raises DataError."""
     profiles = {name: profile(table.frame[name]) for name in table.columns}
     for known in TEXT:
         for name in table.columns:

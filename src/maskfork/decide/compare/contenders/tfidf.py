@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskfork.decide.compare.contender import Contender, HeldOut, Kind, Outcome, Progress
-from maskfork.decide.compare.contenders.ngrams import Vocabulary, stack
 from maskfork.errors import ModelError
+from maskfork.learn.data.ngrams import Vocabulary, stack
 from maskfork.learn.data.rows import Rows
 
 _MOST = 200_000  # terms a block; more slows every answer and is noise in small data
