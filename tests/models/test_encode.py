@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
-from maskfork.errors import TokenizerError
-from maskfork.models.encode import encode, limit_of, wants_types
+from maskfork.errors import DataError, TokenizerError
+from maskfork.models.encode import encode, encode_windows, limit_of, wants_types
+from maskfork.models.windows import both_ends, windows
 from tests.learn.tiny import make
 
 LONG = "film story scene " * 40
@@ -74,3 +77,67 @@ def test_an_empty_text_is_its_end_token() -> None:
     model.tokenizer.config.clear()
     with pytest.raises(TokenizerError, match="names no end-of-text token"):
         encode(model, [""])
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt2", "llama", "bart", "t5"])
+@pytest.mark.parametrize("pair", [None, "the plot", LONG])
+def test_windows_hold_every_token(family: str, pair: str | None) -> None:
+    """Every token of either side is in a window, special tokens stand as the whole text has them, no window is too long."""
+    model = make(family)
+    text = " ".join(f"{word} {n}" for n, word in enumerate(LONG.split()))
+    pairs = None if pair is None else [pair]
+    whole, sides = model.tokenizer.encode_sided(text, pair)
+    found = encode_windows(model, [text], pairs, 30, overlap=4)
+    assert len(found) == 1
+    assert found.starts[1] == len(found.encoding.ids) > 3
+    assert max(found.encoding.lengths) <= 30
+    assert found.encoding.lost == [0] * found.starts[1]
+    cut = windows(sides, 30, 4)
+    assert [[whole.ids[i] for i in part] for part in cut] == found.encoding.ids
+    assert {i for part in cut for i in part} == set(range(len(whole.ids)))
+    special = [t for t, side in zip(whole.ids, sides, strict=True) if side is None]
+    for part in cut:
+        assert [whole.ids[i] for i in part if sides[i] is None] == special
+    if pair is None:
+        own = [[i for i in part if sides[i] is not None] for part in cut]
+        assert all(len(set(a) & set(b)) >= 4 for a, b in pairwise(own))
+
+
+def test_a_short_text_is_one_window() -> None:
+    model = make("bert")
+    found = encode_windows(model, ["a film", LONG, "the plot"])
+    plain = encode(model, ["a film", "the plot"])
+    assert [found.encoding.ids[0], found.encoding.ids[-1]] == plain.ids
+    assert (found.starts[:2], found.starts[-1] - found.starts[-2]) == ([0, 1], 1)
+    assert found.lengths[0] == plain.lengths[0]
+    assert found.note(64) == "1 of 3 texts are longer than 64 tokens and are read in windows; no token is lost"
+    assert encode_windows(model, ["a film"]).note(64) is None
+
+
+@pytest.mark.parametrize("pair", [None, "the plot", LONG])
+def test_both_ends_are_kept(pair: str | None) -> None:
+    model = make("bert")
+    pairs = None if pair is None else [pair]
+    text = " ".join(f"{word} {n}" for n, word in enumerate(LONG.split()))
+    whole, sides = model.tokenizer.encode_sided(text, pair)
+    found = encode(model, [text], pairs, 30, "head+tail")
+    assert found.lengths == [30]
+    assert found.lost == [len(whole.ids) - 30]
+    assert "cut out of their middle" in (found.lost_note(30) or "")
+    kept = both_ends(sides, 30)
+    first = [i for i in kept if sides[i] == 0]
+    own = [i for i, side in enumerate(sides) if side == 0]
+    head = round(0.25 * len(first))
+    assert first == own[:head] + own[len(own) - len(first) + head :]
+    assert encode(model, ["a film"], None, 30, "head+tail").ids == encode(model, ["a film"]).ids
+
+
+def test_a_long_text_is_refused_where_asked() -> None:
+    model = make("bert")
+    whole = len(model.tokenizer.encode(LONG))
+    with pytest.raises(DataError, match=rf"1 of 2 texts are longer than 64 tokens \(text 2 has {whole}\)"):
+        encode(model, ["a film", LONG], on_long="error")
+    assert encode(model, ["a film"], on_long="error").lost == [0]
+    for way in ("head+tail", "chunk"):
+        with pytest.raises(TokenizerError, match="leaves no room"):
+            encode(model, [LONG], None, 2, "head+tail") if way == "head+tail" else encode_windows(model, [LONG], None, 2)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-from maskfork.errors import TokenizerError
+from maskfork.errors import DataError, TokenizerError
 from maskfork.models.model import Model
 from maskfork.models.tokenizers import Tokenizer
+from maskfork.models.windows import both_ends, windows
+
+OnLong = Literal["error", "truncate", "head+tail", "chunk"]
+"""What becomes of a text over the limit: refused; cut at its end; its middle cut; read in windows."""
 
 
 @dataclass(frozen=True)
@@ -17,6 +22,7 @@ class Encoding:
     ids: list[list[int]]
     types: list[list[int]] | None
     lost: list[int]
+    middle: bool = False  # whether it is the middle that was cut
 
     @property
     def lengths(self) -> list[int]:
@@ -28,25 +34,97 @@ class Encoding:
         if not cut:
             return None
         share = sum(self.lost) / max(1, sum(self.lost) + sum(self.lengths))
+        where = "cut out of their middle" if self.middle else "cut from their ends"
         return (
-            f"{cut} of {len(self.ids)} texts are longer than {limit} tokens: "
-            f"{sum(self.lost)} tokens ({share:.1%}) were cut from their ends"
+            f"{cut} of {len(self.ids)} texts are longer than {limit} tokens: {sum(self.lost)} tokens ({share:.1%}) were {where}"
         )
 
 
-def encode(model: Model, texts: Sequence[str], pairs: Sequence[str] | None = None, limit: int | None = None) -> Encoding:
+@dataclass(frozen=True)
+class Windows:
+    """N texts as M windows: `encoding` is of the windows, and text n has those from `starts[n]` to before `starts[n + 1]`."""
+
+    encoding: Encoding
+    starts: list[int]
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each text, those that two windows share counted twice, [N]."""
+        own = self.encoding.lengths
+        return [sum(own[a:b]) for a, b in zip(self.starts, self.starts[1:], strict=False)]
+
+    def note(self, limit: int) -> str | None:
+        """One sentence on how many texts are read in several windows, or None."""
+        several = sum(1 for a, b in zip(self.starts, self.starts[1:], strict=False) if b - a > 1)
+        if not several:
+            return None
+        return f"{several} of {len(self)} texts are longer than {limit} tokens and are read in windows; no token is lost"
+
+
+def encode(
+    model: Model, texts: Sequence[str], pairs: Sequence[str] | None = None, limit: int | None = None, on_long: OnLong = "truncate"
+) -> Encoding:
     """Encode for this model; `limit` in tokens, special ones included, is also bounded by the model's positions.
 
-    Raises TokenizerError where the limit leaves no room beside the special tokens.
+    Raises TokenizerError where the limit leaves no room beside the special tokens, DataError for a text over the limit where
+    `on_long` is "error". "chunk" is `encode_windows`'s.
     """
-    tokenizer = model.tokenizer
     longest = limit_of(model, limit)
-    encoded = tokenizer.encode_many(texts, pairs, limit=longest)
-    types = [e.types for e in encoded] if wants_types(model) else None
-    ids = [e.ids or _nothing(tokenizer) for e in encoded]
-    if types is not None:
-        types = [t or [0] for t in types]
-    return Encoding(ids, types, [e.lost for e in encoded])
+    encoded = model.tokenizer.encode_many(texts, pairs, limit=None if on_long == "head+tail" else longest)
+    found = _encoding(model, [(e.ids, e.types) for e in encoded], [e.lost for e in encoded])
+    if longest is None or on_long == "truncate":
+        return found
+    if on_long == "error":
+        _refuse_long(found, longest)
+        return found
+    for i in (i for i, n in enumerate(found.lengths) if n > longest):
+        whole, sides = model.tokenizer.encode_sided(texts[i], None if pairs is None else pairs[i])
+        kept = both_ends(sides, longest)
+        found.lost[i] = len(whole.ids) - len(kept)
+        found.ids[i] = [whole.ids[k] for k in kept]
+        if found.types is not None:
+            found.types[i] = [whole.types[k] for k in kept]
+    return Encoding(found.ids, found.types, found.lost, middle=True)
+
+
+def encode_windows(
+    model: Model, texts: Sequence[str], pairs: Sequence[str] | None = None, limit: int | None = None, overlap: int | None = None
+) -> Windows:
+    """Encode without losing a token: a text over the limit becomes several windows (see `windows`).
+
+    `overlap` is how many tokens neighbours share; an eighth of the limit where it is None. Raises TokenizerError.
+    """
+    longest = limit_of(model, limit)
+    encoded = model.tokenizer.encode_many(texts, pairs)
+    parts: list[tuple[list[int], list[int]]] = []
+    starts = [0]
+    for i, whole in enumerate(encoded):
+        if longest is None or len(whole.ids) <= longest:
+            parts.append((whole.ids, whole.types))
+        else:
+            _, sides = model.tokenizer.encode_sided(texts[i], None if pairs is None else pairs[i])
+            for kept in windows(sides, longest, longest // 8 if overlap is None else overlap):
+                parts.append(([whole.ids[k] for k in kept], [whole.types[k] for k in kept]))
+        starts.append(len(parts))
+    return Windows(_encoding(model, parts, [0] * len(parts)), starts)
+
+
+def _encoding(model: Model, parts: Sequence[tuple[list[int], list[int]]], lost: list[int]) -> Encoding:
+    ids = [own or stand_in(model.tokenizer) for own, _ in parts]
+    return Encoding(ids, [types or [0] for _, types in parts] if wants_types(model) else None, lost)
+
+
+def _refuse_long(found: Encoding, limit: int) -> None:
+    long = [i for i, n in enumerate(found.lost) if n]
+    if long:
+        worst = max(long, key=lambda i: found.lost[i])
+        raise DataError(
+            f"{len(long)} of {len(found.ids)} texts are longer than {limit} tokens (text {worst + 1} has "
+            f"{found.lost[worst] + found.lengths[worst]}): shorten them, or choose --on-long truncate, head+tail or chunk"
+        )
 
 
 def limit_of(model: Model, limit: int | None) -> int | None:
@@ -61,7 +139,7 @@ def wants_types(model: Model) -> bool:
     return stack is not None and stack.embed.types > 1
 
 
-def _nothing(tokenizer: Tokenizer) -> list[int]:
+def stand_in(tokenizer: Tokenizer) -> list[int]:
     """A text without any token (a decoder adds none of its own) is its end-of-text token."""
     for name in ("eos", "bos", "pad", "unk"):
         index = tokenizer.special(name)

@@ -10,8 +10,8 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from maskfork.errors import UsageError
 from maskfork.learn.train.settings import FineTuneSettings
+from maskfork.models.encode import OnLong
 
-OnLong = Literal["error", "truncate", "head+tail", "chunk"]
 S = TypeVar("S", bound="TaskSettings")
 
 
