@@ -62,7 +62,8 @@ def fit(
         best = Best(None if work is None else work / "best.safetensors")
         kept = None if work is None else Kept(work, best)
         if kept is not None:
-            state.record.notes += kept.resume(state)
+            said = kept.resume(state)
+            state.record.notes += said
 
         def judge(epoch: int) -> None:
             if evaluate is None:
