@@ -41,7 +41,6 @@ def train(work: Path | None, cut_after: int | None = None) -> tuple[Model, Recor
         return -sum(float((p.detach() - began[name]).norm()) for name, p in module.named_parameters()), 0.0
 
     def count(share: float, words: str) -> None:
-        counted[0] = int(words.split("/", maxsplit=1)[0].removeprefix("epoch "))
         if cut_after is not None and int(words.split("step ")[1].split("/", maxsplit=1)[0]) == cut_after:
             raise CutOffError
 
