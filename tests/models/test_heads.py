@@ -21,7 +21,7 @@ from maskfork.core.batch import Batch
 from maskfork.core.spec import FeedForwardSpec, HeadSpec, NormSpec
 from maskfork.errors import ModelError, UsageError
 from maskfork.models.families import all_families
-from maskfork.models.families.heads import decoder_head, encoder_head
+from maskfork.models.families.shared.heads import decoder_head, encoder_head
 from maskfork.models.heads import Read, build_head, question
 from maskfork.models.hub import build, their_tensors
 from maskfork.models.model import Model, Output, check_head

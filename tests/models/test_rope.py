@@ -12,7 +12,7 @@ from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 from maskfork.core.positions.rotary import Rotary, RotaryPositions
 from maskfork.errors import ModelError
 from maskfork.models.families import gpt_neox, phi3
-from maskfork.models.families.rope import rotary
+from maskfork.models.families.shared.rope import rotary
 
 HEAD = 8
 SIZES: dict[str, Any] = dict(

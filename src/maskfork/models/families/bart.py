@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from maskfork.core.spec import ModelSpec
-from maskfork.models.families import bart_like
 from maskfork.models.families.family import Config, Family, Published
+from maskfork.models.families.shared import bart_like
 
 
 def spec(config: Config) -> ModelSpec:

@@ -6,7 +6,7 @@ from maskfork.core.positions.learned import Learned
 from maskfork.core.spec import AttentionSpec, EmbedSpec, FeedForwardSpec, HeadSpec, ModelSpec, StackSpec, full
 from maskfork.errors import ModelError
 from maskfork.models.families.family import Config, Family, Published, layer_norm, read
-from maskfork.models.families.heads import drop_of, encoder_head, label_rules, lm_rules
+from maskfork.models.families.shared.heads import drop_of, encoder_head, label_rules, lm_rules
 from maskfork.models.weights import Fuse, Rule, rule
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from maskfork.core.positions.disentangled import Disentangled
 from maskfork.core.spec import AttentionSpec, ModelSpec
 from maskfork.errors import ModelError
-from maskfork.models.families.disentangle import LAYER, LEAVE, OURS, head, kinds, model, reach, rules, settle
 from maskfork.models.families.family import Config, Family, Published
-from maskfork.models.families.heads import drop_of
+from maskfork.models.families.shared.disentangle import LAYER, LEAVE, OURS, head, kinds, model, reach, rules, settle
+from maskfork.models.families.shared.heads import drop_of
 from maskfork.models.weights import Fuse, Heads, Rule, rule
 
 

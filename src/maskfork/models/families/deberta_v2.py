@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from maskfork.core.positions.disentangled import Disentangled
 from maskfork.core.spec import AttentionSpec, ConvSpec, ModelSpec
-from maskfork.models.families.disentangle import LAYER, LEAVE, OURS, head, kinds, model, reach, rules, settle
 from maskfork.models.families.family import Config, Family, Published, layer_norm, read
-from maskfork.models.families.heads import drop_of
+from maskfork.models.families.shared.disentangle import LAYER, LEAVE, OURS, head, kinds, model, reach, rules, settle
+from maskfork.models.families.shared.heads import drop_of
 from maskfork.models.weights import Fuse, Rule, rule
 
 

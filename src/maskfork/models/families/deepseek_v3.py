@@ -7,11 +7,11 @@ from dataclasses import replace
 from maskfork.core.spec import AttentionSpec, ExpertsSpec, FeedForwardSpec, LatentSpec, LayerSpec, ModelSpec
 from maskfork.errors import ModelError
 from maskfork.models.families import llama
-from maskfork.models.families.expert_rules import expert_rules
 from maskfork.models.families.family import Config, Family, Published, read
-from maskfork.models.families.heads import decoder_rules
-from maskfork.models.families.latent_rules import latent_rules
-from maskfork.models.families.rope import parameters, rotary, scaling, yarn_scale
+from maskfork.models.families.shared.expert_rules import expert_rules
+from maskfork.models.families.shared.heads import decoder_rules
+from maskfork.models.families.shared.latent_rules import latent_rules
+from maskfork.models.families.shared.rope import parameters, rotary, scaling, yarn_scale
 from maskfork.models.weights import Rule, rule
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from maskfork.core.positions.learned import Learned
 from maskfork.core.spec import AttentionSpec, EmbedSpec, FeedForwardSpec, HeadSpec, ModelSpec, NormSpec, StackSpec, full
 from maskfork.models.families.family import Config, Family, Published, read
-from maskfork.models.families.heads import drop_of, encoder_head, label_rules, lm_rules
+from maskfork.models.families.shared.heads import drop_of, encoder_head, label_rules, lm_rules
 from maskfork.models.weights import Fuse, Rule, rule
 
 NORM = NormSpec("layer", 1e-12)

@@ -6,7 +6,7 @@ from maskfork.core.spec import EmbedSpec, HeadSpec, ModelSpec
 from maskfork.errors import ModelError
 from maskfork.models.families import llama
 from maskfork.models.families.family import Config, Family, Published, read
-from maskfork.models.families.heads import decoder_head
+from maskfork.models.families.shared.heads import decoder_head
 
 
 def spec(config: Config) -> ModelSpec:

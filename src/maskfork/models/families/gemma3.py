@@ -7,9 +7,9 @@ from maskfork.core.positions.rotary import Rotary
 from maskfork.core.spec import HeadSpec, LayerSpec, ModelSpec
 from maskfork.models.families import gemma, gemma2, llama
 from maskfork.models.families.family import Config, Family, Published, read
-from maskfork.models.families.heads import decoder_head
 from maskfork.models.families.mistral import near
-from maskfork.models.families.rope import rotary
+from maskfork.models.families.shared.heads import decoder_head
+from maskfork.models.families.shared.rope import rotary
 from maskfork.models.weights import Rule
 
 SLIDING, ALL = "sliding_attention", "full_attention"

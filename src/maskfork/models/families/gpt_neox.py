@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from maskfork.core.spec import AttentionSpec, FeedForwardSpec, HeadSpec, ModelSpec, StackSpec, causal
 from maskfork.models.families.family import Config, Family, Published, layer_norm, read
-from maskfork.models.families.heads import decoder_head, decoder_rules
-from maskfork.models.families.rope import rotary
+from maskfork.models.families.shared.heads import decoder_head, decoder_rules
+from maskfork.models.families.shared.rope import rotary
 from maskfork.models.weights import Heads, Rule, rule
 
 

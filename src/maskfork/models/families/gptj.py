@@ -5,7 +5,7 @@ from __future__ import annotations
 from maskfork.core.positions.rotary import Rotary
 from maskfork.core.spec import AttentionSpec, EmbedSpec, FeedForwardSpec, HeadSpec, ModelSpec, StackSpec, causal
 from maskfork.models.families.family import Config, Family, Published, layer_norm, read
-from maskfork.models.families.heads import decoder_head, decoder_rules
+from maskfork.models.families.shared.heads import decoder_head, decoder_rules
 from maskfork.models.weights import Fuse, Rule, rule
 
 

@@ -10,8 +10,8 @@ from maskfork.core.spec import FeedForwardSpec, HeadSpec, ModelSpec
 from maskfork.errors import ModelError
 from maskfork.models.families import bert
 from maskfork.models.families.family import Config, Family, Published, layer_norm, read
-from maskfork.models.families.heads import drop_of, encoder_head, label_rules, lm_rules
-from maskfork.models.families.rope import rotary
+from maskfork.models.families.shared.heads import drop_of, encoder_head, label_rules, lm_rules
+from maskfork.models.families.shared.rope import rotary
 from maskfork.models.weights import Rule, Swap, rule
 
 DEFAULTS = dict(attention_probs_dropout_prob=0.0, max_position_embeddings=8192, type_vocab_size=1, pad_token_id=1)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from maskfork.core.spec import AttentionSpec, FeedForwardSpec, HeadSpec, ModelSpec, NormSpec, StackSpec, causal
 from maskfork.models.families.family import Config, Family, Published, read
-from maskfork.models.families.heads import decoder_head, decoder_rules
-from maskfork.models.families.rope import rotary
+from maskfork.models.families.shared.heads import decoder_head, decoder_rules
+from maskfork.models.families.shared.rope import rotary
 from maskfork.models.weights import Fuse, Rule, rule
 
 

@@ -10,7 +10,7 @@ from maskfork.core.mask import Marked, Window
 from maskfork.core.spec import HeadSpec, ModelSpec
 from maskfork.models.families import bert, roberta
 from maskfork.models.families.family import Config, Family, Published, read
-from maskfork.models.families.heads import drop_of
+from maskfork.models.families.shared.heads import drop_of
 from maskfork.models.weights import Fuse, Rule, rule
 
 MARKS = {"classify": "first", "span": "before", "choice": "after"}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from maskfork.core.spec import ModelSpec
-from maskfork.models.families import bart_like
 from maskfork.models.families.bart import TINY as BART
 from maskfork.models.families.family import Config, Family, Published
+from maskfork.models.families.shared import bart_like
 
 
 def spec(config: Config) -> ModelSpec:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from maskfork.core.spec import ExpertsSpec, ModelSpec
 from maskfork.errors import ModelError
 from maskfork.models.families import llama
-from maskfork.models.families.expert_rules import expert_rules
 from maskfork.models.families.family import Config, Family, Published, read
 from maskfork.models.families.mistral import near
-from maskfork.models.families.rope import rotary
+from maskfork.models.families.shared.expert_rules import expert_rules
+from maskfork.models.families.shared.rope import rotary
 from maskfork.models.weights import Rule
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from maskfork.core.mask import Full, Window
 from maskfork.core.spec import AttentionSpec, EmbedSpec, FeedForwardSpec, HeadSpec, LayerSpec, ModelSpec, NormSpec, StackSpec
 from maskfork.models.families.family import Config, Family, Published, read
-from maskfork.models.families.heads import drop_of, encoder_head, lm_rules
-from maskfork.models.families.rope import rotary
+from maskfork.models.families.shared.heads import drop_of, encoder_head, lm_rules
+from maskfork.models.families.shared.rope import rotary
 from maskfork.models.weights import Rule, rule
 
 SLIDING, ALL = "sliding_attention", "full_attention"

@@ -10,8 +10,8 @@ from maskfork.core.spec import FeedForwardSpec, HeadSpec, ModelSpec
 from maskfork.errors import ModelError
 from maskfork.models.families import bert
 from maskfork.models.families.family import Config, Family, Published, read
-from maskfork.models.families.heads import BERT_LM, label_rules, lm_rules
-from maskfork.models.families.rope import rotary
+from maskfork.models.families.shared.heads import BERT_LM, label_rules, lm_rules
+from maskfork.models.families.shared.rope import rotary
 from maskfork.models.weights import Fuse, Rule, rule
 
 DEFAULTS = dict(

@@ -6,7 +6,7 @@ from maskfork.core.positions.learned import Learned
 from maskfork.core.spec import AttentionSpec, EmbedSpec, FeedForwardSpec, HeadSpec, ModelSpec, StackSpec, causal
 from maskfork.errors import ModelError
 from maskfork.models.families.family import Config, Family, Published, layer_norm, read
-from maskfork.models.families.heads import decoder_head, decoder_rules
+from maskfork.models.families.shared.heads import decoder_head, decoder_rules
 from maskfork.models.weights import Rule, Transpose, rule
 
 ACTIVATIONS = {"relu": "relu", "silu": "silu", "swish": "silu", "gelu": "gelu_new"}  # its "gelu" is the approximate one

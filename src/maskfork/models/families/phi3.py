@@ -5,8 +5,8 @@ from __future__ import annotations
 from maskfork.core.spec import ModelSpec
 from maskfork.models.families import llama
 from maskfork.models.families.family import Config, Family, Published, read
-from maskfork.models.families.heads import decoder_rules
 from maskfork.models.families.mistral import near
+from maskfork.models.families.shared.heads import decoder_rules
 from maskfork.models.weights import Rule, rule
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from maskfork.core.spec import ExpertsSpec, FeedForwardSpec, LayerSpec, ModelSpec
 from maskfork.models.families import llama, qwen3
-from maskfork.models.families.expert_rules import expert_rules
 from maskfork.models.families.family import Config, Family, Published, read
 from maskfork.models.families.mistral import near
+from maskfork.models.families.shared.expert_rules import expert_rules
 from maskfork.models.weights import Rule
 
 

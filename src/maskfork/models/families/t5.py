@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from maskfork.core.spec import HeadSpec
-from maskfork.models.families import t5_like
 from maskfork.models.families.family import Config, Family, Published, read
-from maskfork.models.families.heads import both_head
+from maskfork.models.families.shared import t5_like
+from maskfork.models.families.shared.heads import both_head
 
 
 def head(kind: str, config: Config) -> HeadSpec:

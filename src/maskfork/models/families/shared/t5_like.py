@@ -11,7 +11,7 @@ from torch import Tensor
 from maskfork.core.positions.t5 import T5Bias
 from maskfork.core.spec import AttentionSpec, FeedForwardSpec, HeadSpec, ModelSpec, NormSpec, StackSpec, causal, full
 from maskfork.models.families.family import Config, read
-from maskfork.models.families.heads import label_rules, lm_rules
+from maskfork.models.families.shared.heads import label_rules, lm_rules
 from maskfork.models.weights import Fuse, Rule, rule
 
 Side = Literal["encoder", "decoder"]

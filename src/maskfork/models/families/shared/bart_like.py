@@ -11,7 +11,7 @@ from maskfork.core.positions.sinusoidal import Sinusoidal, waves
 from maskfork.core.spec import AttentionSpec, EmbedSpec, FeedForwardSpec, HeadSpec, ModelSpec, StackSpec, causal, full
 from maskfork.errors import ModelError
 from maskfork.models.families.family import Config, layer_norm, read
-from maskfork.models.families.heads import both_head, drop_of, label_rules, lm_rules
+from maskfork.models.families.shared.heads import both_head, drop_of, label_rules, lm_rules
 from maskfork.models.weights import Flatten, Fuse, Rule, made, rule
 
 SHARED = ("~shared.weight", "~encoder.embed_tokens.weight", "~decoder.embed_tokens.weight")

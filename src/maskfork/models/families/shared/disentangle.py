@@ -9,7 +9,7 @@ from torch import Tensor
 from maskfork.core.positions.learned import Learned
 from maskfork.core.spec import AttentionSpec, EmbedSpec, FeedForwardSpec, HeadSpec, ModelSpec, PositionSpec, StackSpec, full
 from maskfork.models.families.family import Config, layer_norm, read
-from maskfork.models.families.heads import drop_of, encoder_head, label_rules, lm_rules
+from maskfork.models.families.shared.heads import drop_of, encoder_head, label_rules, lm_rules
 from maskfork.models.weights import Rule, rule
 
 OLD_LM, NEW_LM = "cls.predictions.", "lm_predictions.lm_head."

@@ -8,7 +8,7 @@ from __future__ import annotations
 from maskfork.core.spec import HeadSpec
 from maskfork.errors import ModelError
 from maskfork.models.families.family import Config, labels_of, read
-from maskfork.models.families.head_rules import BERT_LM, decoder_rules, label_rules, lm_rules
+from maskfork.models.families.shared.head_rules import BERT_LM, decoder_rules, label_rules, lm_rules
 
 __all__ = ["BERT_LM", "both_head", "decoder_head", "decoder_rules", "drop_of", "encoder_head", "label_rules", "lm_rules"]
 
