@@ -9,7 +9,8 @@ from pathlib import Path
 
 from maskfork.errors import DataError
 
-_MARKS = (
+#: byte order marks and what they mean
+MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16: its mark begins with the same two bytes
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -33,7 +34,7 @@ def decode(data: bytes, path: Path) -> Decoded:
     characters there), else latin-1. Raises DataError for binary files and for UTF-8 that is broken in places, because
     reading that as latin-1 would spoil every accented word.
     """
-    for mark, name in _MARKS:
+    for mark, name in MARKS:
         if data.startswith(mark):
             return _marked(data, name, path)
     if b"\0" in data:

@@ -9,16 +9,10 @@ from typing import Literal, NamedTuple
 from maskfork.errors import DataError
 from maskfork.learn.data.corpus.sources import Source
 from maskfork.learn.data.corpus.unpack import opened
+from maskfork.learn.data.encoding import MARKS
 
 Division = Literal["file", "paragraph", "line"]
 READ = 1 << 20  # bytes at a time
-_MARKS = (
-    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16: its mark begins with the same two bytes
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
 
 
 class Part(NamedTuple):
@@ -79,7 +73,7 @@ def decoded(source: Source, encoding: str | None) -> Iterator[str]:
     """
     with opened(source.path, source.at) as file:
         data = file.read(READ)
-        name = next((n for mark, n in _MARKS if data.startswith(mark)), encoding or "utf-8")
+        name = next((n for mark, n in MARKS if data.startswith(mark)), encoding or "utf-8")
         try:
             decoder = codecs.getincrementaldecoder(name)()
         except LookupError as error:
