@@ -6,7 +6,8 @@ import pytest
 import torch
 from scipy.stats import binom
 
-from maskfork.core.parts import Dropout, RMSNorm, activation, keep_mask, norm
+from maskfork.core.dropout import Dropout, keep_mask
+from maskfork.core.parts import RMSNorm, activation, norm
 from maskfork.core.spec import NormSpec
 from maskfork.errors import ModelError
 from maskfork.models.hub import build

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from maskfork.core.parts import Dropout, FeedForward, activation
+from maskfork.core.dropout import Dropout
+from maskfork.core.parts import FeedForward, activation
 from maskfork.core.spec import ExpertsSpec, FeedForwardSpec
 from maskfork.errors import ModelError
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from maskfork.core.batch import Batch, Places
 from maskfork.core.kernels.capped import Spans, capped_attention, spans_of
 from maskfork.core.kernels.contract import Ask, Bias, Plan, Refusal, spread
-from maskfork.core.kernels.sdpa import attend
+from maskfork.core.kernels.sdpa import quickest
 from maskfork.core.mask import And, Causal, Full, Marked, Mask, Or, with_marks
 
 
@@ -89,7 +89,7 @@ class Varlen:
         if ask.softcap is not None and group.allowed is not None:
             out = capped_attention(q_n, k_n, v_n, group.allowed, group.blocks, ask.scale, ask.softcap)
         else:
-            out = attend(q_n, k_n, v_n, mask, ask.scale, ask.dropout, causal=group.causal and bias is None)
+            out = quickest(q_n, k_n, v_n, mask, ask.scale, ask.dropout, causal=group.causal and bias is None)
         return out if group.empty is None else out.masked_fill(group.empty, 0.0)
 
     def _groups(self, ask: Ask) -> list[Group]:
