@@ -22,6 +22,7 @@ _HOME = {
     "Batch": "core.batch",
     "ModelSpec": "core.spec",
     "Model": "models.model",
+    "generate": "prompt.generate",
     "load": "models.hub",
     "load_cross_encoder": "models.sentence",
     "load_sentence_encoder": "models.sentence",
@@ -44,6 +45,7 @@ __all__ = [
     "Segments",
     "Window",
     "__version__",
+    "generate",
     "load",
     "load_cross_encoder",
     "load_sentence_encoder",
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
     from maskfork.models.model import Model
     from maskfork.models.sentence import load_cross_encoder, load_sentence_encoder
     from maskfork.models.tokenizers import load_tokenizer, train_tokenizer
+    from maskfork.prompt.generate import generate
 
 
 def __getattr__(name: str) -> Any:

@@ -41,9 +41,17 @@ def _headed(spec: ModelSpec) -> bool:
 
 
 def write_folder(
-    folder: str | Path, spec: ModelSpec, config: Mapping[str, Any], tensors: Mapping[str, Tensor], tokenizer: Tokenizer | None
+    folder: str | Path,
+    spec: ModelSpec,
+    config: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+    tokenizer: Tokenizer | None,
+    generation: Mapping[str, Any] | None = None,
 ) -> Path:
-    """config.json, model.safetensors and the tokenizer's files. Raises ModelError where the folder is a file."""
+    """config.json, model.safetensors, the tokenizer's files, generation_config.json where there is something to say.
+
+    Raises ModelError where the folder is a file.
+    """
     folder = Path(folder)
     if folder.is_file():
         raise ModelError(f"{folder} is a file: name a folder to save into")
@@ -69,6 +77,8 @@ def write_folder(
     file.write_text(json.dumps(written, indent=2, ensure_ascii=False, sort_keys=True) + "\n", "utf-8")
     part.chmod(file.stat().st_mode)  # the library writes for its owner alone
     part.replace(folder / "model.safetensors")
+    if generation:
+        (folder / "generation_config.json").write_text(json.dumps(generation, indent=2, sort_keys=True) + "\n", "utf-8")
     if tokenizer is not None:
         stack = spec.encoder or spec.decoder
         typed = stack is not None and stack.embed.types > 1

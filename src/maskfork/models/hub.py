@@ -21,7 +21,8 @@ from maskfork.models.model import Model, check_vocabulary, initialise_tensor
 from maskfork.models.tokenizers.read import has_tokenizer, load_tokenizer
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
-_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "[0-9]*_*/pytorch_model.bin")
+GENERATION = "generation_config.json"
+_FILES = ("*.json", "*.jinja", "*.safetensors", "*.txt", "*.model", "[0-9]*_*/pytorch_model.bin")
 
 
 def load(
@@ -50,6 +51,8 @@ def load(
         raise ModelError(f"{folder / 'config.json'} lacks {error}: the file is not complete") from error
     model.config["model_type"] = family.name  # the folder may have said another name, or none
     model.folder = folder
+    if (folder / GENERATION).is_file():
+        model.generation_config = read_object(folder / GENERATION)
     if has_tokenizer(folder):
         tokenizer = load_tokenizer(folder)
         check_vocabulary(model.spec, tokenizer, str(folder))
@@ -97,13 +100,18 @@ def read_config(folder: Path) -> dict[str, Any]:
     file = folder / "config.json"
     if not file.is_file():
         raise ModelError(f"{folder} has no config.json: give the folder of a checkpoint in the Hugging Face layout")
+    return read_object(file)
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """A JSON object of a folder. Raises ModelError where it is none."""
     try:
-        config = json.loads(file.read_text("utf-8"))
+        found = json.loads(file.read_text("utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ModelError(f"{file} is not valid JSON ({error}): download it again") from error
-    if not isinstance(config, dict):
+    if not isinstance(found, dict):
         raise ModelError(f"{file} is not a JSON object: download it again")
-    return config
+    return found
 
 
 def build(config: Mapping[str, Any], head: str | None = None, *, seed: int = 0, labels: Sequence[str] | None = None) -> Model:

@@ -53,6 +53,7 @@ class Model(nn.Module):
         super().__init__()
         self.spec = spec
         self.config: dict[str, Any] = dict(config or {})
+        self.generation_config: dict[str, Any] = {}  # how the folder wants its text written
         self.folder: Path | None = None
         self.notes: list[str] = []
         self._tokenizer = tokenizer
@@ -150,7 +151,20 @@ class Model(nn.Module):
 
     def save(self, folder: str | Path) -> Path:
         """Write config.json, model.safetensors and the tokenizer as `transformers` reads them."""
-        return write_folder(folder, self.spec, self.config, self.tensors(), self._tokenizer)
+        return write_folder(folder, self.spec, self.config, self.tensors(), self._tokenizer, self.generation_config)
+
+    def generate(self, input_ids: Tensor | None = None, attention_mask: Tensor | None = None, **settings: Any) -> Tensor:
+        """Continue `input_ids` [B, S], padded on the left; an encoder-decoder writes from them. Ids [N, S + new].
+
+        `settings` by the names of `transformers`: max_new_tokens, do_sample, temperature, top_k, top_p, num_beams,
+        stop_strings, seed ...; what is not given comes from the folder's generation_config.json. More comes back from
+        `maskfork.generate(model, ...)`.
+        Raises UsageError where an encoder is asked to go on writing.
+        """
+        import maskfork  # writing is built on models, so it is asked for through the package's face
+
+        ids: Tensor = maskfork.generate(self, input_ids, attention_mask, **settings).ids
+        return ids
 
     def tensors(self) -> dict[str, Tensor]:
         """The parameters by the names of the weight tables, shared ones once."""

@@ -1,0 +1,110 @@
+"""The one way in: prompts and settings to written texts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from maskfork.core.batch import Batch
+from maskfork.core.cache import Cache
+from maskfork.errors import UsageError
+from maskfork.models.model import Model, check_head
+from maskfork.prompt.generate.beams import write_beams
+from maskfork.prompt.generate.chain import chain_of
+from maskfork.prompt.generate.contrastive import write_contrastive
+from maskfork.prompt.generate.lines import write_lines
+from maskfork.prompt.generate.prompts import Prompts, decoder_prompts, source_prompts
+from maskfork.prompt.generate.reading import Reading
+from maskfork.prompt.generate.seen import Processor
+from maskfork.prompt.generate.settings import Settings, read_settings, with_specials
+from maskfork.prompt.generate.stops import Stops
+from maskfork.prompt.generate.written import OnTokens, Written
+
+
+def generate(
+    model: Model,
+    input_ids: Tensor | None = None,
+    attention_mask: Tensor | None = None,
+    *,
+    decoder_input_ids: Tensor | None = None,
+    processors: tuple[Processor, ...] = (),
+    logprobs: int | None = None,
+    on_tokens: OnTokens | None = None,
+    **settings: Any,
+) -> Written:
+    """Continue `input_ids` [B, S] (padded on the left), or write what an encoder-decoder makes of it (padded on the right).
+
+    `settings` are those of `Settings`; the others come from the folder's generation_config.json. `processors` change scores
+    after the settings' own; `logprobs` asks for log probabilities and the likeliest N others; `on_tokens` gets every token
+    as it is written. Sampling draws from torch's generator, or from one of `seed`. Raises UsageError, ModelError.
+    """
+    check_writes(model)
+    asked, notes = settings_of(model, **settings)
+    with torch.inference_mode():
+        was, _ = model.training, model.eval()
+        try:
+            written = _write(model, input_ids, attention_mask, decoder_input_ids, asked, processors, logprobs, on_tokens)
+        finally:
+            model.train(was)
+    return replace(written, ids=written.ids.clone(), notes=[*notes, *written.notes])  # ids that training may use too
+
+
+def check_writes(model: Model) -> None:
+    """Raises UsageError on an encoder, ModelError on a decoder without its language model's head."""
+    if not model.spec.continues_text:
+        raise UsageError(
+            f"{model.spec.family} is an encoder and has no causal mask, so it cannot continue text: "
+            "use a decoder (gpt2, llama, ...), or fill in masked words with `maskfork fill-mask`"
+        )
+    check_head(model.spec, "causal_lm")
+
+
+def settings_of(model: Model, **wanted: Any) -> tuple[Settings, list[str]]:
+    """The folder's settings with what is wanted instead, and notes on what is not done here."""
+    found, notes = read_settings(model.generation_config, model.config, wanted)
+    spec = model.spec
+    return with_specials(found, spec.eos_id, spec.bos_id, spec.pad_id, spec.decoder_start_id), notes
+
+
+def _write(
+    model: Model,
+    input_ids: Tensor | None,
+    mask: Tensor | None,
+    begin: Tensor | None,
+    settings: Settings,
+    processors: tuple[Processor, ...],
+    logprobs: int | None,
+    on_tokens: OnTokens | None,
+) -> Written:
+    source: Batch | None = None
+    if model.spec.fork == "encoder-decoder":
+        prompts, source = source_prompts(model, input_ids, mask, begin, settings)
+    elif begin is not None:
+        raise UsageError(f"{model.spec.family} is a decoder: give its prompt as input_ids, not as decoder_input_ids")
+    else:
+        prompts = decoder_prompts(model, input_ids, mask, settings)
+    chain = chain_of(settings, prompt=prompts.ids.shape[1], longest=prompts.longest, more=processors)
+    stops = Stops(settings.ends, settings.stop_strings, model.tokenizer if settings.stop_strings else None)
+    reading = Reading(model, source, Cache())
+    generator = None
+    if settings.seed is not None:
+        generator = torch.Generator(model.device).manual_seed(settings.seed)
+    if settings.num_beams > 1 or settings.contrastive:
+        kind = "contrastive search" if settings.contrastive else "beams"
+        if on_tokens is not None or logprobs is not None:
+            raise UsageError(f"{kind} change their mind: tokens as they come and log probabilities are for single lines")
+    if settings.num_beams > 1:
+        return write_beams(reading, prompts, chain, stops, settings, generator)
+    if settings.contrastive:
+        return write_contrastive(reading, prompts, chain, stops, settings)
+    return write_lines(
+        reading, _times(prompts, settings), chain, stops,
+        draw=settings.do_sample, generator=generator, logprobs=logprobs, on_tokens=on_tokens,
+    )  # fmt: skip
+
+
+def _times(prompts: Prompts, settings: Settings) -> Prompts:
+    return prompts.repeated(settings.num_return_sequences) if settings.num_return_sequences > 1 else prompts
