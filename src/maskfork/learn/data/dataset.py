@@ -54,21 +54,41 @@ def load_dataset(
         raise DataError("--group and --time cannot both decide what is held out; give one of them.")
     path, test_path = Path(path), None if test_path is None else Path(test_path)
     found = gather(path, test_path, text=text, label=label, pair=pair, group=group, time=time)
+    return classes_of(found, path, test_path, test_share=test_share, seed=seed, drop_rare=drop_rare)
+
+
+def classes_of(
+    found: Gathered, path: Path, test_path: Path | None, *, test_share: float, seed: int, drop_rare: bool = False
+) -> Dataset:
+    """What `load_dataset` makes of files that are read."""
     found, names = _check_labels(found, test_path or path, drop_rare)
     index = {name: i for i, name in enumerate(names)}
     labels = np.array([index[name] for name in found.source.labels], dtype=np.int64)
-    copies = clusters(found.source.texts, found.source.pairs)
-    how, train_index, test_index = _split(found, labels, copies, test_size(len(labels), test_share), seed)
-    checked = audit(copies, labels, train_index, test_index)
+    parts = divide(found, labels, test_share, seed)
     rows = found.source.rows(labels, names)
-    train, test = rows.take(checked.keep), rows.take(test_index)
-    _refuse_starved(train, test, how, checked, found)
-    notes = [
-        *found.notes,
-        *say.about_split(how, train, test, path.name, test_path.name if test_path else None, found.group, found.time),
-        *say.about_duplicates(checked),
-    ]
-    return Dataset(train, test, _report(found, path, test_path, how, seed, train, test, checked, notes))
+    train, test = rows.take(parts.audit.keep), rows.take(parts.test)
+    _refuse_starved(train, test, parts.how, parts.audit, found)
+    held = say.held_out(
+        parts.how, len(train), len(test), path.name, test_path.name if test_path else None, found.group, found.time
+    )
+    notes = [*found.notes, *held, *say.about_labels(train, test), *say.about_duplicates(parts.audit)]
+    return Dataset(train, test, _report(found, path, test_path, parts.how, seed, train, test, parts.audit, notes))
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Which rows are held out and how they were chosen; `audit.keep` are those to train on."""
+
+    how: str
+    test: IntArray
+    audit: Audit
+
+
+def divide(found: Gathered, labels: IntArray, test_share: float, seed: int) -> Parts:
+    """Split rows as the files, the groups or the times say, else stratified by `labels` [N]; copies are found on the way."""
+    copies = clusters(found.source.texts, found.source.pairs)
+    how, train, test = _split(found, labels, copies, test_size(len(labels), test_share), seed)
+    return Parts(how, test, audit(copies, labels, train, test))
 
 
 def _check_labels(found: Gathered, test: Path, drop_rare: bool) -> tuple[Gathered, tuple[str, ...]]:

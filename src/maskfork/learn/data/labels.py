@@ -1,10 +1,11 @@
-"""Labels as strings of one spelling, and the refusals: scores, nearly unique values, several labels in a cell."""
+"""Labels as strings of one spelling; scores and several labels in a cell, told apart; and what is refused where one is wanted."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -41,25 +42,18 @@ def refuse_non_classes(labels: list[str], column: str, path: Path) -> None:
     """Raises DataError where a column is not one class a row: a score, an id, or a list of labels."""
     counts = Counter(labels)
     where = f"{path.name}: the label column {quoted(column)}"
-    several = _several(counts)
-    if several:
+    separator = separator_of(counts)
+    if separator is not None:
+        several = [label for label in counts if len(parts_of(label, separator)) > 1]
         share = sum(counts[label] for label in several) / len(labels)
         raise DataError(
             f"{where} holds several labels in {share:.0%} of the rows (such as {quoted(several[0])}); "
             "keep the rows with one label, or make a column with one label a row."
         )
-    if all(_NUMBER.fullmatch(label) for label in counts):
-        values = sorted(float(label) for label in counts)
-        if any(not value.is_integer() for value in values) and len(values) > _MOST_SCORES:
-            raise DataError(
-                f"{where} looks like a score ({len(values)} numbers from {values[0]:g} to {values[-1]:g}), not classes; "
-                "cut it into a few classes, or name another with --label COLUMN."
-            )
-        if len(values) > 50 and values[-1] - values[0] + 1 > 2 * len(values):
-            raise DataError(
-                f"{where} looks like a measured number ({len(values)} values from {values[0]:g} to {values[-1]:g}), not "
-                "classes; cut it into a few classes, or name another with --label COLUMN."
-            )
+    if scores := _scores(counts):
+        raise DataError(
+            f"{where} looks like {scores}, not classes; cut it into a few classes, or name another with --label COLUMN."
+        )
     if len(counts) > 10 and len(counts) > len(labels) / 2:
         raise DataError(
             f"{where} is nearly unique ({len(counts)} values in {len(labels)} rows), so it is an id or a text and not a "
@@ -67,21 +61,55 @@ def refuse_non_classes(labels: list[str], column: str, path: Path) -> None:
         )
 
 
-def _several(counts: Counter[str]) -> list[str]:
-    """Values that are lists of labels which also stand alone (`4,27` beside `4` and `27`), or JSON lists."""
-    listed_json = [label for label in counts if label.startswith("[") and _is_list(label)]
-    if listed_json:
-        return listed_json
+def looks_like_scores(labels: Iterable[str]) -> bool:
+    """Whether these are measured numbers: many of them, with fractions or far apart."""
+    return _scores(labels) is not None
+
+
+def _scores(labels: Iterable[str]) -> str | None:
+    """What measured numbers are called, or None for classes."""
+    known = set(labels)
+    if not all(_NUMBER.fullmatch(label) for label in known):
+        return None
+    values = sorted(float(label) for label in known)
+    if any(not value.is_integer() for value in values) and len(values) > _MOST_SCORES:
+        return f"a score ({len(values)} numbers from {values[0]:g} to {values[-1]:g})"
+    if len(values) > 50 and values[-1] - values[0] + 1 > 2 * len(values):
+        return f"a measured number ({len(values)} values from {values[0]:g} to {values[-1]:g})"
+    return None
+
+
+def separator_of(labels: Iterable[str]) -> str | None:
+    """What stands between several labels of a cell: "json" for lists, else one of , ; |; None where cells hold one label each.
+
+    Cells are lists where their parts also stand alone (`4,27` beside `4` and `27`), or where they are made of fewer parts than
+    there are cells, so that parts come again.
+    """
+    known = set(labels)
+    if any(_is_list(label) for label in known):
+        return "json"
     for separator in ",;|":
-        found = [
-            label for label in counts if separator in label and all(part.strip() in counts for part in label.split(separator))
-        ]
-        if found:
-            return found
-    return []
+        joined = [label for label in known if separator in label]
+        parts = {part for label in known for part in parts_of(label, separator)}
+        if any(all(part in known for part in parts_of(label, separator)) for label in joined):
+            return separator
+        if len(joined) > 1 and 2 * len(parts) < len(known):
+            return separator
+    return None
+
+
+def parts_of(label: str, separator: str) -> tuple[str, ...]:
+    """The labels in a cell, in its order, each once; none of an empty list."""
+    if separator == "json":
+        parts = [as_label(part) for part in json.loads(label)] if _is_list(label) else [label]
+    else:
+        parts = label.split(separator)
+    return tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
 
 
 def _is_list(label: str) -> bool:
+    if not label.startswith("["):
+        return False
     try:
         return isinstance(json.loads(label), list)
     except ValueError:

@@ -8,10 +8,8 @@ from maskfork.learn.data.rows import Rows
 from maskfork.learn.data.split import LEAST_TEST
 
 
-def about_split(
-    how: str, train: Rows, test: Rows, path: str, test_path: str | None, group: str | None, time: str | None
-) -> list[str]:
-    """How the rows were divided, and what the test rows cannot show."""
+def held_out(how: str, train: int, test: int, path: str, test_path: str | None, group: str | None, time: str | None) -> list[str]:
+    """How so many rows were divided."""
     kinds = {
         "file": f"all rows of {test_path}",
         "column": f"the test rows of {path}",
@@ -19,9 +17,15 @@ def about_split(
         "group": f"whole groups of {group}",
         "stratified": f"a stratified sample of {path}",
     }
-    notes = [f"Held out: {len(test):,} rows, {kinds[how]}; {len(train):,} rows to train on."]
-    if len(test) < LEAST_TEST:
-        notes.append(f"{len(test)} test rows are few: expect wide intervals, and label more rows to tell contenders apart.")
+    notes = [f"Held out: {test:,} rows, {kinds[how]}; {train:,} rows to train on."]
+    if test < LEAST_TEST:
+        notes.append(f"{test} test rows are few: expect wide intervals, and label more rows to tell contenders apart.")
+    return notes
+
+
+def about_labels(train: Rows, test: Rows) -> list[str]:
+    """What the test rows cannot show."""
+    notes = []
     absent = [name for name, count in test.counts().items() if count == 0]
     if absent:
         notes.append(f"No held-out row has the label {listed(absent)}: nothing is measured on it.")
