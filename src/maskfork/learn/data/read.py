@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from maskfork.errors import DataError
-from maskfork.learn.data import delimited, jsons, lines
+from maskfork.learn.data import conll, delimited, jsons, lines
 from maskfork.learn.data.encoding import decode
 from maskfork.learn.data.names import quoted
 from maskfork.learn.data.table import Table, frame_of
@@ -31,7 +31,7 @@ _FOREIGN = (  # first bytes -> what it is, for a better sentence than "binary fi
 
 
 def read_table(path: str | Path, wanted: list[str] | None = None) -> Table:
-    """Read csv, tsv, json lines, json, parquet, `label text` or fastText lines; any of them gzipped.
+    """Read csv, tsv, json lines, json, parquet, CoNLL columns, `label text` or fastText lines; any of them gzipped.
 
     `wanted` are column names that the caller will ask for; they help to know a header. Rows keep their order; row i of
     the frame is data row i of the file (the header and blank lines are not counted). Raises DataError.
@@ -112,6 +112,9 @@ def _text(text: str, path: Path, extension: str, wanted: list[str]) -> Table:
         return Table(path, frame, "json", "", header)
     if lines.is_fasttext(text):
         return Table(path, lines.read_label_lines(text, path), "fastText lines", "", True)
+    if conll.is_conll(text, extension):
+        frame, said = conll.read_conll(text, path)
+        return Table(path, frame, "CoNLL columns", "", False, said)
     told = re.match(r"sep=([,;|\t])\r?\n", text)  # Excel's own first line
     if told:
         return _separated(text[told.end() :], told[1], path, wanted, first_line=2)

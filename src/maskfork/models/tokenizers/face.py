@@ -26,6 +26,20 @@ class Encoded:
         return len(self.ids) + self.lost
 
 
+@dataclass(frozen=True)
+class Placed:
+    """One text's (or pair's) tokens, whole, and where they stand.
+
+    `places` are the characters (start, end) of the text that a token is of; `sides` is 0 for the text, 1 for its pair and None
+    for special tokens.
+    """
+
+    ids: list[int]
+    types: list[int]
+    places: list[tuple[int, int]]
+    sides: list[int | None]
+
+
 class Tokenizer:
     """Wraps a `tokenizers.Tokenizer`; truncation and padding of its file are switched off: this house says what is lost."""
 
@@ -91,6 +105,11 @@ class Tokenizer:
             Encoded(cut[i].ids, cut[i].type_ids, len(e.ids) - len(cut[i].ids)) if i in cut else Encoded(e.ids, e.type_ids)
             for i, e in enumerate(whole)
         ]
+
+    def encode_placed(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[Placed]:
+        """Ids and types as `encode_many` gives them, with the characters that each token is of."""
+        inputs: Any = list(texts) if pairs is None else list(zip(texts, pairs, strict=True))
+        return [Placed(e.ids, e.type_ids, e.offsets, e.sequence_ids) for e in self.inner.encode_batch(inputs)]
 
     def encode_sided(self, text: str, pair: str | None = None, *, limit: int | None = None) -> tuple[Encoded, list[int | None]]:
         """One text (and its pair) as `encode_many` does it, and for each token 0, 1 (of the pair) or None (special)."""

@@ -1,0 +1,82 @@
+"""CoNLL columns: a word a line, its tags beside it, a blank line after each sentence."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import polars as pl
+
+from maskfork.errors import DataError
+from maskfork.learn.data.table import frame_of
+
+NAMES = (".conll", ".conllu", ".iob", ".iob2", ".bio", ".bioes", ".ner", ".pos", ".slots")
+_DOCUMENT = "-DOCSTART-"
+
+
+def is_conll(text: str, extension: str) -> bool:
+    """Whether lines of a few words each, as many on every line, stand in blocks between blank lines.
+
+    Two blocks or more, and more lines than blocks; a file with one of the usual endings may be one block.
+    """
+    blocks, width, lines, open_block = 0, 0, 0, False
+    for line in text.split("\n"):
+        if not line.strip():
+            open_block = False
+            continue
+        cells = _cells(line)
+        if len(cells) < 2 and _comment(line):
+            continue
+        if line.startswith(_DOCUMENT):
+            continue
+        if any(not cell or " " in cell.strip() for cell in cells):
+            return False
+        width = width or len(cells)
+        if len(cells) != width and not _comment(line):
+            return False
+        if len(cells) == width:
+            lines += 1
+            blocks += not open_block
+            open_block = True
+    return width >= 2 and lines > blocks and (blocks > 1 or extension in NAMES)
+
+
+def read_conll(text: str, path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """A row a sentence: column_1 (the words), column_2 ..., each a JSON list; and what was left out.
+
+    Comment lines (`# ...`) and -DOCSTART- lines are no sentences. Raises DataError where a line has another width.
+    """
+    width = Counter(len(_cells(line)) for line in text.split("\n") if line.strip() and not _comment(line)).most_common(1)[0][0]
+    sentences: list[list[list[str]]] = []
+    here: list[list[str]] = []
+    documents = comments = 0
+    for number, line in enumerate([*text.split("\n"), ""], start=1):
+        cells = _cells(line)
+        if line.startswith(_DOCUMENT):
+            documents += 1
+        elif not line.strip():
+            if here:
+                sentences.append(here)
+            here = []
+        elif len(cells) == width:
+            here.append(cells)
+        elif _comment(line):
+            comments += 1
+        else:
+            raise DataError(f"{path.name}, line {number} has {len(cells)} columns where the others have {width}: put it right.")
+    notes = [f"{path.name} is read as CoNLL columns: {len(sentences):,} sentences, columns called column_1 to column_{width}."]
+    if documents:
+        notes.append(f"{documents:,} lines {_DOCUMENT} are no sentences and left out.")
+    if comments:
+        notes.append(f"{comments:,} comment lines are left out.")
+    columns = {f"column_{i + 1}": [[word[i] for word in sentence] for sentence in sentences] for i in range(width)}
+    return frame_of(path, columns), tuple(notes)
+
+
+def _cells(line: str) -> list[str]:
+    line = line.rstrip("\r")
+    return line.rstrip("\t ").split("\t") if "\t" in line.strip() else line.split()
+
+
+def _comment(line: str) -> bool:
+    return line.startswith("# ") or line.startswith("#\t") or line.strip() == "#"

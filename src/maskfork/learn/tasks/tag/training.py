@@ -1,0 +1,131 @@
+"""What a tagger learns from: the tokens of each window that have a class, and the rows that choose the best epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from maskfork.core.batch import Batch
+from maskfork.errors import DataError
+from maskfork.learn.tasks.classify import class_weights
+from maskfork.learn.tasks.tag.examples import Tagged
+from maskfork.learn.tasks.tag.prepare import Prepared, prepare, rest_of, tokens_of, unit_logits
+from maskfork.learn.tasks.tag.settings import TagSettings
+from maskfork.learn.tasks.tag.trained import Tagger
+from maskfork.learn.tasks.tag.units import targets
+from maskfork.measure.calibration import fit_temperature
+from maskfork.measure.spans import score_spans
+from maskfork.models.encode import Encoding
+from maskfork.models.packing import make_batch
+
+IntArray = npt.NDArray[np.int64]
+TagBatch = tuple[Batch, Tensor, Tensor]  # packed tokens; places in them [M], their classes [M]
+
+
+@dataclass(frozen=True)
+class Aims:
+    """R windows with something to learn: for each the places in its row and their classes."""
+
+    encoding: Encoding
+    window: IntArray
+    places: list[IntArray]
+    classes: list[IntArray]
+
+    @property
+    def lengths(self) -> list[int]:
+        return [len(self.encoding.ids[w]) for w in self.window.tolist()]
+
+    def make(self, rows: np.ndarray) -> TagBatch:
+        """The batch of these windows."""
+        batch = make_batch(self.encoding, self.window[rows])
+        starts = np.cumsum([0, *(len(self.encoding.ids[self.window[r]]) for r in rows)])
+        places = np.concatenate([self.places[r] + start for r, start in zip(rows.tolist(), starts.tolist(), strict=False)])
+        return batch, torch.from_numpy(places), torch.from_numpy(np.concatenate([self.classes[r] for r in rows.tolist()]))
+
+
+def aims_of(made: Tagger, ready: Prepared, rows: Tagged) -> Aims:
+    """Each unit is learnt once, in the window that reads it best. Raises DataError where there is nothing to learn."""
+    names = made.names
+    index = {name: i for i, name in enumerate(names)}
+    rest = rest_of(names, bound=made.bound)
+    places: dict[int, list[int]] = {}
+    classes: dict[int, list[int]] = {}
+    for text, own in enumerate(ready.units):
+        wanted = targets(own, rows.spans[text], index, words=made.kind == "words")
+        for unit, (window, target) in enumerate(zip(ready.window[text].tolist(), wanted.tolist(), strict=True)):
+            if window < 0 or target < 0:
+                continue
+            at = tokens_of(ready, text, unit, made.how.label_on)
+            places.setdefault(window, []).extend(at)
+            classes.setdefault(window, []).extend([target, *([int(rest[target])] * (len(at) - 1))])
+    if not places:
+        raise DataError("no word of the train rows has a token to learn from: the tokenizer does not know this text.")
+    window = np.array(sorted(places), dtype=np.int64)
+    return Aims(
+        ready.windows.encoding,
+        window,
+        [np.array(places[w], dtype=np.int64) for w in window.tolist()],
+        [np.array(classes[w], dtype=np.int64) for w in window.tolist()],
+    )
+
+
+def loss_of(made: Tagger, aims: Aims, settings: TagSettings) -> Callable[[nn.Module, TagBatch], Tensor]:
+    """Cross-entropy, the mean over the tokens that have a class."""
+    model, weights = made.model, None
+    if settings.class_weight == "balanced":
+        weights = class_weights(np.concatenate(aims.classes), len(made.names)).to(model.device)
+
+    def loss(module: nn.Module, batch: TagBatch) -> Tensor:
+        tokens, places, classes = batch
+        logits = module(tokens.to(model.device)).logits[0][places.to(model.device)].float()
+        return cross_entropy(logits, classes.to(model.device), weight=weights, label_smoothing=settings.label_smoothing)
+
+    return loss
+
+
+class Held:
+    """Rows that choose the best epoch and the temperature."""
+
+    def __init__(self, made: Tagger, rows: Tagged) -> None:
+        self._made, self._rows = made, rows
+        self._ready = prepare(made.model, rows.texts, rows.words, made.how)
+        index = {name: i for i, name in enumerate(made.names)}
+        self._truth = [
+            targets(own, spans, index, words=made.kind == "words")
+            for own, spans in zip(self._ready.units, rows.spans, strict=True)
+        ]
+
+    def score(self, module: nn.Module) -> tuple[float, float]:
+        """(F1 of spans, or accuracy of words; minus the loss)"""
+        made = self._made
+        logits, truth = self._known()
+        loss = float(cross_entropy(torch.from_numpy(logits), torch.from_numpy(truth)))
+        if made.kind == "words":
+            return float((logits.argmax(-1) == truth).mean()), -loss
+        found = [[f.span for f in row] for row in made.find(self._ready, self._rows.words)]
+        return score_spans(self._rows.spans, found).f1, -loss
+
+    def calibrate(self) -> None:
+        """Divide the output layer by the temperature that fits these rows, so that the saved folder's probabilities hold."""
+        logits, truth = self._known()
+        temperature = float(fit_temperature(logits, truth))
+        head = self._made.model.get_submodule("head.out")
+        with torch.no_grad():
+            for parameter in head.parameters():
+                parameter.div_(temperature)
+        self._made.notes.append(f"probabilities calibrated on {len(truth):,} validation words (temperature {temperature:.2f})")
+
+    def _known(self) -> tuple[np.ndarray, IntArray]:
+        """Logits [M, C] and classes [M] of the units that were read and have a class."""
+        made = self._made
+        rest = rest_of(made.names, bound=made.bound)
+        values = np.concatenate(unit_logits(made.model, self._ready, rest, made.how.label_on))
+        truth = np.concatenate(self._truth)
+        kept = (truth >= 0) & ~np.isnan(values).any(-1)
+        return values[kept], truth[kept]
