@@ -130,7 +130,7 @@ def train(
             before[0] = 100 * share
 
         done = train_task(
-            chosen, sources, model_place(base), settings, out, seed=seed, command=shlex.join(["maskfork", *sys.argv[1:]]),
+            chosen, sources, model_place(base), settings, out, called=base, seed=seed, command=shlex.join(["maskfork", *sys.argv[1:]]),
             progress=moved, tell=say,
         )  # fmt: skip
     emit_json(done.record) if json else emit(_said(done))

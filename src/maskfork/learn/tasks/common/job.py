@@ -46,6 +46,7 @@ def train_task(
     settings: TaskSettings,
     out: Path,
     *,
+    called: str | None = None,
     seed: int = 0,
     command: str = "",
     progress: Progress | None = None,
@@ -53,7 +54,7 @@ def train_task(
 ) -> Done:
     """Train, measure on the held-out rows, and write `out` whole or not at all.
 
-    The same call again goes on with a run that was cut off, and does nothing where it is done. Raises UsageError where `out`
+    `called` is the base's name for the card, where it is not its path. The same call again goes on with a run that was cut off, and does nothing where it is done. Raises UsageError where `out`
     holds something else, and the errors of reading and training.
     """
     identity = _identity(task, sources, base, settings, seed)
@@ -72,7 +73,7 @@ def train_task(
     record = {
         "task": task.name,
         "about": task.about,
-        "base": base,
+        "base": called or base,
         "seed": seed,
         "settings": settings.as_dict(),
         "data": {
