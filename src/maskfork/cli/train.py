@@ -129,8 +129,9 @@ def train(
             step(100 * share - before[0], words)
             before[0] = 100 * share
 
+        command = shlex.join(["maskfork", *sys.argv[1:]])
         done = train_task(
-            chosen, sources, model_place(base), settings, out, called=base, seed=seed, command=shlex.join(["maskfork", *sys.argv[1:]]),
+            chosen, sources, model_place(base), settings, out, called=base, seed=seed, command=command,
             progress=moved, tell=say,
         )  # fmt: skip
     emit_json(done.record) if json else emit(_said(done))

@@ -54,8 +54,9 @@ def train_task(
 ) -> Done:
     """Train, measure on the held-out rows, and write `out` whole or not at all.
 
-    `called` is the base's name for the card, where it is not its path. The same call again goes on with a run that was cut off, and does nothing where it is done. Raises UsageError where `out`
-    holds something else, and the errors of reading and training.
+    `called` is the base's name for the card, where it is not its path. The same call again goes on with a run that was cut
+    off, and does nothing where it is done. Raises UsageError where `out` holds something else, and the errors of reading and
+    training.
     """
     identity = _identity(task, sources, base, settings, seed)
     if (record := _before(out, identity)) is not None:
