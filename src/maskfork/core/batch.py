@@ -29,7 +29,8 @@ class Batch:
     keep [B, S] bool or None where every token counts; types [B, S] int64 or None (BERT's sentence A/B);
     segments [B, S] int64 or None: which document of its row a token belongs to, -1 for padding;
     marks [B, S] bool or None: tokens that the rule `Marked` speaks of (Longformer's global tokens);
-    words [B, S] int64 or None: which word of its sequence a token belongs to, -1 for special tokens (whole-word masking).
+    words [B, S] int64 or None: which word of its sequence a token belongs to, -1 for special tokens (whole-word masking);
+    documents [B, S] int64 or None: which document of the corpus a token is of, -1 for special tokens (next sentences).
     """
 
     tokens: Tensor
@@ -39,6 +40,7 @@ class Batch:
     segments: Tensor | None = None
     marks: Tensor | None = None
     words: Tensor | None = None
+    documents: Tensor | None = None
 
     @staticmethod
     def padded(
@@ -119,6 +121,7 @@ class Batch:
             segments=move(self.segments),
             marks=move(self.marks),
             words=move(self.words),
+            documents=move(self.documents),
         )
         if "spans" in self.__dict__:
             moved.__dict__["spans"] = self.spans
@@ -207,8 +210,9 @@ class Batch:
             return None if x is None else x.flatten()[index][None]
 
         batch = Batch(
-            self.tokens.flatten()[index][None], places, None, chosen(self.types), segments, chosen(self.marks), chosen(self.words)
-        )
+            self.tokens.flatten()[index][None], places, None, chosen(self.types), segments, chosen(self.marks),
+            chosen(self.words), chosen(self.documents),
+        )  # fmt: skip
         batch.__dict__["spans"] = _spans_of_lengths(lengths)
         return batch
 

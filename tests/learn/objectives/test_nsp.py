@@ -173,3 +173,25 @@ def test_wrong_questions() -> None:
         NextSentence(WORDS)(Batch.packed([[CLS, SEP]]), np.random.default_rng(0))
     with pytest.raises(UsageError, match="nsp needs the head pair, and this model has masked_lm"):
         NextSentence(WORDS).check(build(TINY, "masked_lm"))
+
+
+def test_a_random_second_is_never_of_the_same_document() -> None:
+    """Pieces of 3 documents, their words apart: by the batch's own numbers, no two halves of a random pair are of one."""
+    lists = documents(3, 60)
+    pieces = [[CLS, *ids[at : at + 120], SEP] for ids in (x[1:-1] for x in lists) for at in range(0, len(ids) - 120, 120)]
+    batch = Batch.packed(pieces)
+    of = torch.full_like(batch.tokens, -1)
+    ordinary = ~WORDS.is_special(batch.tokens)
+    of[ordinary] = torch.where(batch.tokens == STOP, -1, (batch.tokens - 10) // 20)[ordinary]
+    for row, start, n in batch.sequences:
+        of[row, start + 1 : start + n - 1] = of[row, start : start + n].max()
+    sample = NextSentence(WORDS, length=64)(replace(batch, documents=of), np.random.default_rng(3))
+    assert isinstance(sample.batch, Batch)
+    assert isinstance(sample.targets, Targets)
+    labels = sample.targets.pairs.tolist()
+    assert 0.3 < np.mean(labels) < 0.7
+    for (a, b), label in zip(pairs_in(sample.batch), labels, strict=True):
+        assert (document_of(a) == document_of(b)) == (label == 0)
+    one = replace(batch, documents=torch.where(of < 0, of, 7))
+    with pytest.raises(UsageError, match=r"this batch holds only one: give several, as with --documents paragraph"):
+        NextSentence(WORDS, length=64)(one, np.random.default_rng(3))

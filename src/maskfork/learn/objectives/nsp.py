@@ -22,7 +22,8 @@ class NextSentence(Pairs):
     document's end always gets a random second, so that a little more than half of all pairs are random.
 
     Requirements: an encoder with token types and the head pair, or pretrain together with `mlm`; cls and sep tokens.
-    Inputs: two documents or more a batch, each one sequence; sentences end at . ! ?
+    Inputs: two documents or more a batch; sentences end at . ! ? Each sequence is a document, or a piece of the one that the
+        batch's `documents` name: a random second never comes from the same.
     Relations: sentence order asks a harder question of the same pairs; RoBERTa and its full sentences ask none.
 
     Example:

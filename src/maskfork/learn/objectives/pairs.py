@@ -71,7 +71,8 @@ class Pairs(Objective):
 
     def __call__(self, batch: Batch, rng: np.random.Generator) -> Sample:
         documents = sentences_of(batch, self.vocabulary)
-        drawn = [pair for number in range(len(documents)) for pair in self._of(documents, number, rng)]
+        of = _numbers(batch, documents)
+        drawn = [pair for number in range(len(documents)) for pair in self._of(documents, of, number, rng)]
         if not drawn:
             raise UsageError(f"{self.name} found no two runs of text in this batch: give longer texts")
         pairs = torch.tensor([pair.label for pair in drawn])
@@ -100,11 +101,11 @@ class Pairs(Objective):
     def draw(self, chunk: Sequence[Places], aim: int, others: Others, rng: np.random.Generator) -> Drawn | None:
         """A pair from consecutive sentences of one document; None where there is none in them."""
 
-    def _of(self, documents: list[list[Places]], number: int, rng: np.random.Generator) -> list[Drawn]:
+    def _of(self, documents: list[list[Places]], of: Places, number: int, rng: np.random.Generator) -> list[Drawn]:
         """All pairs of one document: BERT's `create_instances_from_document`."""
         room = self.length - SPECIAL_TOKENS
         aim = int(rng.integers(2, room + 1)) if rng.random() < self.short else room
-        others = Others(documents, number)
+        others = Others(documents, of, number)
         sentences, out = documents[number], []
         chunk: list[Places] = []
         size = at = 0
@@ -139,21 +140,33 @@ class Pairs(Objective):
 
 @dataclass(frozen=True)
 class Others:
-    """The documents of a batch that are not this one."""
+    """The sequences of a batch that are of another document than the one with this number; `of` says of which each is."""
 
     documents: list[list[Places]]
+    of: Places
     number: int
 
     def run(self, length: int, rng: np.random.Generator) -> Places:
         """Sentences of another document from a random one on, until `length` tokens are reached or the document ends."""
-        if len(self.documents) < 2:
-            raise UsageError("a random next sentence comes from another document, and this batch holds only one: give several")
-        other = int(rng.integers(len(self.documents) - 1))
-        sentences = self.documents[other + (other >= self.number)]
+        others = np.flatnonzero(self.of != self.of[self.number])
+        if not len(others):
+            raise UsageError(
+                "a random next sentence comes from another document, and this batch holds only one: give several, as with "
+                "--documents paragraph, or larger batches (--rows)"
+            )
+        sentences = self.documents[int(others[rng.integers(len(others))])]
         start = int(rng.integers(len(sentences)))
         ends = np.cumsum([len(sentence) for sentence in sentences[start:]])
         count = int(np.searchsorted(ends, length)) + 1
         return np.concatenate(sentences[start : start + count])
+
+
+def _numbers(batch: Batch, documents: list[list[Places]]) -> Places:
+    """Which document each sequence is of, by the batch's own numbers; each is one of its own where it has none."""
+    if batch.documents is None:
+        return np.arange(len(documents))
+    known = batch.documents.numpy().reshape(-1)
+    return known[[document[0][0] for document in documents]]
 
 
 def sentences_of(batch: Batch, vocabulary: Vocabulary) -> list[list[Places]]:

@@ -11,6 +11,7 @@ from maskfork.core.batch import Batch
 from maskfork.errors import UsageError
 from maskfork.learn.data.corpus import Around, Corpus, Loader, Reading, build_corpus
 from maskfork.learn.objectives.contract import Objective
+from maskfork.learn.objectives.nsp import NextSentence
 from maskfork.learn.pretrain.settings import Settings
 from maskfork.models.model import Model
 
@@ -68,17 +69,17 @@ def texts_of(
     layout = settings.layout or ("windows" if model.spec.fork == "decoder" else "packed")
     around = Around.of(model.tokenizer, model.spec.fork)
     batch = settings.rows * settings.length
-    words = _asks_for_words(objective)
+    words, documents = _asks_for_words(objective), isinstance(objective, NextSentence)
     loader = Loader(
-        train, length=settings.length, tokens=batch, layout=layout, around=around, words=words, seed=settings.seed,
-        weights=settings.weights or [float(max(corpus.tokens, 1)) for corpus in train],
+        train, length=settings.length, tokens=batch, layout=layout, around=around, words=words, documents=documents,
+        seed=settings.seed, weights=settings.weights or [float(max(corpus.tokens, 1)) for corpus in train],
     )  # fmt: skip
     found: list[Batch] = []
     for corpus in held:
         small = min(settings.rows, max(1, corpus.tokens // settings.length))
         reader = Loader(
             corpus, length=settings.length, tokens=small * settings.length, layout=layout, around=around, words=words,
-            order="stored", epochs=1, prefetch=0,
+            documents=documents, order="shuffled" if documents else "stored", epochs=1, prefetch=0,
         )  # fmt: skip
         for number, one in enumerate(reader):
             if number == HELD_BATCHES:

@@ -51,7 +51,9 @@ def loader(corpus: Corpus | list[Corpus], **more: Any) -> Loader:
 
 
 def same(one: Batch, two: Batch) -> bool:
-    pairs = [(getattr(one, name), getattr(two, name)) for name in ("tokens", "positions", "keep", "segments", "words")]
+    pairs = [
+        (getattr(one, name), getattr(two, name)) for name in ("tokens", "positions", "keep", "segments", "words", "documents")
+    ]
     return all((a is None) == (b is None) and (a is None or torch.equal(a, b)) for a, b in pairs)
 
 
@@ -320,3 +322,25 @@ def test_the_thread_tells_what_went_wrong_and_ends() -> None:
     while any(t.name == "prefetch" for t in threading.enumerate()) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not any(t.name == "prefetch" for t in threading.enumerate())
+
+
+@pytest.mark.parametrize("how", [{"layout": "windows"}, {"layout": "packed"}, {"layout": "padded"}], ids=str)
+def test_every_token_knows_its_document(corpora: dict[str, Corpus], how: dict[str, Any]) -> None:
+    """Of two corpora: the numbers go on in the second; a piece's tokens stand in the document that is named."""
+    corpus, second = corpora["wordpiece"], corpora["wordpiece"].take(np.arange(5, 40))
+    every = [d.ids.tolist() for part in (corpus, second) for d in part.documents()]
+    batches = loader([corpus, second], weights=[1.0, 1.0], documents=True, **how)
+    seen: set[int] = set()
+    for batch in itertools.islice(batches, 40):
+        assert batch.documents is not None
+        for row, start, n in batch.sequences:
+            tokens = batch.tokens[row, start : start + n].tolist()
+            numbers = batch.documents[row, start : start + n].tolist()
+            assert numbers[0] == numbers[-1] == -1
+            for number in set(numbers) - {-1}:
+                part = [t for t, d in zip(tokens, numbers, strict=True) if d == number]
+                whole = every[number]
+                assert any(whole[i : i + len(part)] == part for i in range(len(whole) - len(part) + 1))
+                seen.add(number)
+    assert min(seen) < len(corpus) <= max(seen)
+    assert next(loader(corpus)).documents is None

@@ -33,7 +33,8 @@ class Loader:
 
     `order`: "shuffled" every epoch anew; "stored"; or "random", where windows begin anywhere and nothing is remembered.
     `whole`: packed rows get no beginning of a text whose rest follows elsewhere, unless it is longer than `length`; rows then
-    have some padding. `flat` False gives packed batches as [B, S]. `words` numbers the words, for whole-word masking.
+    have some padding. `flat` False gives packed batches as [B, S]. `words` numbers the words, for whole-word masking;
+    `documents` the documents, for objectives that ask of several.
     `pool`: tokens that are shuffled together; larger corpora are shuffled by blocks first.
 
     Of `world` machines each gets the batches of its `rank`; together they get what one would. `prefetch` batches are made ahead
@@ -53,6 +54,7 @@ class Loader:
         whole: bool = False,
         flat: bool = True,
         words: bool = False,
+        documents: bool = False,
         seed: int = 0,
         epochs: int | None = None,
         rank: int = 0,
@@ -79,7 +81,7 @@ class Loader:
         ]
         self._planner = _planner(layout, order, whole, (feeds, tokens // length, room, extra, epochs, seed))
         pad = corpora[0].tokenizer.special("pad")
-        self._filler = Filler(streams, self.around, 0 if pad is None else pad, words)
+        self._filler = Filler(streams, self.around, 0 if pad is None else pad, words, documents)
         self.layout, self.length, self.rows, self.flat = layout, length, tokens // length, flat
         self.rank, self.world, self.prefetch = rank, world, prefetch
         self._made_by = {

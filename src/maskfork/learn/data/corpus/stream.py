@@ -48,6 +48,10 @@ class Stream:
             if start + at >= self.ends[number]:
                 number += 1
 
+    def documents(self, start: int, length: int) -> IntArray:
+        """The number of the document that each of these places is of."""
+        return np.searchsorted(self.ends, np.arange(start, start + length), side="right")
+
     @staticmethod
     def _special(words: IntArray | None, at: int, took: int) -> None:
         if words is not None:
