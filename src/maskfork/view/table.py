@@ -86,7 +86,7 @@ def result_table(report: Mapping[str, Any], width: int = 100) -> Table:
     for c, name in zip(contenders, names, strict=True):
         sign = Text("▶", style="green") if c.name == facts.winner else Text("" if c.within else "✗", style="red")
         cells = [Text(k.shown(c)) for k in columns]
-        shown = _plain(clip(name, 2 * name_room))
+        shown = plain(clip(name, 2 * name_room))
         table.add_row(sign, shown, *cells, style="bold" if c.name == facts.winner else None)
     table.caption = _below(facts)
     table.caption_justify = "left"
@@ -104,8 +104,8 @@ def _below(facts: Facts) -> Text | None:
         if not c.within:
             why = "; ".join(b.rstrip(".") for b in c.broken) or "breaks a constraint"
             reasons.setdefault(why, []).append(c.name)
-    lines = [_plain(f"✗ {listing(names)}: {why}.", "red") for why, names in reasons.items()]
-    lines += [_plain(f"Not run: {name}: {why}", "dim") for name, why in facts.not_run]
+    lines = [plain(f"✗ {listing(names)}: {why}.", "red") for why, names in reasons.items()]
+    lines += [plain(f"Not run: {name}: {why}", "dim") for name, why in facts.not_run]
     return Text("\n").join(lines) if lines else None
 
 
@@ -122,7 +122,7 @@ def pairs_table(report: Mapping[str, Any], width: int = 100, most: int = 10) -> 
     table.add_column("so", overflow="fold", max_width=28 if wide else 14)
     for pair in sorted(facts.pairs, key=lambda p: facts.winner not in (p.a, p.b))[:most]:
         better = pair.better if pair.separated and pair.better is not None else None
-        cells = [_plain(f"{pair.a} − {pair.b}"), Text(f"{points(pair.difference)} ({points_range(pair.ci)})")]
+        cells = [plain(f"{pair.a} − {pair.b}"), Text(f"{points(pair.difference)} ({points_range(pair.ci)})")]
         if wide:
             cells.append(Text(p_value(pair.mcnemar_p)))
         side = None if better is None else "first better" if better == pair.a else "second better"
@@ -134,22 +134,22 @@ def pairs_table(report: Mapping[str, Any], width: int = 100, most: int = 10) -> 
 def recommendation_panel(report: Mapping[str, Any]) -> Panel:
     """The recommendation sentence first, the difference with its interval, and what is not certain."""
     facts = read_report(report)
-    lines = [_plain(headline(facts), "bold")]
+    lines = [plain(headline(facts), "bold")]
     pair = facts.best_pair()
     if pair is not None and not (pair.b in headline(facts) and "interval" in headline(facts)):  # else it is said already
-        lines.append(_plain(difference_sentence(pair)))
+        lines.append(plain(difference_sentence(pair)))
     if facts.cannot_tell:
         unsure = "Cannot tell the first two apart."
         if facts.label_more is not None:
             unsure += f" Label about {count(facts.label_more)} more held-out rows to show this difference."
         if facts.detectable is not None:
             unsure += f" These rows could have shown {number(facts.detectable * 100)} points or more (power 80 %)."
-        lines.append(_plain(unsure, "yellow"))
-    lines += [_plain(remark) for remark in facts.remarks]
+        lines.append(plain(unsure, "yellow"))
+    lines += [plain(remark) for remark in facts.remarks]
     limits = limits_in_words(facts)
     if limits:
         kept = sum(c.within for c in facts.contenders)
-        lines.append(_plain(f"Constraints: {'; '.join(limits)}. {kept} of {len(facts.contenders)} contenders keep them.", "dim"))
+        lines.append(plain(f"Constraints: {'; '.join(limits)}. {kept} of {len(facts.contenders)} contenders keep them.", "dim"))
     sure = facts.winner is not None and not facts.cannot_tell
     return Panel(Group(*lines), title="maskfork", title_align="left", border_style="green" if sure else "yellow")
 
@@ -169,7 +169,7 @@ def _with_range(value: float | None, ci: Range | None) -> str:
     return f"{percent(value)} ({number(ci[0] * 100)}–{number(ci[1] * 100)})"
 
 
-def _plain(words: str, style: str = "") -> Text:
+def plain(words: str, style: str = "") -> Text:
     """A user's words: never read as rich's markup, never a terminal's control sequence."""
     return Text(_visible(words), style=style)
 

@@ -1,0 +1,64 @@
+"""Labels that are probably wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from maskfork.learn.data.audit.confident import suspect
+from maskfork.learn.data.audit.features import Features
+from maskfork.learn.data.audit.finding import Finding
+from maskfork.learn.data.audit.held_out import Step, out_of_fold
+from maskfork.learn.data.audit.material import Material
+from maskfork.learn.data.rows import IntArray
+
+CHECK = "label errors"
+SUSPECT = 0.3  # the chance that a label is wrong from which on it is worth a look; benchmarks/RESULTS.md has what it finds
+LEAST_ROWS, LEAST_OF_A_LABEL = 40, 5
+
+
+def label_errors(
+    material: Material, rows: IntArray, features: Features, copies: IntArray, progress: Step
+) -> tuple[Finding | None, str]:
+    """The finding, or None and why it could not be looked for (empty where all labels look right).
+
+    `rows` are those of the material that `features` and `copies` are of. Labels with fewer than 5 rows are not judged.
+    """
+    given = [(material.labels or ())[i] for i in rows.tolist()]
+    counts = Counter(name for name in given if name is not None)
+    names = sorted(name for name, count in counts.items() if count >= LEAST_OF_A_LABEL)
+    judged = np.array([i for i, name in enumerate(given) if name in set(names)], dtype=np.int64)
+    if len(names) < 2 or len(judged) < LEAST_ROWS:
+        return None, f"wrong labels show from {LEAST_ROWS} rows of two labels on, each with {LEAST_OF_A_LABEL} rows or more"
+    number = {name: i for i, name in enumerate(names)}
+    labels = np.array([number[given[i] or ""] for i in judged.tolist()], dtype=np.int64)
+    vectors = None if features.vectors is None else features.vectors[judged]
+    found = suspect(out_of_fold(features.counts[judged], vectors, labels, copies[judged], progress), labels)
+    order = np.argsort(-found.wrong, kind="stable")
+    order = order[found.wrong[order] > SUSPECT]
+    if not len(order):
+        return None, ""
+    hits = [
+        material.hit(
+            int(rows[judged[i]]),
+            suggested=names[int(found.suggested[i])],
+            probability=round(float(found.own[i]), 4),
+            suggested_probability=round(float(found.suggested_probability[i]), 4),
+            amount=round(float(found.wrong[i]), 4),
+        )
+        for i in order.tolist()
+    ]
+    pairs = Counter((hit.label, hit.suggested) for hit in hits)
+    (a, b), most = pairs.most_common(1)[0]
+    more = f" Most often {a} that looks like {b} ({most:,})." if len(pairs) > 1 else ""
+    unsure = f"{len(hits):,} of {len(judged):,} labels are probably wrong"
+    return Finding(
+        check=CHECK,
+        level="warning",
+        title=f"{unsure}, say models that never saw the row ({features.about}).{more}",
+        advice="Read them, most doubtful first, and put right or drop what is wrong; about one in three is right after all.",
+        count=len(hits),
+        total=len(judged),
+        rows=hits,
+    ), ""
