@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +10,7 @@ from cyclopts import Parameter
 
 from maskfork.cli.config import ConfigFile
 from maskfork.cli.output import JsonFlag, emit, emit_json, progress, say
+from maskfork.cli.texts import from_stdin
 from maskfork.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _texts(texts: Sequence[str], file: Path | None, column: str | None, pair: st
     stray = next((t for t in texts if t[:2] == "--" and t[2:3].isalpha() and not any(map(str.isspace, t))), None)
     if stray is not None:
         raise UsageError(f"there is no option {stray}: see `maskfork predict --help` (a text that looks so goes into a --file)")
-    lines = _from_stdin() if list(texts) == ["-"] else list(texts)
+    lines = from_stdin() if list(texts) == ["-"] else list(texts)
     wanted = [line for line in lines if line.strip()]
     if len(wanted) < len(lines) and wanted:
         empty = len(lines) - len(wanted)
@@ -99,16 +99,6 @@ def _texts(texts: Sequence[str], file: Path | None, column: str | None, pair: st
     if not wanted:
         raise UsageError('there is no text to label: maskfork predict MODEL "a text", or --file FILE, or - for standard input')
     return wanted, None if pair is None else [pair] * len(wanted)
-
-
-def _from_stdin() -> list[str]:
-    try:
-        return [line.rstrip("\r\n") for line in sys.stdin]
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"standard input is not {error.encoding} (byte {error.object[error.start]:#04x}): put it into a file and give it "
-            "with --file, which tells other encodings"
-        ) from error
 
 
 def _from_file(file: Path, column: str | None, pair: str | None) -> tuple[list[str], list[str] | None]:

@@ -20,6 +20,7 @@ from maskfork.errors import DataError, ModelError, UsageError
 from maskfork.models.device import best_device
 from maskfork.models.hub import load
 from maskfork.models.model import Model, check_head
+from maskfork.prompt.generate.prompts import left_padded
 from maskfork.prompt.templates import PLAIN, Shot, Template
 
 #: inputs that say nothing, to learn which labels a model prefers anyway (Zhao et al. 2021, section 4)
@@ -216,7 +217,7 @@ class PromptedClassifier:
             out = self.model(source.to(self.model.device), decoder_input_ids=target, cache=cache)
             return cache, out.logits[:, -1]
         cache = self._shared().repeat(len(questions))
-        batch = _left_padded(questions, self.model.spec.pad_id or 0).to(self.model.device)
+        batch = Batch.padded(*left_padded(questions, self.model.spec.pad_id or 0)).to(self.model.device)
         places = torch.arange(1, len(questions) + 1, device=self.model.device) * batch.shape[1] - 1
         return cache, self.model(batch, cache=cache, logits_at=places).logits
 
@@ -260,14 +261,3 @@ def check_decoder(model: Model) -> None:
             f"{model.spec.family} is an encoder: every token sees what follows, so it cannot continue a prompt; "
             "give a decoder (gpt2, llama, ...) to --decoder and this model to --encoder"
         )
-
-
-def _left_padded(sequences: Sequence[Sequence[int]], pad_id: int) -> Batch:
-    """[n, longest], padding on the left, so that every row ends with its last token."""
-    longest = max(map(len, sequences))
-    tokens = torch.full((len(sequences), longest), pad_id, dtype=torch.long)
-    keep = torch.zeros_like(tokens)
-    for row, ids in enumerate(sequences):
-        tokens[row, longest - len(ids) :] = torch.as_tensor(ids, dtype=torch.long)
-        keep[row, longest - len(ids) :] = 1
-    return Batch.padded(tokens, keep)

@@ -93,6 +93,9 @@ def _config(folder: Path) -> dict[str, Any]:
                 config.update(json.loads(file.read_text("utf-8")))
             except (ValueError, TypeError) as error:
                 raise TokenizerError(f"{file} is no JSON object ({error}): download it again, or delete it") from error
+    template = folder / "chat_template.jinja"
+    if template.is_file():  # where newer folders keep it
+        config["chat_template"] = template.read_text("utf-8")
     return config
 
 

@@ -1,0 +1,124 @@
+"""Texts in, texts out: what `maskfork generate`, `translate` and `summarise` write, and the tasks that write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from maskfork.core.batch import Batch
+from maskfork.errors import UsageError
+from maskfork.models.encode import Encoding, encode, limit_of
+from maskfork.models.model import Model
+from maskfork.models.packing import by_tokens
+from maskfork.prompt.generate.prompts import left_padded
+from maskfork.prompt.generate.stream import TextStream
+from maskfork.prompt.generate.write import check_writes, generate, settings_of
+from maskfork.prompt.generate.written import Reason, Written
+
+#: prompt tokens of one batch, padding included
+TOKENS = 4096
+ROWS = 64
+
+
+@dataclass(frozen=True)
+class Text:
+    """What was written for one prompt (for the `prompt`-th of them, several times where several were asked for)."""
+
+    prompt: int
+    text: str
+    reason: Reason
+    tokens: int
+    tokens_lost: int = 0  # of the prompt, which the model's limit cut
+    score: float | None = None
+    logprob: float | None = None  # of all its tokens together
+
+
+def write_texts(
+    model: Model,
+    prompts: Sequence[str] | Sequence[Sequence[int]],
+    *,
+    limit: int | None = None,
+    on_text: Callable[[str], None] | None = None,
+    moved: Callable[[int], None] | None = None,
+    logprobs: bool = False,
+    **settings: Any,
+) -> tuple[list[Text], list[str]]:
+    """Texts in the order of the prompts (words, or token ids), and notes on what was cut or could not be done.
+
+    `on_text` hears a single prompt's text as it comes; `moved` how many prompts are done. `limit` bounds a source's tokens.
+    Raises UsageError, ModelError, TokenizerError.
+    """
+    check_writes(model)
+    encoding = _encode(model, prompts, limit)
+    if on_text is not None and len(prompts) > 1:
+        raise UsageError("one text at a time can be heard as it is written: give one prompt")
+    asked, notes = settings_of(model, **settings)
+    times, streamed = asked.num_return_sequences, asked.num_beams == 1 and not asked.contrastive
+    out: list[list[Text]] = [[] for _ in prompts]
+    for rows in by_tokens(encoding.lengths, max(1, TOKENS // times), max(1, ROWS // times)):
+        ids, mask = _padded(model, [encoding.ids[i] for i in rows])
+        stream = TextStream(model.tokenizer, encoding.ids[rows[0]], asked.stop_strings)
+        live = on_text is not None and streamed and times == 1
+
+        def hear(tokens: list[tuple[int, int]], stream: TextStream = stream) -> None:
+            for _, token in tokens:
+                if token not in asked.ends and on_text is not None and (piece := stream.add(token)):
+                    on_text(piece)
+
+        told = generate(
+            model, ids, mask, on_tokens=hear if live else None, logprobs=1 if logprobs and streamed else None, **settings
+        )
+        if live and on_text is not None:
+            on_text(stream.end())
+        notes += told.notes
+        for i, new in enumerate(told.new):
+            row = int(rows[i // times])
+            out[row].append(_text(model, told, i, row, encoding, new, asked.stop_strings))
+        if on_text is not None and not live:
+            on_text(out[int(rows[0])][0].text)
+        if moved is not None:
+            moved(len(rows))
+    lost = encoding.lost_note(limit_of(model, limit) or 0)
+    return [text for texts in out for text in texts], list(dict.fromkeys([*notes, *([lost] if lost else [])]))
+
+
+def _text(model: Model, told: Written, i: int, row: int, encoding: Encoding, new: list[int], strings: Sequence[str]) -> Text:
+    context = [] if model.spec.fork == "encoder-decoder" else encoding.ids[row]
+    stream = TextStream(model.tokenizer, context, strings)
+    said = new[:-1] if told.reasons[i] == "end" else new
+    text = "".join(stream.add(token) for token in said) + stream.end()
+    return Text(
+        row, text, told.reasons[i], len(new), encoding.lost[row],
+        None if told.scores is None else told.scores[i],
+        None if told.logprobs is None else sum(told.logprobs[i]),
+    )  # fmt: skip
+
+
+def _encode(model: Model, prompts: Sequence[str] | Sequence[Sequence[int]], limit: int | None) -> Encoding:
+    """A decoder's prompt is read whole, and without the end that its tokenizer may put behind it."""
+    words = [p for p in prompts if isinstance(p, str)]
+    if words and model.spec.fork == "encoder-decoder":
+        return encode(model, words, limit=limit)
+    ids = [_opened(model, one.ids) for one in model.tokenizer.encode_many(words)] or [[int(t) for t in p] for p in prompts]
+    return Encoding(ids, None, [0] * len(ids))
+
+
+def _opened(model: Model, ids: list[int]) -> list[int]:
+    ends = settings_of(model)[0].ends
+    ids = ids[:-1] if len(ids) > 1 and ids[-1] in ends else ids
+    start = model.spec.bos_id if model.spec.bos_id is not None else model.tokenizer.special("bos")
+    if not ids and start is None:
+        raise UsageError("the prompt is empty and this model names no first token: give it a word to begin with")
+    return ids or [int(start or 0)]
+
+
+def _padded(model: Model, lists: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """A decoder's prompts end together; a source begins with its first token."""
+    pad = model.spec.pad_id or 0
+    if model.spec.fork == "encoder-decoder":
+        source = Batch.from_lists(lists, pad)
+        return source.tokens, torch.ones_like(source.tokens) if source.keep is None else source.keep
+    return left_padded(lists, pad)
