@@ -6,7 +6,7 @@
 DistilBERT's three losses are the default (Sanh et al. 2019, section 3); TinyBERT's states and attention scores (Jiao et al.
 2020, section 3.1) and MiniLM's relations (Wang et al. 2021, "MiniLMv2", section 3) can be added.
 
-Legend: N sequences, L longest, H heads, D head size, E width, V vocabulary, R relation heads.
+Legend: N sequences, E width, V vocabulary.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from maskfork.core.batch import Batch
-from maskfork.core.mask import Causal
 from maskfork.core.spec import ModelSpec
 from maskfork.errors import UsageError
 from maskfork.learn.objectives.contract import IGNORE_INDEX, Loss, Needs, Objective, Sample, SourceTarget, run, there
-from maskfork.learn.objectives.watching import Seen, watched
+from maskfork.learn.objectives.likeness import relations_apart, scores_apart, states_apart
+from maskfork.learn.objectives.watching import watched
 from maskfork.models.heads import LanguageModelHead, Read
 from maskfork.models.heads.cross_entropy import ROUND_BYTES
 from maskfork.models.model import Model, Output
@@ -164,10 +164,13 @@ class Distill(Objective):
             alike = F.cosine_similarity(project(output.last_hidden_state[kept]), wisdom.last_hidden_state[kept], dim=-1)
             terms["cosine"] = (1 - alike).mean()
         if self.hidden:
-            terms["hidden"] = self._states(mine, theirs, kept, project)
+            terms["hidden"] = states_apart(mine, theirs, kept, project, self.layers)
         if self.attention:
-            compare = self._relations if self.kind == "relations" else self._scores
-            terms["attention"] = compare(student, mine, theirs, batch)
+            if self.kind == "relations":
+                heads = self.relation_heads or self.teacher.spec.main.attention.num_heads
+                terms["attention"] = relations_apart(student, mine, theirs, batch, heads)
+            else:
+                terms["attention"] = scores_apart(student, self.teacher, mine, theirs, batch, self.layers)
         total = torch.stack([getattr(self, name) * term for name, term in terms.items()]).sum()
         return Loss(total, {name: float(term.detach()) for name, term in terms.items()})
 
@@ -203,68 +206,9 @@ class Distill(Objective):
             total = total + checkpoint(part, mine[some], theirs[some], use_reentrant=False)
         return total * self.temperature**2 / max(len(rows), 1)
 
-    def _states(self, mine: Seen, theirs: Seen, kept: Tensor, project: Callable[[Tensor], Tensor]) -> Tensor:
-        """Mean over embeddings and layers of the mean squared error."""
-        pairs = zip(mine.states, [theirs.states[n] for n in self._matched(mine, theirs)], strict=True)
-        return torch.stack([F.mse_loss(project(own[kept]), known[kept]) for own, known in pairs]).mean()
-
-    def _matched(self, mine: Seen, theirs: Seen) -> list[int]:
-        """For the student's embeddings and layers the teacher's, counted from 0 for the embeddings."""
-        depth, deep = len(mine.states) - 1, len(theirs.states) - 1
-        return [0, *(self.layers or [round((i + 1) * deep / depth) for i in range(depth)])]
-
-    def _relations(self, student: Model, mine: Seen, theirs: Seen, batch: Batch) -> Tensor:
-        """Mean over queries, keys and values, heads and tokens of KL(teacher's relation, student's)."""
-        heads = self.relation_heads or self.teacher.spec.main.attention.num_heads
-        allowed = _allowed(student, batch)
-        found = []
-        for own, known in zip(mine.heads[-1], theirs.heads[-1], strict=True):
-            said, meant = (_relation(x, batch, heads, allowed) for x in (own, known))
-            each = (meant.exp() * (meant - said)).masked_fill(~allowed[:, None], 0.0).sum(-1)
-            found.append(each.sum() / (allowed.any(-1).sum() * heads))
-        return torch.stack(found).mean()
-
-    def _scores(self, student: Model, mine: Seen, theirs: Seen, batch: Batch) -> Tensor:
-        """Mean over layers of the mean squared error of the attention's logits before the softmax."""
-        allowed = _allowed(student, batch)
-        scale = student.spec.main.attention.scale, self.teacher.spec.main.attention.scale
-        matched = [theirs.heads[n - 1] for n in self._matched(mine, theirs)[1:]]
-        found = []
-        for own, known in zip(mine.heads, matched, strict=True):
-            said, meant = (_products(x, batch, s) for x, s in zip((own, known), scale, strict=True))
-            kept = allowed[:, None].expand_as(said)
-            found.append(F.mse_loss(said[kept], meant[kept]))
-        return torch.stack(found).mean()
-
 
 def _logits(model: Model, states: Tensor, batch: Batch) -> Tensor:
     """[n, V] of states [n, E]."""
     assert model.head is not None
     logits: Tensor = model.head(states[None], Read(batch, model.body.tokens.weight))["logits"]
     return logits[0].float()
-
-
-def _allowed(model: Model, batch: Batch) -> Tensor:
-    """bool [N, L, L]: which pairs of tokens of a sequence are compared: no padding, and no future in a decoder."""
-    lengths = torch.tensor([n for _, _, n in batch.sequences], device=batch.tokens.device)
-    at = torch.arange(int(lengths.max()), device=lengths.device)
-    inside = at < lengths[:, None]
-    allowed = inside[:, None, :] & inside[:, :, None]
-    return allowed & (at <= at[:, None]) if model.spec.main.masks[-1] == Causal() else allowed
-
-
-def _relation(x_BSHD: Tensor, batch: Batch, heads: int, allowed: Tensor) -> Tensor:
-    """log softmax [N, R, L, L] of how alike tokens are in each of R equal parts."""
-    flat = batch.unpack(x_BSHD.flatten(2))
-    if flat.shape[-1] % heads:
-        raise UsageError(f"{heads} relation heads do not divide a width of {flat.shape[-1]}: name a relation_heads that does")
-    parts = flat.unflatten(-1, (heads, -1)).transpose(1, 2)  # type: ignore[no-untyped-call]
-    alike = parts @ parts.transpose(-1, -2) / parts.shape[-1] ** 0.5
-    return alike.float().masked_fill(~allowed[:, None], -1e4).log_softmax(-1)  # type: ignore[no-any-return]
-
-
-def _products(heads: tuple[Tensor, Tensor, Tensor], batch: Batch, scale: float | None) -> Tensor:
-    """[N, H, L, L]: queries times keys, scaled."""
-    q, k = (batch.unpack(x).transpose(1, 2) for x in heads[:2])
-    k = k.repeat_interleave(q.shape[1] // k.shape[1], dim=1)
-    return q @ k.transpose(-1, -2) * (q.shape[-1] ** -0.5 if scale is None else scale)
