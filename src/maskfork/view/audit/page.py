@@ -52,7 +52,7 @@ def _finding(number: int, finding: Mapping[str, Any], names: list[str]) -> Safe:
     kind = "note-level" if finding["level"] == "note" else finding["level"]
     rows = finding["rows"]
     inner: list[Safe | None] = [el("p", finding["advice"], class_="advice")]
-    if finding["names"]:
+    if len(finding["names"]) > 1:
         inner.append(_bars(finding["names"]))
     if rows:
         inner.append(_table(finding, rows[:OPEN], names))

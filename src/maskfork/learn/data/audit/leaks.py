@@ -26,7 +26,7 @@ def leaks(material: Material, rows: IntArray, found: Clusters) -> tuple[Finding 
         elif near in near_at:
             alike.append(material.hit(row, near_at[near]))
     train = int((~held).sum())
-    advice = "Remove them from train, or every score on the test rows is too good; `maskfork compare` and `train` remove them."
+    advice = "Remove them from train, or every score on the test rows is too good; compare and train do so by themselves."
     what = material.words()
 
     def finding(check: str, hits: list[Hit], how: str) -> Finding | None:

@@ -23,16 +23,14 @@ _MOST_SHARE = 0.02  # what many rows do is no outlier
 def outliers(material: Material, rows: IntArray, features: Features, copies: IntArray) -> tuple[Finding | None, str]:
     """Rows whose five nearest others (copies aside) are far less like them than is usual here.
 
-    Similarity is the cosine of the encoder's vectors; without one, of the words in their 128 main directions, where a text of
-    words that no other has loses its length.
+    Similarity is the cosine of the words in their 128 main directions, where a text of words that no other has loses its length,
+    and of the encoder's vectors where there are any; far by one of them is far.
     """
     if len(rows) < LEAST_ROWS:
         return None, f"what is unusual shows from {LEAST_ROWS} rows on"
-    near = _similarity(*_space(features), copies)
-    logs = np.log(np.maximum(near, 1e-4))
-    middle = float(np.median(logs))
-    spread = 1.4826 * float(np.median(np.abs(logs - middle)))
-    far = (middle - logs) / max(spread, 1e-6)
+    spaces = [_words(features)] if features.vectors is None else [_words(features), (features.vectors, features.vectors)]
+    near = [_similarity(asking, answering, copies) for asking, answering in spaces]
+    far = np.max([_distance(one) for one in near], axis=0)
     chosen = np.argsort(-far, kind="stable")[: max(1, int(_MOST_SHARE * len(rows)))]
     chosen = chosen[far[chosen] > _FAR]
     if not len(chosen):
@@ -44,14 +42,20 @@ def outliers(material: Material, rows: IntArray, features: Features, copies: Int
         advice="Look whether they belong: another language, markup or a broken paste teaches nothing and cannot be judged.",
         count=len(chosen),
         total=len(rows),
-        rows=[material.hit(int(rows[i]), amount=round(float(near[i]), 4)) for i in chosen.tolist()],
+        rows=[material.hit(int(rows[i]), amount=round(float(near[-1][i]), 4)) for i in chosen.tolist()],
     ), ""
 
 
-def _space(features: Features) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _distance(near: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Robust standard deviations [N] that each row's similarity lies below the middle, in logarithms."""
+    logs = np.log(np.maximum(near, 1e-4))
+    middle = float(np.median(logs))
+    spread = 1.4826 * float(np.median(np.abs(logs - middle)))
+    return np.asarray((middle - logs) / max(spread, 1e-6))
+
+
+def _words(features: Features) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Rows as they ask, and as they answer (of unit length), [N, E] both."""
-    if features.vectors is not None:
-        return features.vectors, features.vectors
     from sklearn.decomposition import TruncatedSVD
 
     width = min(_WIDTH, features.words.shape[0] - 1, features.words.shape[1] - 1)
