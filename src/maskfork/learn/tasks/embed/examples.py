@@ -51,7 +51,7 @@ class TextRows:
         )
 
     def keys(self) -> list[str]:
-        """[N]: equal for rows that must stand on one side of a split: of one anchor, of the same two scored or one labelled text."""
+        """[N]: equal for rows that must stand on one side of a split: of one anchor, of the same two scored texts."""
         if self.kind != "scored":
             return [normalise(text) for text in self.columns[0]]
         return ["\n".join(sorted(map(normalise, texts))) for texts in zip(*self.columns[:2], strict=True)]

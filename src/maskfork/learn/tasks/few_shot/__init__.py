@@ -1,0 +1,60 @@
+"""Few-shot: a classifier from a handful of rows a label, by SetFit's way or by the probe.
+
+Tunstall et al. 2022 ("Efficient few-shot learning without prompts"): the vectors of a sentence encoder are trained so that
+texts of one label are alike, then a logistic regression reads the labels off them. Here the first step's loss is the supervised
+contrastive one, which compares every text of a batch with every other, where SetFit draws pairs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+from maskfork.errors import DataError
+from maskfork.learn.data.dataset import load_dataset
+from maskfork.learn.data.names import LABEL, TEXT
+from maskfork.learn.data.rows import Rows
+from maskfork.learn.tasks.common.contract import Progress, Role, Sources, Split, Task
+from maskfork.learn.tasks.common.settings import TaskSettings
+from maskfork.learn.tasks.few_shot.settings import FewShotSettings
+from maskfork.learn.tasks.few_shot.train import train
+from maskfork.learn.tasks.few_shot.trained import FewShot
+from maskfork.learn.tasks.probe import Probe
+
+
+class FewShotTask(Task[Rows]):
+    """See `learn/tasks/few_shot/`: settings, train, trained, propose."""
+
+    name: ClassVar[str] = "few-shot"
+    about: ClassVar[str] = "A classifier from a handful of rows a label: contrastive training, then a head (SetFit); or a probe."
+    roles: ClassVar[tuple[Role, ...]] = (Role("text", "the text", TEXT), Role("label", "its label", LABEL))
+    settings: ClassVar[type[TaskSettings]] = FewShotSettings
+
+    def read(self, sources: Sources, settings: TaskSettings) -> Split[Rows]:
+        """As `maskfork compare` reads labelled rows: copies of held-out texts are removed, and all that is done is said."""
+        if sources.validation is not None:
+            raise DataError("few-shot keeps no rows back to validate by: add those of --validation to the training rows.")
+        found = load_dataset(
+            sources.train, test_path=sources.test, text=sources.columns.get("text"), label=sources.columns.get("label"),
+            pair="none", test_share=sources.test_share, seed=sources.seed,
+        )  # fmt: skip
+        return Split(found.train, None, found.test, tuple(found.report.notes))
+
+    def train(
+        self,
+        base: str | Path,
+        split: Split[Rows],
+        settings: TaskSettings,
+        *,
+        seed: int = 0,
+        progress: Progress | None = None,
+        work: Path | None = None,
+    ) -> FewShot:
+        assert isinstance(settings, FewShotSettings)
+        return train(base, split.train, settings, seed=seed, progress=progress, work=work)
+
+    def open(self, folder: Path) -> FewShot:
+        return FewShot(Probe.open(folder))
+
+
+TASK = FewShotTask()

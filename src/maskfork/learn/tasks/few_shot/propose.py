@@ -1,0 +1,56 @@
+"""Where rows are few, which of the two few-shot ways is the better on them: by cross-validation, in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from sklearn.model_selection import StratifiedKFold
+
+from maskfork.learn.data.rows import Rows
+from maskfork.learn.tasks.common.contract import Progress
+from maskfork.learn.tasks.few_shot.settings import FewShotSettings, Way
+from maskfork.learn.tasks.few_shot.train import train
+from maskfork.measure.paired import difference_interval
+from maskfork.view.words import percent, points, points_range
+
+#: rows a label, on average, up to which rows are few
+FEW = 32
+#: steps of a fold's contrastive training: enough to rank the two ways
+STEPS = 40
+WAYS: tuple[Way, ...] = ("contrastive", "probe")
+
+
+def are_few(rows: Rows) -> bool:
+    """Whether full fine-tuning has so few rows a label that the few-shot ways are usually ahead of it (Tunstall et al. 2022)."""
+    return len(rows) <= FEW * rows.num_classes
+
+
+def propose(rows: Rows, base: str | Path, *, seed: int = 0, steps: int = STEPS, progress: Progress | None = None) -> str | None:
+    """One sentence on the better few-shot way for these training rows, and how to take it; None where rows are not few.
+
+    Three folds, fewer where a label has fewer rows; None too where a label has one row, so that nothing can be held out, and
+    for rows with a second text, which neither way reads.
+    """
+    counts = np.bincount(rows.labels, minlength=rows.num_classes)
+    fewest = int(counts[counts > 0].min())
+    if not are_few(rows) or fewest < 2 or rows.pairs is not None:
+        return None
+    predicted = {way: np.empty(len(rows), dtype=np.int64) for way in WAYS}
+    folds = StratifiedKFold(min(3, fewest), shuffle=True, random_state=seed)
+    for number, (inside, held) in enumerate(folds.split(rows.labels, rows.labels)):
+        for way in WAYS:
+            made = train(base, rows.take(inside), FewShotSettings(way=way, steps_wanted=steps), seed=seed)
+            predicted[way][held] = made.probe.predict(rows.take(held).texts).argmax(-1)
+        if progress is not None:
+            progress((number + 1) / folds.get_n_splits(), "few rows: cross-validating")
+    right = {way: float((guess == rows.labels).mean()) for way, guess in predicted.items()}
+    better = max(WAYS, key=lambda way: (right[way], way == "probe"))  # of equals the cheaper
+    apart = difference_interval(predicted["contrastive"], predicted["probe"], rows.labels, retrained=False)
+    sure = "the difference is" if apart.excludes_zero else "too few rows to be sure: the difference is"
+    return (
+        f"{len(rows):,} rows of {rows.num_classes} labels are few: in {folds.get_n_splits()}-fold cross-validation contrastive "
+        f"training with a head (SetFit's way) is right on {percent(right['contrastive'])} of them and the probe on "
+        f"{percent(right['probe'])} ({sure} {points(apart.value)} points, {points_range((apart.low, apart.high))}); "
+        f"`maskfork train few-shot --set way={better}` takes the better of the two"
+    )

@@ -1,0 +1,30 @@
+"""Settings of the few-shot task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from maskfork.errors import UsageError
+from maskfork.learn.tasks.common.settings import TaskSettings
+
+Way = Literal["contrastive", "probe"]
+
+
+@dataclass(frozen=True)
+class FewShotSettings(TaskSettings):
+    """way: contrastive (SetFit's) or probe, which leaves the encoder as it is; steps of `batch_size` texts each are taken.
+
+    No rows are kept back to choose an epoch by: there are too few.
+    """
+
+    learning_rate: float = 2e-5
+    batch_size: int | None = 32
+    steps_wanted: int = 100
+    way: Way = "contrastive"
+    scale: float = 20.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.steps_wanted < 1 or self.scale <= 0:
+            raise UsageError("steps_wanted is 1 or more and scale above 0")
