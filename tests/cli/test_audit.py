@@ -9,9 +9,8 @@ import pytest
 
 from maskfork.cli import main
 
-ROWS = "text,label\n" + "".join(
-    f"a {'good' if i % 2 else 'bad'} film number {i},{'pos' if i % 2 else 'neg'}\n" for i in range(30)
-)
+LINES = [f"a good film number {i},pos" if i % 2 else f"a bad film number {i},neg" for i in range(30)]
+ROWS = "\n".join(["text,label", *LINES, ""])
 
 
 @pytest.fixture

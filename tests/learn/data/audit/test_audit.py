@@ -129,22 +129,15 @@ def test_pairs_scores_and_no_labels(tmp_path: Path) -> None:
     report = audit(read_material(write(tmp_path / "s.csv", scored, ("sentence1", "sentence2", "score"))))
     assert "looks like a score" in " ".join(report.notes)
     assert report.skipped["label errors"] == "there are no labels of one class a row"
-    alone = audit(
-        read_material(write(tmp_path / "n.csv", [[text, str(i)] for i, (text, _) in enumerate(texts(60))], ("text", "id")))
-    )
+    numbered = [[text, str(i)] for i, (text, _) in enumerate(texts(60))]
+    alone = audit(read_material(write(tmp_path / "n.csv", numbered, ("text", "id"))))
     assert alone.label_column is None
     assert "No labels are audited" in " ".join(alone.notes)
 
 
 def test_other_scripts_are_read_as_they_are(tmp_path: Path) -> None:
-    rows = [
-        ["今天天气很好我们去公园", "好"],
-        ["この映画は本当に素晴らしかった", "好"],
-        ["Отличный фильм", "好"],
-        ["فيلم سيء جدا", "坏"],
-        ["👍", "好"],
-        ["🙁", "坏"],
-    ]
+    good = ["今天天气很好我们去公园", "この映画は本当に素晴らしかった", "Отличный фильм", "👍"]
+    rows = [[text, "好"] for text in good] + [["فيلم سيء جدا", "坏"], ["🙁", "坏"]]
     report = audit(read_material(write(tmp_path / "d.csv", rows * 2)))
     assert {finding.check for finding in report.findings} == {"duplicates", "rare labels"}
     assert estimate(["今天天气很好"], None)[0] >= 6
