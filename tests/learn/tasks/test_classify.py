@@ -16,8 +16,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from maskfork import Model
 from maskfork.errors import DataError, ModelError
 from maskfork.learn.data.rows import Rows
-from maskfork.learn.tasks import classify
-from maskfork.learn.tasks.classify import Classifier, class_weights, run, validation_split
+from maskfork.learn.tasks.classify import Classifier, class_weights, reading, run, validation_split
 from maskfork.learn.train.settings import FineTuneSettings
 from maskfork.measure.calibration import fit_temperature
 from maskfork.models.encode import encode
@@ -39,7 +38,7 @@ def classifier(family: str = "bert", **more: Any) -> Classifier:
 @pytest.mark.parametrize("family", ["bert", "gpt2", "llama", "bart", "t5"])
 def test_packed_equals_one_by_one_in_order(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = classifier(family)
-    monkeypatch.setattr(classify, "TOKENS", 100)  # several batches
+    monkeypatch.setattr(reading, "TOKENS", 100)  # several batches
     together = asked.logits(TEXTS)
     alone = torch.cat([asked.logits([text]) for text in TEXTS])
     assert together.dtype == torch.float32

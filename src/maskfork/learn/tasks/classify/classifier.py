@@ -1,8 +1,8 @@
-"""Classify: one label a text (or a pair), by a model fine-tuned in full."""
+"""One label a text, plainly: what a comparison fits and times."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,19 @@ from torch.nn.functional import cross_entropy
 from maskfork.core.batch import Batch
 from maskfork.errors import DataError, ModelError
 from maskfork.learn.data.rows import Rows
-from maskfork.learn.train import batches as batching
-from maskfork.learn.train.loop import Progress, Record, fit
-from maskfork.learn.train.precision import autocast
+from maskfork.learn.tasks.classify.hold import validation_split
+from maskfork.learn.tasks.classify.losses import loss_of
+from maskfork.learn.tasks.classify.reading import run
+from maskfork.learn.tasks.common.contract import Progress
+from maskfork.learn.tasks.common.fitting import fit_rows
+from maskfork.learn.train.run import Record
 from maskfork.learn.train.settings import FineTuneSettings
 from maskfork.measure.calibration import fit_temperature
 from maskfork.models.device import best_device
-from maskfork.models.encode import Encoding, encode, limit_of
+from maskfork.models.encode import encode, limit_of
 from maskfork.models.hub import load
 from maskfork.models.model import Model
-from maskfork.models.packing import TOKENS, by_tokens, make_batch
+from maskfork.models.packing import make_batch
 
 
 @dataclass
@@ -62,33 +65,24 @@ class Classifier:
             made.notes.append(cut)
         inside, held = validation_split(rows.labels, settings, seed)
         labels = torch.from_numpy(rows.labels)
-        weights = None
-        if settings.class_weight == "balanced":
-            weights = class_weights(rows.labels[inside], rows.num_classes).to(model.device)
         lengths = [len(encoding.ids[i]) for i in inside]
+        measure = loss_of("single", rows.labels[inside], rows.num_classes, settings)
 
-        def epoch(number: int) -> Iterator[tuple[Batch, Tensor]]:
-            rng = np.random.default_rng([seed, number])
-            for part in batching.shuffled_buckets(lengths, settings.rows_a_step(len(inside)), rng):
-                chosen = inside[part]
-                yield make_batch(encoding, chosen), labels[chosen]
+        def make(part: np.ndarray) -> tuple[Batch, Tensor]:
+            chosen = inside[part]
+            return make_batch(encoding, chosen), labels[chosen]
 
         def loss(module: nn.Module, batch: tuple[Batch, Tensor]) -> Tensor:
-            logits = module(batch[0].to(model.device)).logits.float()
-            truth = batch[1].to(model.device)
-            return cross_entropy(logits, truth, weight=weights, label_smoothing=settings.label_smoothing)
+            return measure(module(batch[0].to(model.device)).logits.float(), batch[1].to(model.device))
 
         def evaluate(module: nn.Module) -> tuple[float, float]:
             logits = run(model, encoding, held)
             truth = labels[held]
             return float((logits.argmax(-1) == truth).float().mean()), -float(cross_entropy(logits, truth))
 
-        steps, per_epoch = settings.steps(len(inside))
-        made.record = fit(
-            model, epoch, loss, steps=steps, steps_per_epoch=per_epoch, learning_rate=settings.learning_rate, seed=seed,
-            weight_decay=settings.weight_decay, warmup=settings.warmup, clip=settings.clip, wanted_precision=settings.precision,
-            evaluate=evaluate if len(held) else None, progress=progress,
-        )  # fmt: skip
+        made.record = fit_rows(
+            model, lengths, make, loss, settings, seed=seed, evaluate=evaluate if len(held) else None, progress=progress
+        )
         made.notes += made.record.notes
         if len(held):
             made._calibrate(run(model, encoding, held).numpy(), rows.labels[held])
@@ -130,61 +124,18 @@ class Classifier:
         return self.model.save(folder)
 
     def _calibrate(self, logits: np.ndarray, labels: np.ndarray) -> None:
-        temperature = float(fit_temperature(logits, labels))
-        head: Any = self.model.head
-        with torch.no_grad():
-            for parameter in head.out.parameters():
-                parameter.div_(temperature)
+        temperature = fold_temperature(self.model, logits, labels)
         self.notes.append(f"probabilities calibrated on {len(labels)} validation rows (temperature {temperature:.2f})")
 
 
-def run(model: Model, encoding: Encoding, rows: np.ndarray | None = None, *, bf16: bool = False) -> Tensor:
-    """Logits [n, C] float32 of the chosen rows, packed by token budget, in their order."""
-    chosen = np.arange(len(encoding.ids)) if rows is None else rows
-    if len(chosen) == 0:
-        return torch.empty(0, len(model.label_names))
-    out: Tensor | None = None
-    was_training = model.training
-    model.eval()
-    with torch.inference_mode(), autocast(model.device, bf16=bf16):
-        for part in by_tokens([len(encoding.ids[i]) for i in chosen], TOKENS):
-            logits = model(make_batch(encoding, chosen[part]).to(model.device)).logits.float()
-            if out is None:
-                out = torch.empty(len(chosen), logits.shape[-1])
-            out[torch.from_numpy(part)] = logits.cpu()
-    model.train(was_training)
-    if out is None:
-        raise DataError("there is no text to classify: give at least one")
-    return out
+def fold_temperature(model: Model, logits: np.ndarray, labels: np.ndarray) -> float:
+    """Divide the output layer by the temperature that fits these rows [N, C] and [N], and say which it is.
 
-
-def validation_split(labels: np.ndarray, settings: FineTuneSettings, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(train indices, validation indices), stratified; none for validation where too few rows would be left for it.
-
-    Each label gives its share in whole rows; what rounding leaves goes to the largest remainders, ties by the seed, so that
-    a hundred labels of four rows are not all rounded down to none. Every label keeps a row to train on.
+    The saved folder then gives calibrated probabilities anywhere.
     """
-    wanted = min(round(len(labels) * settings.validation_share), settings.validation_max)
-    everything = np.arange(len(labels))
-    if wanted < settings.validation_min:
-        return everything, np.array([], dtype=np.int64)
-    rng = np.random.default_rng([seed, 7])
-    names, counts = np.unique(labels, return_counts=True)
-    shares = wanted * counts / len(labels)
-    whole = np.floor(shares).astype(np.int64)
-    first = np.lexsort((rng.random(len(names)), whole - shares))  # the largest remainder first
-    whole[first[: wanted - whole.sum()]] += 1
-    held: list[int] = []
-    for label, count, own in zip(names, counts, whole, strict=True):
-        held += rng.permutation(np.flatnonzero(labels == label))[: min(count - 1, own)].tolist()
-    chosen = np.zeros(len(labels), dtype=bool)
-    chosen[held] = True
-    return everything[~chosen], everything[chosen]
-
-
-def class_weights(labels: np.ndarray, classes: int) -> Tensor:
-    """Each class in inverse proportion to its rows, one on average (a class without rows gets one)."""
-    counts = np.bincount(labels, minlength=classes)
-    return torch.tensor(
-        np.where(counts > 0, len(labels) / np.maximum(counts, 1) / max(1, (counts > 0).sum()), 1.0), dtype=torch.float32
-    )
+    temperature = float(fit_temperature(logits, labels))
+    head: Any = model.head
+    with torch.no_grad():
+        for parameter in head.out.parameters():
+            parameter.div_(temperature)
+    return temperature

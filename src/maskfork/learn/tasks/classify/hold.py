@@ -1,0 +1,31 @@
+"""Which rows are kept back to choose by."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from maskfork.learn.train.settings import FineTuneSettings
+
+
+def validation_split(labels: np.ndarray, settings: FineTuneSettings, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """(train indices, validation indices), stratified; none for validation where too few rows would be left for it.
+
+    Each label gives its share in whole rows; what rounding leaves goes to the largest remainders, ties by the seed, so that
+    a hundred labels of four rows are not all rounded down to none. Every label keeps a row to train on.
+    """
+    wanted = min(round(len(labels) * settings.validation_share), settings.validation_max)
+    everything = np.arange(len(labels))
+    if wanted < settings.validation_min:
+        return everything, np.array([], dtype=np.int64)
+    rng = np.random.default_rng([seed, 7])
+    names, counts = np.unique(labels, return_counts=True)
+    shares = wanted * counts / len(labels)
+    whole = np.floor(shares).astype(np.int64)
+    first = np.lexsort((rng.random(len(names)), whole - shares))  # the largest remainder first
+    whole[first[: wanted - whole.sum()]] += 1
+    held: list[int] = []
+    for label, count, own in zip(names, counts, whole, strict=True):
+        held += rng.permutation(np.flatnonzero(labels == label))[: min(count - 1, own)].tolist()
+    chosen = np.zeros(len(labels), dtype=bool)
+    chosen[held] = True
+    return everything[~chosen], everything[chosen]

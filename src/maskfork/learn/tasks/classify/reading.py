@@ -1,0 +1,149 @@
+"""Texts as a classifier reads them: one sequence each, or windows whose logits become one answer.
+
+Legend: N texts, M windows, C labels, E hidden size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from maskfork.core.batch import Batch
+from maskfork.errors import DataError
+from maskfork.learn.tasks.classify.settings import Aggregate
+from maskfork.learn.train.precision import autocast
+from maskfork.models.encode import Encoding, OnLong, encode, encode_windows, limit_of
+from maskfork.models.heads import pool
+from maskfork.models.model import Model, Output
+from maskfork.models.packing import TOKENS, by_tokens, make_batch
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How texts over the limit are read; `max_length` None is the model's own limit."""
+
+    max_length: int | None = None
+    on_long: OnLong = "truncate"
+    aggregate: Aggregate = "max"
+    overlap: int | None = None
+
+    @property
+    def windows(self) -> bool:
+        """Whether a text may be several windows; the first one alone is a text that is cut."""
+        return self.on_long == "chunk" and self.aggregate != "first"
+
+
+@dataclass(frozen=True)
+class Texts:
+    """N encoded texts; with `starts` [N + 1] text n is the windows from `starts[n]` to before `starts[n + 1]`."""
+
+    encoding: Encoding
+    starts: np.ndarray | None = None
+    note: str | None = None
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each text, [N]."""
+        own = self.encoding.lengths
+        return own if self.starts is None else np.add.reduceat(own, self.starts[:-1]).tolist()
+
+    @property
+    def lost(self) -> list[int]:
+        """Tokens of each text that are not read, [N]."""
+        return self.encoding.lost if self.starts is None else [0] * (len(self.starts) - 1)
+
+    def batch(self, rows: np.ndarray) -> TextBatch:
+        """These texts, packed."""
+        if self.starts is None:
+            return TextBatch(make_batch(self.encoding, rows))
+        counts = self.starts[rows + 1] - self.starts[rows]
+        windows = np.concatenate([np.arange(self.starts[row], self.starts[row + 1]) for row in rows])
+        return TextBatch(make_batch(self.encoding, windows), counts.tolist())
+
+
+@dataclass(frozen=True, eq=False)
+class TextBatch:
+    """Packed tokens; `counts` [n] are the windows of each text, None for one each."""
+
+    tokens: Batch
+    counts: list[int] | None = None
+
+    def to(self, device: torch.device) -> TextBatch:
+        return TextBatch(self.tokens.to(device), self.counts)
+
+
+def read_texts(model: Model, texts: Sequence[str], pairs: Sequence[str] | None, how: Reading) -> Texts:
+    """Encode as `how` says; what that costs is in `lost` and `note`. Raises DataError, TokenizerError."""
+    limit = limit_of(model, how.max_length) or 0
+    if how.windows:
+        found = encode_windows(model, texts, pairs, how.max_length, how.overlap)
+        return Texts(found.encoding, np.array(found.starts), found.note(limit))
+    encoding = encode(model, texts, pairs, how.max_length, "truncate" if how.on_long == "chunk" else how.on_long)
+    return Texts(encoding, note=encoding.lost_note(limit))
+
+
+class Reader(nn.Module):
+    """A classifier over texts in windows: logits [n, C] of a `TextBatch`.
+
+    `attention` weighs the windows by a learnt vector and the mean of their token vectors, as words are weighed in Yang et al.
+    2016; the weighted mean of logits is the logits of the weighted mean of vectors.
+    """
+
+    def __init__(self, model: Model, aggregate: Aggregate = "max") -> None:
+        super().__init__()
+        self.model, self.aggregate = model, aggregate
+        self.scorer = nn.Linear(model.spec.hidden_size, 1, bias=False).to(model.device) if aggregate == "attention" else None
+        if self.scorer is not None:
+            nn.init.zeros_(self.scorer.weight)  # all windows alike, to begin with
+
+    def forward(self, batch: TextBatch) -> Tensor:
+        return self.answer(batch, self.model(batch.tokens))
+
+    def answer(self, batch: TextBatch, output: Output) -> Tensor:
+        """[n, C] float32 of what the model gave for the windows."""
+        assert output.logits is not None
+        logits_MC = output.logits.float()
+        if batch.counts is None:
+            return logits_MC
+        parts = torch.split(logits_MC, batch.counts)
+        if self.aggregate == "mean":
+            return torch.stack([part.mean(0) for part in parts])
+        if self.scorer is None:
+            return torch.stack([part.amax(0) for part in parts])
+        means_ME = pool(output.last_hidden_state, batch.tokens, "mean")
+        weights = torch.split(self.scorer(means_ME).float(), batch.counts)
+        return torch.stack([(w.softmax(0) * part).sum(0) for w, part in zip(weights, parts, strict=True)])
+
+
+def answers(reader: Reader, texts: Texts, rows: np.ndarray | None = None, *, bf16: bool = False) -> Tensor:
+    """Logits [n, C] float32 of the chosen texts, packed by token budget, in their order."""
+    lengths = texts.lengths
+    chosen = np.arange(len(lengths)) if rows is None else rows
+    model = reader.model
+    if len(chosen) == 0:
+        return torch.empty(0, len(model.label_names))
+    out: Tensor | None = None
+    was_training = reader.training
+    reader.eval()
+    with torch.inference_mode(), autocast(model.device, bf16=bf16):
+        for part in by_tokens([lengths[i] for i in chosen], TOKENS):
+            logits = reader(texts.batch(chosen[part]).to(model.device))
+            if out is None:
+                out = torch.empty(len(chosen), logits.shape[-1])
+            out[torch.from_numpy(part)] = logits.cpu()
+    reader.train(was_training)
+    if out is None:
+        raise DataError("there is no text to classify: give at least one")
+    return out
+
+
+def run(model: Model, encoding: Encoding, rows: np.ndarray | None = None, *, bf16: bool = False) -> Tensor:
+    """Logits [n, C] float32 of the chosen rows of texts that are one sequence each, in their order."""
+    was_training = model.training
+    found = answers(Reader(model), Texts(encoding), rows, bf16=bf16)
+    model.train(was_training)
+    return found

@@ -1,0 +1,252 @@
+"""One training: rows are kept back, the model is fitted, and the rules are tuned on what was kept back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from maskfork.errors import DataError, UsageError
+from maskfork.learn.tasks.classify.classifier import fold_temperature
+from maskfork.learn.tasks.classify.distil import Student, Teacher
+from maskfork.learn.tasks.classify.examples import HUB, NO_LABEL, Labelled
+from maskfork.learn.tasks.classify.hold import validation_split
+from maskfork.learn.tasks.classify.losses import loss_of
+from maskfork.learn.tasks.classify.reading import Reader, Reading, TextBatch, answers, read_texts
+from maskfork.learn.tasks.classify.rules import Rules, probabilities
+from maskfork.learn.tasks.classify.settings import ClassifySettings
+from maskfork.learn.tasks.classify.sorter import Sorter
+from maskfork.learn.tasks.classify.tune import scope_name, tune_abstention, tune_scope, tune_sets, tune_thresholds
+from maskfork.learn.tasks.common.contract import Progress, Split
+from maskfork.learn.tasks.common.fitting import fit_rows
+from maskfork.measure.conformal import least_rows
+from maskfork.measure.multilabel import multilabel_f1
+from maskfork.models.device import best_device
+from maskfork.models.hub import load
+from maskfork.models.model import Model
+
+Fed = tuple[TextBatch, Tensor, Tensor]  # texts, their targets, their places in the training rows
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Rows to fit, to choose by, to calibrate sets by, and those out of scope, which only the choosing sees."""
+
+    fit: Labelled
+    choose: Labelled
+    calibrate: Labelled
+    outside: Labelled
+
+
+def train_sorter(
+    base: str | Path,
+    split: Split[Labelled],
+    settings: ClassifySettings,
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
+    work: Path | None = None,
+) -> Sorter:
+    """Raises DataError for rows that cannot be trained on, UsageError for settings that do not fit the problem."""
+    _check(split.train, settings)
+    parts = _parts(split, settings, seed)
+    teacher = None if settings.teacher is None else Teacher(Path(settings.teacher), parts.fit)
+    if settings.student == "layers" and teacher is not None:
+        model = teacher.student().to(best_device())
+    else:
+        model = load(base, "classify", labels=parts.fit.label_names, seed=seed).to(best_device())
+    model.config["problem_type"] = HUB[parts.fit.problem]
+    reading = Reading(settings.max_length, settings.on_long, settings.aggregate, settings.overlap)
+    reader = Reader(model, settings.aggregate if reading.windows else "max")
+    made = Sorter(reader, parts.fit.problem, parts.fit.label_names, reading)
+    _fit(made, parts, settings, teacher, seed, progress, work)
+    _tune(made, parts, settings)
+    return made
+
+
+def _check(rows: Labelled, settings: ClassifySettings) -> None:
+    known = rows.targets != NO_LABEL if rows.problem == "single" else np.ones(len(rows), dtype=np.bool_)
+    if rows.problem == "single" and len(set(rows.targets[known].tolist())) < 2:
+        raise DataError("training needs rows of two labels at least: take more labelled rows")
+    if rows.problem != "single" and (settings.out_of_scope or settings.max_error):
+        raise UsageError(f"out_of_scope and max_error are for one label a text, and this problem is {rows.problem}")
+    if rows.problem == "multi" and settings.coverage:
+        raise UsageError("coverage is for one label a text, or for a number; several labels have thresholds")
+
+
+def _parts(split: Split[Labelled], settings: ClassifySettings, seed: int) -> Parts:
+    train, given = split.train, split.validation
+    none = np.array([], dtype=np.int64)
+    outside: list[Labelled] = []
+    if train.problem == "single":
+        for part in (train, given):
+            if part is not None:
+                outside.append(part.take(np.flatnonzero(part.targets == NO_LABEL)))
+        train = train.take(np.flatnonzero(train.targets != NO_LABEL))
+        given = None if given is None else given.take(np.flatnonzero(given.targets != NO_LABEL))
+    calibrate = train.take(none)
+    if settings.coverage is not None:
+        least = least_rows(settings.coverage)
+        pool, share, most = (
+            (train, settings.calibration_share, settings.calibration_max) if given is None else (given, 0.5, 10**9)
+        )
+        wanted = replace(settings, validation_share=share, validation_max=most, validation_min=least)
+        kept, own = validation_split(pool.strata, wanted, seed + 1)
+        if len(own) < least:
+            raise DataError(
+                f"sets that cover {settings.coverage:g} need {least} rows that nothing else sees, and {len(pool)} rows give "
+                f"{round(len(pool) * share)}: give more rows, or raise calibration_share"
+            )
+        calibrate = pool.take(own)
+        train, given = (train.take(kept), None) if given is None else (train, given.take(kept))
+    if given is None:
+        inside, held = validation_split(train.strata, settings, seed)
+        train, given = train.take(inside), train.take(held)
+    return Parts(train, given, calibrate, _joined(outside) if outside else train.take(none))
+
+
+def _joined(parts: list[Labelled]) -> Labelled:
+    """Out-of-scope rows of the training and the validation file."""
+    first = parts[0]
+    pairs = None if first.pairs is None else tuple(pair for part in parts for pair in part.pairs or ())
+    texts = tuple(text for part in parts for text in part.texts)
+    return replace(first, texts=texts, pairs=pairs, targets=np.concatenate([part.targets for part in parts]))
+
+
+def _fit(
+    made: Sorter, parts: Parts, settings: ClassifySettings, teacher: Teacher | None, seed: int, progress: Progress | None,
+    work: Path | None,
+) -> None:  # fmt: skip
+    reader, model, rows = made.reader, made.reader.model, parts.fit
+    texts = read_texts(model, rows.texts, rows.pairs, made.reading)
+    held = read_texts(model, parts.choose.texts, parts.choose.pairs, made.reading) if len(parts.choose) else None
+    made.notes += [*model.notes, *([texts.note] if texts.note else [])]
+    scale = _scale(model, rows) if made.problem == "regression" else (0.0, 1.0)
+    aims = rows.targets if made.problem != "regression" else ((rows.targets - scale[0]) / scale[1]).astype(np.float32)
+    targets = torch.from_numpy(np.ascontiguousarray(aims))
+    measure = loss_of(made.problem, rows.targets, len(made.label_names), settings, settings.focal)
+    module: nn.Module = reader
+    if teacher is not None and (settings.hidden or settings.stages == "2"):
+        teacher.check(model, settings)
+        module = Student(reader, model, teacher.model)
+
+    def make(part: np.ndarray) -> Fed:
+        where = torch.from_numpy(part)
+        return texts.batch(part), targets[where], where
+
+    def loss(_: nn.Module, batch: Fed) -> Tensor:
+        fed = batch[0].to(model.device)
+        logits = reader(fed)
+        total = measure(logits, batch[1].to(model.device))
+        if teacher is not None:
+            soft = teacher.soft_loss(made.problem, logits, batch[2], settings.soften, scale)
+            total = (1.0 - settings.soft) * total + settings.soft * soft
+        if settings.hidden and isinstance(module, Student):
+            total = total + settings.hidden * module.insides(fed, attention=False)
+        return total
+
+    def evaluate(_: nn.Module) -> tuple[float, float]:
+        assert held is not None
+        return _quality(made, answers(reader, held).numpy(), parts.choose, scale)
+
+    if settings.stages == "2" and isinstance(module, Student):
+        student = module
+
+        def inside_loss(_: nn.Module, batch: Fed) -> Tensor:
+            return student.insides(batch[0].to(model.device), attention=True)
+
+        first = fit_rows(module, texts.lengths, make, inside_loss, settings, seed=seed, progress=_half(progress, 0.0),
+                         work=None if work is None else work / "first")  # fmt: skip
+        made.notes.append(f"stage 1: states and attention of the teacher, to a loss of {np.mean(first.losses[-10:]):.4f}")
+        progress, work = _half(progress, 0.5), None if work is None else work / "second"
+    made.record = fit_rows(
+        module, texts.lengths, make, loss, settings, seed=seed, evaluate=evaluate if held is not None else None,
+        progress=progress, work=work,
+    )  # fmt: skip
+    made.notes += made.record.notes
+    if made.problem == "regression":
+        _unscale(model, scale)
+
+
+def _half(progress: Progress | None, start: float) -> Progress | None:
+    return None if progress is None else lambda share, doing: progress(start + share / 2.0, doing)
+
+
+def _quality(made: Sorter, logits: np.ndarray, rows: Labelled, scale: tuple[float, float]) -> tuple[float, float]:
+    """(what the best epoch is chosen by, what decides between equals), both higher for better."""
+    if made.problem == "regression":
+        guess = logits[:, 0] * scale[1] + scale[0]
+        apart = -float(((guess - rows.targets) ** 2).mean())
+        return apart, 0.0
+    probs = probabilities(made.problem, logits)
+    if made.problem == "multi":
+        loss = np.where(rows.targets, np.log(np.clip(probs, 1e-12, 1.0)), np.log(np.clip(1.0 - probs, 1e-12, 1.0)))
+        return multilabel_f1(rows.targets, probs >= tune_thresholds(probs, rows.targets), "macro"), float(loss.mean())
+    right = probs.argmax(1) == rows.targets
+    sure = probs[np.arange(len(rows)), rows.targets]
+    return float(right.mean()), float(np.log(np.clip(sure, 1e-12, 1.0)).mean())
+
+
+def _tune(made: Sorter, parts: Parts, settings: ClassifySettings) -> None:
+    """Temperature, thresholds, scope, abstention and sets, each from rows that were kept back."""
+    rules, chosen = Rules(), parts.choose
+    if len(chosen):
+        logits = made.logits(chosen.texts, chosen.pairs)
+        if made.problem == "single":
+            temperature = fold_temperature(made.reader.model, logits, chosen.targets)
+            rules, logits = replace(rules, temperature=temperature), logits / temperature
+            made.notes.append(f"probabilities calibrated on {len(chosen)} validation rows (temperature {temperature:.2f})")
+        elif made.problem == "multi":
+            rules = replace(rules, thresholds=tune_thresholds(probabilities("multi", logits), chosen.targets))
+            made.notes.append(f"a threshold for each label, the best for its F1 on {len(chosen):,} validation rows")
+        rules = _refusals(made, parts, settings, rules, logits)
+    elif settings.out_of_scope or settings.max_error:
+        raise DataError("out_of_scope and max_error are chosen on validation rows, and there are too few rows to keep any back")
+    elif made.problem == "multi":
+        made.notes.append("thresholds of 0.5: there are too few rows to keep any back for better ones")
+    if settings.coverage is not None:
+        rows = parts.calibrate
+        sets, said = tune_sets(made.problem, made.logits(rows.texts, rows.pairs), rows.targets, settings)
+        rules = replace(rules, sets=sets)
+        made.notes.append(said)
+    made.rules = rules
+
+
+def _refusals(made: Sorter, parts: Parts, settings: ClassifySettings, rules: Rules, logits: np.ndarray) -> Rules:
+    """`logits` [n, C] of the rows to choose by."""
+    targets = parts.choose.targets
+    if settings.out_of_scope is not None:
+        rows = parts.outside
+        both, all_targets = logits, targets
+        if len(rows):
+            both = np.concatenate([logits, made.logits(rows.texts, rows.pairs)])
+            all_targets = np.concatenate([targets, rows.targets])
+        scope, said = tune_scope(both, all_targets, scope_name(settings))
+        rules = replace(rules, scope=scope)
+        made.notes.append(said)
+    if settings.max_error is not None:
+        least, said = tune_abstention(probabilities("single", logits), targets, settings.max_error)
+        rules = replace(rules, abstain_below=least)
+        made.notes.append(said)
+    return rules
+
+
+def _scale(model: Model, rows: Labelled) -> tuple[float, float]:
+    """(mean, spread) of a regression's numbers; no mean where the output layer has no bias to keep it in."""
+    head: Any = model.head
+    if head.out.bias is None:
+        return 0.0, float(np.sqrt((rows.targets**2).mean()))
+    return float(rows.targets.mean()), float(rows.targets.std())
+
+
+def _unscale(model: Model, scale: tuple[float, float]) -> None:
+    """The output layer answers in the numbers' own scale, in any library."""
+    head: Any = model.head
+    with torch.no_grad():
+        head.out.weight.mul_(scale[1])
+        if head.out.bias is not None:
+            head.out.bias.mul_(scale[1]).add_(scale[0])
