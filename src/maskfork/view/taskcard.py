@@ -51,7 +51,8 @@ def _front_matter(run: Mapping[str, Any], name: str) -> str:
 
 
 def _about(run: Mapping[str, Any], name: str) -> str:
-    said = [f"# {plain(name)}", f"{plain(run['about'][:1].upper() + run['about'][1:].rstrip('.'))}. Base model: {code(str(run['base']))}."]
+    about = plain(run["about"][:1].upper() + run["about"][1:].rstrip("."))
+    said = [f"# {plain(name)}", f"{about}. Base model: {code(str(run['base']))}."]
     return "\n\n".join([*said, '```sh\nmaskfork predict DIR "text"\n```\n\nDIR is this folder.'])
 
 
