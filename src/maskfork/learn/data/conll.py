@@ -19,26 +19,29 @@ def is_conll(text: str, extension: str) -> bool:
 
     Two blocks or more, and more lines than blocks; a file with one of the usual endings may be one block.
     """
-    blocks, width, lines, open_block = 0, 0, 0, False
+    width = _width(text, 500)
+    if width < 2:
+        return False
+    blocks = lines = 0
+    in_block = False
     for line in text.split("\n"):
-        if not line.strip():
-            open_block = False
-            continue
         cells = _cells(line)
-        if len(cells) < 2 and _comment(line):
-            continue
-        if line.startswith(_DOCUMENT):
-            continue
-        if any(not cell or " " in cell.strip() for cell in cells):
+        if not line.strip():
+            in_block = False
+        elif len(cells) == width and all(cell and " " not in cell for cell in cells):
+            lines += not line.startswith(_DOCUMENT)
+            blocks += not in_block and not line.startswith(_DOCUMENT)
+            in_block = True
+        elif not _comment(line) and not line.startswith(_DOCUMENT):
             return False
-        width = width or len(cells)
-        if len(cells) != width and not _comment(line):
-            return False
-        if len(cells) == width:
-            lines += 1
-            blocks += not open_block
-            open_block = True
-    return width >= 2 and lines > blocks and (blocks > 1 or extension in NAMES)
+    return lines > blocks and (blocks > 1 or extension in NAMES)
+
+
+def _width(text: str, most: int | None = None) -> int:
+    """The usual number of columns, of the first `most` lines; 0 where there is no line."""
+    lines = text.split("\n") if most is None else text.split("\n", most)[:most]
+    widths = Counter(len(_cells(line)) for line in lines if line.strip())
+    return widths.most_common(1)[0][0] if widths else 0
 
 
 def read_conll(text: str, path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
@@ -46,7 +49,7 @@ def read_conll(text: str, path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
 
     Comment lines (`# ...`) and -DOCSTART- lines are no sentences. Raises DataError where a line has another width.
     """
-    width = Counter(len(_cells(line)) for line in text.split("\n") if line.strip() and not _comment(line)).most_common(1)[0][0]
+    width = _width(text)
     sentences: list[list[list[str]]] = []
     here: list[list[str]] = []
     documents = comments = 0

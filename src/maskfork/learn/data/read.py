@@ -55,6 +55,13 @@ def read_table(path: str | Path, wanted: list[str] | None = None) -> Table:
     return Table(path, table.frame, table.format, decoded.encoding, table.header, (*decoded.notes, *table.notes))
 
 
+def read_text(path: str | Path) -> str:
+    """A text file whole, unzipped where it is gzipped. Raises DataError."""
+    path = Path(path)
+    data = _bytes(path)
+    return decode(_unzip(data, path) if data.startswith(b"\x1f\x8b") else data, path).text
+
+
 def _bytes(path: Path) -> bytes:
     if path.is_dir():
         inside = sorted(p.name for p in path.iterdir() if p.is_file() and not p.name.startswith("."))

@@ -8,6 +8,7 @@ from itertools import pairwise
 Place = tuple[int, int]  # characters start to end of a text, end not included
 
 _JOINER = "\u200d"
+_INSIDE = ".,'\u2019"
 #: scripts that write no blanks between words, by the first word of a letter's Unicode name: every letter stands alone
 _SPACELESS = frozenset(
     ("CJK", "HIRAGANA", "KATAKANA", "HALFWIDTH", "HANGUL", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN", "BOPOMOFO", "YI")
@@ -17,13 +18,21 @@ _SPACELESS = frozenset(
 def words_of(text: str) -> list[Place]:
     """Runs of letters and digits, every other visible character alone; nothing between two marks of one letter.
 
-    A letter of a script without blanks (Chinese, Japanese, Thai; Korean, whose particles are written on) is a word. Combining
-    marks, joiners and variation selectors stay with what they belong to, so no span ever cuts a letter or an emoji.
+    A dot or an apostrophe inside a word and a comma inside a number belong to it (U.S, can't, 3,500; Unicode Standard Annex 29,
+    rules WB6 to WB12). A letter of a script without blanks (Chinese, Japanese, Thai; Korean, whose particles are written on) is
+    a word. Combining marks, joiners and variation selectors stay with what they belong to, so no span ever cuts a letter or an
+    emoji.
     """
+    letters = letters_of(text)
+    kinds = [_kind(text[start]) for start, _ in letters]
+    for i in range(1, len(letters) - 1):
+        here = text[letters[i][0]]
+        if kinds[i - 1] == kinds[i + 1] == "word" and here in _INSIDE:
+            digits = text[letters[i - 1][0]].isdecimal() and text[letters[i + 1][0]].isdecimal()
+            kinds[i] = "word" if here == "." or digits == (here == ",") else kinds[i]
     found: list[Place] = []
     running = False
-    for start, end in letters_of(text):
-        kind = _kind(text[start])
+    for (start, end), kind in zip(letters, kinds, strict=True):
         if kind == "word" and running:
             found[-1] = (found[-1][0], end)
         elif kind != "blank":

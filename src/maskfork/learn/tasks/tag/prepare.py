@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from maskfork.learn.tasks.common.tokenwise import token_logits
 from maskfork.learn.tasks.common.windows import PlacedWindows, cut, owners
 from maskfork.learn.tasks.common.words import Place
 from maskfork.learn.tasks.tag.settings import LabelOn
@@ -67,12 +66,13 @@ def rest_of(names: Sequence[str], *, bound: bool) -> IntArray:
     return np.array([index["I" + n[1:]] if bound and n.startswith("B-") else i for i, n in enumerate(names)], dtype=np.int64)
 
 
-def unit_logits(model: Model, prepared: Prepared, rest: IntArray, label_on: LabelOn) -> list[FloatArray]:
-    """Logits [U, C] of each text's units, NaN where a unit is not read.
+def unit_logits(
+    rows: Sequence[npt.NDArray[np.float32]], prepared: Prepared, rest: IntArray, label_on: LabelOn
+) -> list[FloatArray]:
+    """Logits [U, C] of each text's units, NaN where a unit is not read, from the logits [n, C] of each window's row.
 
     Over all tokens of a word: the mean of log-probabilities, of the class that each token has where the word has a class.
     """
-    rows = token_logits(model, prepared.windows.encoding)
     classes = len(rest)
     found: list[FloatArray] = []
     for text, own in enumerate(prepared.units):

@@ -35,6 +35,7 @@ class Read:
     tags: list[list[str]] | None
     spans: list[list[Span]] | None
     notes: list[str] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)  # which rows of the file these are, from 0
 
 
 def read_tagged(paths: Sequence[Path], columns: Mapping[str, str], names: Sequence[str] = ()) -> tuple[list[Tagged], list[str]]:
@@ -54,7 +55,7 @@ def read_tagged(paths: Sequence[Path], columns: Mapping[str, str], names: Sequen
     if not _are_spans(every):
         notes.append("The tags are labels of single words, not spans: accuracy is measured.")
         return [_of_words(file) for file in files], notes
-    return [_of_tags(file, notes) for file in files], notes
+    return [of_tags(file, notes) for file in files], notes
 
 
 def _are_spans(sequences: Sequence[Sequence[str]]) -> bool:
@@ -64,7 +65,7 @@ def _are_spans(sequences: Sequence[Sequence[str]]) -> bool:
     return bool(marked) and all(tag[:1] in "BIESLU" and tag[1:2] == "-" and len(tag) > 2 for tag in marked)
 
 
-def _of_tags(file: Read, notes: list[str]) -> Tagged:
+def of_tags(file: Read, notes: list[str]) -> Tagged:
     tags = file.tags or []
     scheme = detect_scheme(tags)
     places = [read_spans(row) for row in tags]
@@ -115,7 +116,7 @@ def _read(path: Path, columns: Mapping[str, str], names: Sequence[str]) -> Read:
     notes = [*table.notes, mapped(table, found)]
     words = found.get("tokens", found.get("text"))
     if words is not None and "tags" in found:
-        made = _tokens_read(table, words, found["tags"], names, notes)
+        made = tokens_read(table, words, found["tags"], names, notes)
     elif "text" in found and "spans" in found:
         made = _spans_read(table, found["text"], found["spans"], notes)
     else:
@@ -134,9 +135,10 @@ def _holds_spans(table: Table, column: str) -> bool:
     return bool(inside) and all(isinstance(item, list | dict) for item in inside)
 
 
-def _tokens_read(table: Table, tokens: str, tags: str, names: Sequence[str], notes: list[str]) -> Read:
+def tokens_read(table: Table, tokens: str, tags: str, names: Sequence[str], notes: list[str]) -> Read:
     name = table.path.name
     rows: list[list[str]] = []
+    kept: list[int] = []
     texts: list[str] = []
     words_at: list[tuple[Place, ...]] = []
     empty = 0
@@ -152,9 +154,10 @@ def _tokens_read(table: Table, tokens: str, tags: str, names: Sequence[str], not
         texts.append(text)
         words_at.append(places)
         rows.append(labels)
+        kept.append(number - 1)
     if empty:
         notes.append(f"{name}: {empty:,} rows without a word are left out.")
-    return Read(name, texts, words_at, _named(rows, names, name), None, notes)
+    return Read(name, texts, words_at, _named(rows, names, name), None, notes, kept)
 
 
 def words_cell(cell: Any, wanted: int | None = None) -> list[str]:

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from maskfork.errors import DataError, ModelError
 from maskfork.learn.tasks.common.contract import Answer, Scores, Trained
 from maskfork.learn.tasks.common.folder import describe, said_of
+from maskfork.learn.tasks.common.tokenwise import FloatArray, token_logits
 from maskfork.learn.tasks.common.words import Place, words_of
 from maskfork.learn.tasks.tag.answers import Found, find_labels, find_spans
 from maskfork.learn.tasks.tag.decode import Rules
@@ -56,7 +58,7 @@ class Tagger(Trained):
         if model.spec.head is None or model.spec.head.kind != "tag":
             raise ModelError(f"{folder} is no tagger: train one with `maskfork train tag`, or give a folder saved as one.")
         said = said_of(model.folder or Path(folder))
-        if said.get("kind") == Tagger.task:
+        if "labels_of" in said:
             return Tagger(model, said["labels_of"], Reading(**said["reading"]), said["scheme"], notes=list(said.get("notes", [])))
         marked = [name for name in model.label_names if name != "O"]
         spans = bool(marked) and all(name[:1] in "BIESLU" and name[1:2] == "-" for name in marked)
@@ -65,15 +67,12 @@ class Tagger(Trained):
 
     def save(self, folder: Path) -> Path:
         self.model.save(folder)
-        about = {
-            "kind": self.task,
-            "labels_of": self.kind,
-            "scheme": self.scheme,
-            "reading": asdict(self.how),
-            "notes": self.notes,
-        }
-        describe(folder, about)
+        describe(folder, {"kind": self.task, **self.about(), "notes": self.notes})
         return folder
+
+    def about(self) -> dict[str, Any]:
+        """What maskfork.json says of how it reads."""
+        return {"labels_of": self.kind, "scheme": self.scheme, "reading": asdict(self.how)}
 
     def predict(self, rows: Sequence[Mapping[str, Any]]) -> list[Answer]:
         """Of a row with `text`, or with `tokens` (a list of words): its spans {start, end, label, text, score}, characters.
@@ -81,21 +80,27 @@ class Tagger(Trained):
         Of tokens the answer has the `text` that they make with blanks between, and a tag for each. `words_unseen` words have no
         token or were cut off.
         """
-        given = [_given(row, number) for number, row in enumerate(rows, 1)]
+        given = [given_text(row, number) for number, row in enumerate(rows, 1)]
         texts, words = [text for text, _, _ in given], [places for _, places, _ in given]
         prepared = prepare(self.model, texts, words, self.how)
         found = self.find(prepared, words)
         answers: list[Answer] = []
         for i, (text, places, cut) in enumerate(given):
             spans = [{**f._asdict(), "text": text[f.start : f.end]} for f in found[i]]
-            answer: Answer = {"spans": spans, "tokens_lost": prepared.windows.lost[i], "words_unseen": _unseen(prepared, i)}
+            answer: Answer = {"spans": spans, "tokens_lost": prepared.windows.lost[i], "words_unseen": unseen(prepared, i)}
             answers.append({**answer, "text": text, "tags": self.tags(places, found[i])} if cut else answer)
         return answers
 
-    def find(self, prepared: Prepared, words: Sequence[Sequence[Place]]) -> list[list[Found]]:
-        """Spans of each text, or the labels of its words."""
-        rest = rest_of(self.names, bound=self.bound)
-        logits = unit_logits(self.model, prepared, rest, self.how.label_on)
+    def logits(self, prepared: Prepared, rows: Sequence[FloatArray] | None = None) -> list[npt.NDArray[np.float64]]:
+        """Logits [U, C] of each text's units, NaN where a unit is not read; `rows`: the windows' logits, where they are known."""
+        rows = token_logits(self.model, prepared.windows.encoding) if rows is None else rows
+        return unit_logits(rows, prepared, rest_of(self.names, bound=self.bound), self.how.label_on)
+
+    def find(
+        self, prepared: Prepared, words: Sequence[Sequence[Place]], rows: Sequence[FloatArray] | None = None
+    ) -> list[list[Found]]:
+        """Spans of each text, or the labels of its words; `rows` as in `logits`."""
+        logits = self.logits(prepared, rows)
         if self.kind == "words":
             return find_labels(logits, prepared.units, words, self.names)
         return find_spans(logits, prepared.units, Rules(self.names, bound=self.bound))
@@ -125,22 +130,22 @@ class Tagger(Trained):
         cut = prepared.windows.note(self.how.on_long, limit_of(self.model, self.how.limit) or 0)
         if cut is not None:
             notes.append(cut)
-        unseen = sum(_unseen(prepared, i) for i in range(len(examples)))
-        if unseen:
-            notes.append(f"{unseen:,} words have no token or were cut off: nothing is said of them")
+        dumb = sum(unseen(prepared, i) for i in range(len(examples)))
+        if dumb:
+            notes.append(f"{dumb:,} words have no token or were cut off: nothing is said of them")
         hard = sum(unreachable(u, s) for u, s in zip(prepared.units, examples.spans, strict=True)) if self.kind == "spans" else 0
         if hard:
             notes.append(f"{hard:,} spans begin or end inside a word: the whole word is labelled, and they count as missed")
         return notes
 
 
-def _unseen(prepared: Prepared, text: int) -> int:
+def unseen(prepared: Prepared, text: int) -> int:
     """Words of no unit, or of one that no window holds."""
     word, place = prepared.units[text].word, prepared.place[text]
     return int((word < 0).sum() + (place[word[word >= 0]] < 0).sum())
 
 
-def _given(row: Mapping[str, Any], number: int) -> tuple[str, tuple[Place, ...], bool]:
+def given_text(row: Mapping[str, Any], number: int) -> tuple[str, tuple[Place, ...], bool]:
     """(text, places of its words, whether it came as words)"""
     if row.get("tokens") is not None:
         cell = row["tokens"]

@@ -15,7 +15,7 @@ from maskfork.core.batch import Batch
 from maskfork.errors import DataError
 from maskfork.learn.tasks.classify import class_weights
 from maskfork.learn.tasks.tag.examples import Tagged
-from maskfork.learn.tasks.tag.prepare import Prepared, prepare, rest_of, tokens_of, unit_logits
+from maskfork.learn.tasks.tag.prepare import Prepared, prepare, rest_of, tokens_of
 from maskfork.learn.tasks.tag.settings import TagSettings
 from maskfork.learn.tasks.tag.trained import Tagger
 from maskfork.learn.tasks.tag.units import targets
@@ -123,9 +123,7 @@ class Held:
 
     def _known(self) -> tuple[np.ndarray, IntArray]:
         """Logits [M, C] and classes [M] of the units that were read and have a class."""
-        made = self._made
-        rest = rest_of(made.names, bound=made.bound)
-        values = np.concatenate(unit_logits(made.model, self._ready, rest, made.how.label_on))
+        values = np.concatenate(self._made.logits(self._ready))
         truth = np.concatenate(self._truth)
         kept = (truth >= 0) & ~np.isnan(values).any(-1)
         return values[kept], truth[kept]

@@ -1,0 +1,96 @@
+"""The task: files, training, and the folder that comes out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from maskfork.errors import DataError
+from maskfork.learn.tasks.common.contract import Progress, Sources, Split, Task
+from maskfork.learn.tasks.common.fitting import fit_rows
+from maskfork.learn.tasks.common.hold import divided, kept_back
+from maskfork.learn.tasks.common.settings import TaskSettings
+from maskfork.learn.tasks.intent_slots.commands import ROLES, Commands, read_commands
+from maskfork.learn.tasks.intent_slots.joint import Joint, Understander
+from maskfork.learn.tasks.tag.examples import tag_names
+from maskfork.learn.tasks.tag.prepare import Reading, prepare
+from maskfork.learn.tasks.tag.settings import TagSettings
+from maskfork.learn.tasks.tag.trained import Tagger
+from maskfork.learn.tasks.tag.training import TagBatch, aims_of
+from maskfork.models.device import best_device
+from maskfork.models.hub import load
+
+
+class IntentSlotsTask(Task[Commands]):
+    """What a command wants, and with what."""
+
+    name = "intent-slots"
+    about = "the intent of a command and its slots, by one model"
+    roles = ROLES
+    settings = TagSettings
+
+    def read(self, sources: Sources, settings: TaskSettings) -> Split[Commands]:
+        """Tables of words, slots and intents, or folders with seq.in, seq.out and label."""
+        parts: dict[str, Commands] = {}
+        notes: list[str] = []
+        for name, path in (("train", sources.train), ("validation", sources.validation), ("test", sources.test)):
+            if path is not None:
+                parts[name], said = read_commands(path, sources.columns)
+                notes += said
+        return divided(parts, lambda rows: rows.tagged.texts, sources, notes)
+
+    def train(
+        self,
+        base: str | Path,
+        split: Split[Commands],
+        settings: TaskSettings,
+        *,
+        seed: int = 0,
+        progress: Progress | None = None,
+        work: Path | None = None,
+    ) -> Understander:
+        """Both heads at once, the sum of their losses; the best epoch by commands that are wholly right. Raises DataError."""
+        how = settings if isinstance(settings, TagSettings) else TagSettings(**settings.as_dict())
+        rows, held_rows = split.train, split.validation
+        if held_rows is None:
+            inside, back = kept_back(rows.tagged.texts, how, seed)
+            rows, held_rows = rows.take(inside), rows.take(back)
+        intents = tuple(sorted(set(split.train.intents)))
+        if len(intents) < 2:
+            raise DataError("training needs two intents at least: give more rows, or train tag for the slots alone.")
+        names = tag_names("spans", split.train.tagged.label_names())
+        model = load(base, "tag", labels=names, seed=seed).to(best_device())
+        tagger = Tagger(model, "spans", Reading(how.max_length, how.on_long, how.stride, how.label_on))
+        made = Understander(Joint(model, len(intents), seed), tagger, intents)
+        ready = prepare(model, rows.tagged.texts, rows.tagged.words, tagger.how)
+        made.notes += tagger.losses(ready, rows.tagged)
+        aims = aims_of(tagger, ready, rows.tagged)
+        wanted = torch.tensor([intents.index(rows.intents[text]) for text in ready.windows.text[aims.window].tolist()])
+
+        def make(chosen: np.ndarray) -> tuple[TagBatch, Tensor]:
+            return aims.make(chosen), wanted[torch.from_numpy(chosen)]
+
+        def loss(module: nn.Module, batch: tuple[TagBatch, Tensor]) -> Tensor:
+            (tokens, places, classes), truth = batch
+            device = model.device
+            slots, said = module(tokens.to(device))
+            of_slots = cross_entropy(slots[places.to(device)].float(), classes.to(device), label_smoothing=how.label_smoothing)
+            return of_slots + cross_entropy(said.float(), truth.to(device), label_smoothing=how.label_smoothing)
+
+        def evaluate(module: nn.Module) -> tuple[float, float]:
+            values = made.evaluate(held_rows).values
+            return values["exact"].value, values["slot_f1"].value
+
+        made.record = fit_rows(
+            made.joint, aims.lengths, make, loss, how, seed=seed,
+            evaluate=evaluate if len(held_rows) else None, progress=progress, work=work,
+        )  # fmt: skip
+        made.notes += made.record.notes
+        return made
+
+    def open(self, folder: Path) -> Understander:
+        return Understander.open(folder)
