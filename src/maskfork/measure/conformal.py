@@ -43,31 +43,29 @@ def bound(scores: ArrayLike, coverage: float) -> float:
     return float(found[place - 1])
 
 
-def set_scores(probs: ArrayLike, way: Way, seed: int = 0) -> FloatArray:
+def set_scores(probs: ArrayLike, way: Way) -> FloatArray:
     """How odd each label would be as the truth, [N, C], of probabilities [N, C]: a label is in the set up to the bound.
 
-    aps draws a number a row from `seed`, so that sets are no larger than they need be.
+    aps is without its authors' random part, so that a text has the same set whenever it is asked about.
     """
     p = np.asarray(probs, dtype=np.float64)
     if way == "lac":
         return 1.0 - p
     order = np.argsort(-p, axis=1, kind="stable")
     ranked = np.take_along_axis(p, order, axis=1)
-    share = np.random.default_rng(seed).random((len(p), 1))
-    upto = np.cumsum(ranked, axis=1) - ranked + share * ranked
-    back = np.empty_like(upto)
-    np.put_along_axis(back, order, upto, axis=1)
+    back = np.empty_like(p)
+    np.put_along_axis(back, order, np.cumsum(ranked, axis=1), axis=1)
     return back
 
 
-def calibrate(probs: ArrayLike, labels: ArrayLike, coverage: float, way: Way = "lac", seed: int = 0) -> float:
+def calibrate(probs: ArrayLike, labels: ArrayLike, coverage: float, way: Way = "lac") -> float:
     """The bound on `set_scores` from calibration rows: probabilities [n, C] and their labels [n]. Raises DataError."""
-    scores = set_scores(probs, way, seed)
+    scores = set_scores(probs, way)
     truth = as_classes(labels, "labels", scores.shape[1])
     return bound(scores[np.arange(truth.size), truth], coverage)
 
 
-def label_sets(probs: ArrayLike, limit: float, way: Way = "lac", seed: int = 0) -> NDArray[np.bool_]:
+def label_sets(probs: ArrayLike, limit: float, way: Way = "lac") -> NDArray[np.bool_]:
     """Which labels are in each row's set, [N, C]. A set may be empty with `lac`: nothing is likely enough."""
-    found: NDArray[np.bool_] = set_scores(probs, way, seed) <= limit
+    found: NDArray[np.bool_] = set_scores(probs, way) <= limit
     return found
