@@ -5,6 +5,8 @@ cosent       every pair that is more alike than another by its score should have
              exp(scale * (cosine of the less alike - cosine of the more alike))) (Su 2022, "CoSENT")
 cosine       mean squared error of the cosine and the score (Reimers & Gurevych 2019, section 3, regression)
 supervised   a softmax over the batch in which every text of the own label is an answer (Khosla et al. 2020, equation 2)
+all-pairs    cosines of all pairs of the batch towards 1 within a label and 0 between labels, both sides of one weight: SetFit's
+             loss (Tunstall et al. 2022, section 3.1) of every pair that a step has vectors for, where SetFit draws some
 batch-triplet  the farthest text of the own label is nearer than the nearest of another, by a margin (Hermans et al. 2017, eq. 5)
 """
 
@@ -37,6 +39,7 @@ def loss_of(name: LossName, columns: int, settings: EmbedSettings, width: int) -
         "cosent": lambda x, y: cosent(x, y, settings.scale),
         "cosine": cosine,
         "supervised": lambda x, y: supervised(x[:, 0], y, settings.scale),
+        "all-pairs": lambda x, y: all_pairs(x[:, 0], y),
         "batch-triplet": lambda x, y: batch_triplet(x[:, 0], y, settings.margin),
     }
     of = single[name]
@@ -63,6 +66,15 @@ def supervised(unit_ND: Tensor, labels_N: Tensor, scale: float) -> Tensor:
     having = count > 0  # a text that is alone with its label is an answer to nobody
     each = -(log_probs * alike).sum(-1)[having] / count[having]
     return each.mean() if len(each) else (0.0 * unit_ND).sum()
+
+
+def all_pairs(unit_ND: Tensor, labels_N: Tensor) -> Tensor:
+    cosines = unit_ND @ unit_ND.T
+    same = labels_N[:, None] == labels_N[None, :]
+    alike = same & ~torch.eye(len(labels_N), dtype=torch.bool, device=unit_ND.device)
+    sides = [(1.0 - cosines[alike]).square(), cosines[~same].square()]
+    found = [side.mean() for side in sides if len(side)]
+    return torch.stack(found).mean() if found else (0.0 * unit_ND).sum()
 
 
 def batch_triplet(unit_ND: Tensor, labels_N: Tensor, margin: float) -> Tensor:

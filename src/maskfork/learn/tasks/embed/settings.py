@@ -8,14 +8,14 @@ from typing import Literal
 from maskfork.errors import UsageError
 from maskfork.learn.tasks.common.settings import TaskSettings
 
-LossName = Literal["auto", "ranking", "symmetric", "triplet", "cosent", "cosine", "supervised", "batch-triplet"]
+LossName = Literal["auto", "ranking", "symmetric", "triplet", "cosent", "cosine", "supervised", "all-pairs", "batch-triplet"]
 PoolingName = Literal["cls", "lasttoken", "max", "mean", "mean_sqrt_len_tokens", "weightedmean"]
 #: the losses of each kind of rows, the usual one first
 LOSSES_OF: dict[str, tuple[LossName, ...]] = {
     "pairs": ("ranking", "symmetric"),
     "triplets": ("ranking", "symmetric", "triplet"),
     "scored": ("cosent", "cosine"),
-    "labelled": ("supervised", "batch-triplet"),
+    "labelled": ("supervised", "all-pairs", "batch-triplet"),
 }
 
 

@@ -1,8 +1,8 @@
 """Few-shot: a classifier from a handful of rows a label, by SetFit's way or by the probe.
 
 Tunstall et al. 2022 ("Efficient few-shot learning without prompts"): the vectors of a sentence encoder are trained so that
-texts of one label are alike, then a logistic regression reads the labels off them. Here the first step's loss is the supervised
-contrastive one, which compares every text of a batch with every other, where SetFit draws pairs.
+texts of one label are alike, then a logistic regression reads the labels off them. Here a step compares every text of its batch
+with every other, where SetFit draws pairs: 496 comparisons of 32 texts instead of 16.
 """
 
 from __future__ import annotations

@@ -15,13 +15,15 @@ Way = Literal["contrastive", "probe"]
 class FewShotSettings(TaskSettings):
     """way: contrastive (SetFit's) or probe, which leaves the encoder as it is; steps of `batch_size` texts each are taken.
 
-    No rows are kept back to choose an epoch by: there are too few.
+    loss and scale are those of `maskfork train embed` on labelled rows: with two labels and few rows the supervised one can
+    make all vectors alike, which all-pairs cannot gain by. No rows are kept back to choose an epoch by: there are too few.
     """
 
     learning_rate: float = 2e-5
     batch_size: int | None = 32
     steps_wanted: int = 100
     way: Way = "contrastive"
+    loss: Literal["all-pairs", "supervised", "batch-triplet"] = "all-pairs"
     scale: float = 20.0
 
     def __post_init__(self) -> None:

@@ -37,7 +37,7 @@ def train(
         how = EmbedSettings(
             epochs=1e-6, min_steps=settings.steps_wanted, max_epochs=float(settings.steps_wanted), batch_size=settings.batch_size,
             learning_rate=settings.learning_rate, warmup=settings.warmup, weight_decay=settings.weight_decay, clip=settings.clip,
-            precision=settings.precision, scale=settings.scale,
+            precision=settings.precision, loss=settings.loss, scale=settings.scale,
         )  # fmt: skip
         record, said = fit_vectors(encoder, texts, how, seed=seed, progress=progress, work=work)
         notes += said
