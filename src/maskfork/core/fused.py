@@ -42,6 +42,12 @@ class Fused(Linear):
         inner, grouped, _ = self.sizes
         return torch.cat([self.bias[:inner], self.bias.new_zeros(grouped), self.bias[inner:]])
 
+    def rebias(self, bias: Tensor | None) -> None:
+        if self.keyless and bias is not None:
+            inner, grouped, _ = self.sizes
+            bias = torch.cat([bias[:inner], bias[inner + grouped :]])
+        super().rebias(bias)
+
     def forward(self, x_BSE: Tensor, turn: Turn) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]
         """q [B, S, H, D], k and v [B, S, G, D]."""
         flat = self.multiply(x_BSE)

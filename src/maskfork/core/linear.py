@@ -63,6 +63,10 @@ class Linear(nn.Linear):
         """One number an output, or None."""
         return self.bias
 
+    def rebias(self, bias: Tensor | None) -> None:
+        """Take other biases, one number an output."""
+        self.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)  # type: ignore[assignment]
+
     def dense(self) -> Tensor:
         """The base's matrix [out, in]."""
         return self.weight if self.packed is None else self.packed.dense()

@@ -129,7 +129,7 @@ def _refuse_long(found: Encoding, limit: int) -> None:
 
 def limit_of(model: Model, limit: int | None) -> int | None:
     """The most tokens of one text: the smaller of what is asked and what the model has positions for."""
-    limits = [n for n in (limit, model.spec.max_length) if n is not None]
+    limits = [n for n in (limit, model.longest) if n is not None]
     return min(limits) if limits else None
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -32,10 +33,10 @@ def strip(name: str) -> str:
 
 def their_names(spec: ModelSpec, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Our tensors (weights, or gradients under the same names) under the checkpoint's names."""
-    return table_of(family_of({"model_type": spec.family}), spec).write(tensors, headed=_headed(spec))
+    return table_of(family_of({"model_type": spec.family}), spec).write(tensors, headed=headed(spec))
 
 
-def _headed(spec: ModelSpec) -> bool:
+def headed(spec: ModelSpec) -> bool:
     """Whether the names of the body begin with the family's prefix."""
     return spec.head is not None and spec.head.kind != "pool"
 
@@ -58,19 +59,11 @@ def write_folder(
     folder.mkdir(parents=True, exist_ok=True)
     theirs = {name: t.detach().contiguous().cpu() for name, t in their_names(spec, tensors).items()}
     dtype = next(iter(theirs.values())).dtype
-    made = table_of(family_of({"model_type": spec.family}), spec).made(headed=_headed(spec))
+    made = table_of(family_of({"model_type": spec.family}), spec).made(headed=headed(spec))
     theirs |= {name: t.to(dtype) for name, t in made.items()}
     if len({t.data_ptr() for t in theirs.values()}) < len(theirs):  # safetensors keeps no two names of one memory
         theirs = {name: t.clone() for name, t in theirs.items()}
-    written = {**config, "model_type": spec.family, "architectures": [_architecture(spec)]}
-    written.pop("auto_map", None)  # the names written are those of the library's own class, not of code beside a folder
-    if spec.head is not None and spec.head.kind in LABELLED and len(written.get("id2label") or {}) != spec.head.labels:
-        # Families count labels differently where none is named, and a span's two may follow on a classifier's five.
-        written.pop("num_labels", None)
-        written["id2label"] = {str(i): f"LABEL_{i}" for i in range(spec.head.labels)}
-        written["label2id"] = {f"LABEL_{i}": i for i in range(spec.head.labels)}
-    written.pop("torch_dtype", None)
-    written["dtype"] = str(dtype).removeprefix("torch.")
+    written = config_of(spec, config, dtype)
     part = folder / "model.safetensors.part"  # a folder whose writing was cut off keeps its old weights
     save_file(theirs, str(part), metadata={"format": "pt"})
     file = folder / "config.json"
@@ -80,10 +73,29 @@ def write_folder(
     if generation:
         (folder / "generation_config.json").write_text(json.dumps(generation, indent=2, sort_keys=True) + "\n", "utf-8")
     if tokenizer is not None:
-        stack = spec.encoder or spec.decoder
-        typed = stack is not None and stack.embed.types > 1
-        tokenizer.save(folder, ["input_ids", *(["token_type_ids"] if typed else []), "attention_mask"])
+        write_tokenizer(folder, spec, tokenizer)
     return folder
+
+
+def config_of(spec: ModelSpec, config: Mapping[str, Any], dtype: torch.dtype) -> dict[str, Any]:
+    """What config.json says of a model."""
+    written = {**config, "model_type": spec.family, "architectures": [_architecture(spec)]}
+    written.pop("auto_map", None)  # the names written are those of the library's own class, not of code beside a folder
+    if spec.head is not None and spec.head.kind in LABELLED and len(written.get("id2label") or {}) != spec.head.labels:
+        # Families count labels differently where none is named, and a span's two may follow on a classifier's five.
+        written.pop("num_labels", None)
+        written["id2label"] = {str(i): f"LABEL_{i}" for i in range(spec.head.labels)}
+        written["label2id"] = {f"LABEL_{i}": i for i in range(spec.head.labels)}
+    written.pop("torch_dtype", None)
+    written["dtype"] = str(dtype).removeprefix("torch.")
+    return written
+
+
+def write_tokenizer(folder: Path, spec: ModelSpec, tokenizer: Tokenizer) -> None:
+    """The tokenizer's files, with what the model wants of it."""
+    stack = spec.encoder or spec.decoder
+    typed = stack is not None and stack.embed.types > 1
+    tokenizer.save(folder, ["input_ids", *(["token_type_ids"] if typed else []), "attention_mask"])
 
 
 def _architecture(spec: ModelSpec) -> str:

@@ -14,10 +14,12 @@ from torch import Tensor
 
 from maskfork.core.spec import ModelSpec
 from maskfork.errors import ModelError, UsageError
+from maskfork.models.adapters import OWN, AdapterFolder, Adapters, is_adapter_folder, read_adapter
 from maskfork.models.families import Family, all_families, family_of
 from maskfork.models.folder import strip, table_of, their_names
 from maskfork.models.formats.tensors import read_weights
 from maskfork.models.model import Model, check_vocabulary, initialise_tensor
+from maskfork.models.quantised import quantise
 from maskfork.models.tokenizers.read import has_tokenizer, load_tokenizer
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
@@ -37,9 +39,12 @@ def load(
 
     `head`: `masked_lm`, `causal_lm`, `pretrain`, `classify`, `choice`, `pair`, `tag`, `span`, `detect`, `pool` or `none` instead
     of the one that config.json names; a head that the folder has no weights for starts fresh from `seed`, and `model.notes`
-    says so. `labels` names a classifier's or a tagger's classes. Raises ModelError or TokenizerError with the cause and the cure.
+    says so. `labels` names a classifier's or a tagger's classes. An adapter's folder (peft's) is loaded with its base, and is in
+    use. Raises ModelError or TokenizerError with the cause and the cure.
     """
     folder = find_folder(where)
+    if is_adapter_folder(folder):
+        return _load_adapted(AdapterFolder.open(folder), head, labels, seed, dtype)
     config = read_config(folder)
     if config.get("model_type") is not None:
         family_of(config)  # a family that is not known is said before gigabytes are read
@@ -56,6 +61,23 @@ def load(
     if has_tokenizer(folder):
         tokenizer = load_tokenizer(folder)
         check_vocabulary(model.spec, tokenizer, str(folder))
+        model.tokenizer = tokenizer
+    return model.eval()
+
+
+def _load_adapted(found: AdapterFolder, head: str | None, labels: Sequence[str] | None, seed: int, dtype: torch.dtype) -> Model:
+    """An adapter on its base. With another head or other labels, a head that the folder brings is left behind and said."""
+    wanted, named = head or found.head, labels or found.labels
+    model = load(found.base, wanted, labels=named if wanted in ("classify", "tag") else None, seed=seed, dtype=dtype)
+    model.config = {**model.config, **{key: value for key, value in found.config.items() if key not in ("dtype", OWN)}}
+    if found.held is not None:
+        model.notes += quantise(model.body, found.held)
+    model.adapters = Adapters(model)
+    left = read_adapter(model.adapters, found, head_too=wanted == found.head and named == found.labels)
+    model.notes = [left] if left else [note for note in model.notes if not note.startswith("started head.")]
+    if has_tokenizer(found.folder):
+        tokenizer = load_tokenizer(found.folder)
+        check_vocabulary(model.spec, tokenizer, str(found.folder))
         model.tokenizer = tokenizer
     return model.eval()
 

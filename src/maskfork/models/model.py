@@ -13,13 +13,18 @@ from torch import Tensor, nn
 
 from maskfork.core.batch import Batch
 from maskfork.core.cache import Cache
+from maskfork.core.linear import Linear
 from maskfork.core.mask import Mask
 from maskfork.core.spec import ModelSpec
 from maskfork.core.transformer import Transformer
 from maskfork.errors import ModelError, TokenizerError, UsageError
+from maskfork.models.adapters import Adapters, save_adapter
 from maskfork.models.folder import strip, write_folder
 from maskfork.models.heads import Read, build_head, marked, question
+from maskfork.models.quantised import dense_table
 from maskfork.models.tokenizers import Tokenizer
+
+READ_TABLE = ("masked_lm", "causal_lm", "pretrain")  # the heads that may read the token table
 
 
 @dataclass
@@ -59,6 +64,7 @@ class Model(nn.Module):
         self._tokenizer = tokenizer
         self.body = Transformer(spec)
         self.head = build_head(spec.head, spec) if spec.head is not None else None
+        self.adapters: Adapters | None = None
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -75,6 +81,12 @@ class Model(nn.Module):
     @property
     def has_tokenizer(self) -> bool:
         return self._tokenizer is not None
+
+    @property
+    def longest(self) -> int | None:
+        """The most tokens of a text that the model has positions for, beside those of the adapter in use; None for no limit."""
+        longest = self.spec.max_length
+        return longest if longest is None or self.adapters is None else longest - self.adapters.virtual.longest
 
     @property
     def device(self) -> torch.device:
@@ -129,7 +141,12 @@ class Model(nn.Module):
             target = self._shift_right(batch)
         self._check_tokens(batch, self.spec.vocab_size)
         self._check_tokens(target, self.spec.decoder_vocab_size or self.spec.vocab_size)
-        states = self.body(batch, target, mask=mask, cache=cache, kernel=kernel, want_weights=output_attentions)
+        how = {"mask": mask, "kernel": kernel, "want_weights": output_attentions}
+        longer = None
+        if self.adapters is None:
+            states = self.body(batch, target, cache=cache, **how)
+        else:
+            states, longer = self.adapters.run(self.body, batch, target, cache, **how)
         hidden = states.last_hidden_state
         main = target if self.spec.fork == "encoder-decoder" else batch
         if main is None:
@@ -138,7 +155,9 @@ class Model(nn.Module):
         if self.head is not None and self.spec.head is not None:
             if self.spec.head.pool == "eos" and batch is not None:
                 main = batch  # end-of-text stands in the source; the decoder read it one place later
-            found = self.head(hidden, Read(main, self.body.tokens.weight, logits_at, choices, targets))
+            table = self.body.tokens.weight if self.spec.head.kind in READ_TABLE else None
+            read = Read(main, table, logits_at, choices, targets)
+            found = self.head(hidden, read) if self.adapters is None else self.adapters.read(self.head, hidden, read, longer)
         return Output(
             hidden,
             **found,
@@ -150,7 +169,12 @@ class Model(nn.Module):
         )
 
     def save(self, folder: str | Path) -> Path:
-        """Write config.json, model.safetensors and the tokenizer as `transformers` reads them."""
+        """Write config.json, model.safetensors and the tokenizer as `transformers` reads them.
+
+        A model with an adapter writes that alone, as `peft` reads it, unless it is merged. Raises ModelError.
+        """
+        if self.adapters is not None and self.adapters.merged is None:
+            return save_adapter(self, self.adapters, folder)
         return write_folder(folder, self.spec, self.config, self.tensors(), self._tokenizer, self.generation_config)
 
     def generate(self, input_ids: Tensor | None = None, attention_mask: Tensor | None = None, **settings: Any) -> Tensor:
@@ -167,8 +191,14 @@ class Model(nn.Module):
         return ids
 
     def tensors(self) -> dict[str, Tensor]:
-        """The parameters by the names of the weight tables, shared ones once."""
-        return {strip(name): p.detach() for name, p in self.named_parameters()}
+        """The parameters by the names of the weight tables, shared ones once; without adapters, none of them in fewer bits."""
+        own = {strip(name): p.detach() for name, p in self.named_parameters() if not _added(name)}
+        for name, module in self.named_modules():
+            if isinstance(module, Linear) and module.packed is not None:
+                own[f"{strip(name)}.weight"] = module.dense()
+            elif (table := dense_table(module)) is not None:
+                own[f"{strip(name)}.weight"] = table
+        return own
 
     def initialise(self, seed: int) -> Model:
         """Fresh weights, as BERT and GPT-2 start: normal with the spec's range; residual outputs of a decoder scaled down."""
@@ -222,6 +252,11 @@ def initialise_tensor(name: str, p: nn.Parameter, std: float, generator: torch.G
             ):
                 scale = std / math.sqrt(2 * spec.main.depth)  # GPT-2, section 2.3
             p.normal_(0.0, scale, generator=generator)
+
+
+def _added(name: str) -> bool:
+    """Whether a parameter is an adapter's."""
+    return name.startswith("adapters.") or ".adapter." in name
 
 
 def _batch(

@@ -259,18 +259,29 @@ class Table:
 
     def write(self, ours: Mapping[str, Tensor], *, headed: bool) -> dict[str, Tensor]:
         """Our tensors under their names. `headed`: a model with a head keeps the family's prefix on its body."""
+        theirs: dict[str, Tensor] = {}
+        for name, (r, names) in self._ruled(ours, headed=headed).items():
+            parts = r.operation.theirs(ours[name], len(r.names))
+            for their_name, part in zip(names, parts, strict=not isinstance(r.operation, Tied)):
+                theirs[their_name] = part.contiguous()
+        return theirs
+
+    def named(self, ours: Iterable[str], *, headed: bool) -> dict[str, tuple[Operation, tuple[str, ...]]]:
+        """For each of our names how theirs are made of it and what they are called. Raises ModelError."""
+        return {name: (r.operation, names) for name, (r, names) in self._ruled(ours, headed=headed).items()}
+
+    def _ruled(self, ours: Iterable[str], *, headed: bool) -> dict[str, tuple[Rule, tuple[str, ...]]]:
+        """The rule of each of our names, and their names by it."""
         prefix = self.prefix if headed else ""
         compiled = [(r, _pattern(r.ours, "")) for r in self.rules if r.ours is not None]
-        theirs: dict[str, Tensor] = {}
-        for name, tensor in ours.items():
+        found: dict[str, tuple[Rule, tuple[str, ...]]] = {}
+        for name in ours:
             hits = [(r, m.groups()) for r, pattern in compiled if (m := pattern.fullmatch(name))]
             if len(hits) != 1:
                 raise ModelError(f"our tensor '{name}' matches {len(hits)} rules of its family's table: the table is wrong")
             r, captured = hits[0]
-            parts = r.operation.theirs(tensor, len(r.names))
-            for their_name, part in zip(r.names, parts, strict=not isinstance(r.operation, Tied)):
-                theirs[_fill(their_name, captured, prefix)] = part.contiguous()
-        return theirs
+            found[name] = r, tuple(_fill(their_name, captured, prefix) for their_name in r.names)
+        return found
 
     def made(self, *, headed: bool) -> dict[str, Tensor]:
         """The tensors that follow from the config, under their names, where the reference's folders have them."""

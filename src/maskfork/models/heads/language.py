@@ -44,6 +44,7 @@ class LanguageModelHead(nn.Module):
         if self.scale != 1.0:
             x = x * self.scale
         matrix = read.table if self.weight is None else self.weight
+        assert matrix is not None
         if read.targets is not None:
             return {"loss": linear_cross_entropy(x, matrix, self.bias, read.targets.flatten()[at], self.softcap)}
         logits = nn.functional.linear(x, matrix, self.bias)

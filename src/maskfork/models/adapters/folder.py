@@ -1,0 +1,286 @@
+"""An adapter's folder: peft's two files, and beside them what the base's folder cannot know.
+
+adapter_config.json          the kind, its settings, the base's name
+adapter_model.safetensors    the adapter and its own head
+config.json, tokenizer       the labels, the form of the base; the words it was trained with
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from maskfork.errors import ModelError, UsageError
+from maskfork.models.adapters.adapters import Adapters
+from maskfork.models.adapters.config import FILE, description_of, head_of, read_about, shortest, task_type
+from maskfork.models.adapters.describe import IA3, Description, LoRA, Prefix, Prompt, QLoRA
+from maskfork.models.adapters.host import Host
+from maskfork.models.adapters.parts import InputFactor, LowRank, Part
+from maskfork.models.adapters.places import Place, Places
+from maskfork.models.adapters.tensors import (
+    STEM,
+    VIRTUAL,
+    head_tensors,
+    read_parts,
+    read_virtual,
+    write_parts,
+    write_virtual,
+)
+from maskfork.models.families import family_of
+from maskfork.models.folder import config_of, headed, table_of, write_tokenizer
+from maskfork.models.quantised import NF4
+from maskfork.models.weights import Transpose
+
+TENSORS = "adapter_model.safetensors"
+OWN = "maskfork_adapter"  # our part of the folder's config.json
+
+
+@dataclass(frozen=True)
+class AdapterFolder:
+    """A folder that was read: what it says, its tensors, and the config.json beside them."""
+
+    folder: Path
+    about: Mapping[str, Any]
+    tensors: Mapping[str, Tensor]
+    config: Mapping[str, Any]
+
+    @staticmethod
+    def open(folder: Path) -> AdapterFolder:
+        """Raises ModelError."""
+        about = read_about(folder)
+        try:
+            tensors = load_file(str(folder / TENSORS))
+        except (OSError, SafetensorError) as error:
+            raise ModelError(f"{folder / TENSORS} cannot be read ({error}): download the adapter again") from error
+        file = folder / "config.json"
+        config = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+        return AdapterFolder(folder, about, tensors, config)
+
+    @property
+    def base(self) -> str:
+        """Where its base is: a folder, beside it where the name is no other, or a Hub id. Raises ModelError."""
+        named = self.about.get("base_model_name_or_path")
+        if not named:
+            raise ModelError(f"{self.folder / FILE} names no base: write its folder as base_model_name_or_path")
+        beside = self.folder / str(named)
+        return str(beside) if not Path(str(named)).is_dir() and beside.is_dir() else str(named)
+
+    @property
+    def head(self) -> str | None:
+        """The head that it is for; None where the base's own is."""
+        own = self.config.get(OWN) or {}
+        return own.get("head") or head_of(self.about)
+
+    @property
+    def held(self) -> NF4 | None:
+        """How its base is held in fewer bits, None where it is not."""
+        own = (self.config.get(OWN) or {}).get("base")
+        return None if own is None else NF4(**own)
+
+    @property
+    def labels(self) -> list[str] | None:
+        """Names for the rows of its own output layer; None where it has none."""
+        names = self.config.get("id2label") or {}
+        if names:
+            return [str(names[key]) for key in sorted(names, key=int)]
+        ends = ("classifier.weight", "score.weight", "out_proj.weight", "vocab_projector.weight")
+        own = [t for name, t in head_tensors(self.tensors).items() if name.endswith(ends)]
+        return [f"LABEL_{i}" for i in range(own[-1].shape[0])] if own and self.head in ("classify", "tag") else None
+
+
+def is_adapter_folder(folder: Path) -> bool:
+    """Whether a folder holds an adapter and no whole model."""
+    return (
+        (folder / FILE).is_file() and not any(folder.glob("model*.safetensors")) and not (folder / "pytorch_model.bin").is_file()
+    )
+
+
+def read_adapter(adapters: Adapters, found: AdapterFolder, name: str = "default", *, head_too: bool = True) -> str | None:
+    """Add a folder's adapter, which is in use from now on; a sentence on what of it was left behind (its head).
+
+    Raises ModelError where it was trained on another base.
+    """
+    host = adapters.host
+    description = description_of(found.about, found.folder / FILE)
+    places = adapters.places()
+    parts = read_parts(found.tensors, places, found.about)
+    virtual = None
+    if VIRTUAL in found.tensors:
+        length = int(found.about["num_virtual_tokens"])
+        virtual = read_virtual(found.tensors, host.spec.main, prefix=isinstance(description, Prefix), length=length)
+    own = head_tensors(found.tensors)
+    if isinstance(description, LoRA) and found.held is not None:
+        description = QLoRA(**{**vars(description), "base": found.held})
+    adapters.put(name, description.replace(head=bool(own) or not head_too), parts, virtual)
+    if own and not head_too:
+        return f"left behind the head that the adapter brings ({next(iter(own))} ...)"
+    if own:
+        _read_head(adapters, own, name, found.folder)
+    return None
+
+
+def _read_head(adapters: Adapters, own: Mapping[str, Tensor], name: str, folder: Path) -> None:
+    spec = adapters.host.spec
+    ours, left = table_of(family_of({"model_type": spec.family}), spec).read(own)
+    strangers = [n for n in ours if not n.startswith("head.")] + left
+    if strangers or name not in adapters.heads:
+        what = strangers[0] if strangers else next(iter(own))
+        raise ModelError(
+            f"{folder} brings its own {what}, which is no part of this model's head: merge it with peft, and load that"
+        )
+    wanted = dict(adapters.heads[name].named_parameters())
+    for full, tensor in ours.items():
+        parameter = wanted.get(full.removeprefix("head."))
+        if parameter is None or parameter.shape != tensor.shape:
+            raise ModelError(f"{folder}: {full} {list(tensor.shape)} does not fit the model's head: load it with its own labels")
+        with torch.no_grad():
+            parameter.copy_(tensor)
+
+
+def save_adapter(host: Host, adapters: Adapters, folder: str | Path, name: str | None = None) -> Path:
+    """Write one adapter (the one in use) so that peft and `load` read it. Raises UsageError, ModelError."""
+    folder, name = Path(folder), name or adapters.active
+    if name is None or name not in adapters.described:
+        raise UsageError("no adapter is in use that could be saved: name one")
+    if folder.is_file():
+        raise ModelError(f"{folder} is a file: name a folder to save into")
+    folder.mkdir(parents=True, exist_ok=True)
+    description, places = adapters.described[name], adapters.places()
+    parts = [(path, p) for path, m in places.linears.items() if m.adapter is not None for p in m.adapter.of(name)]
+    if name in adapters.heads:  # it is saved whole, with what changes it
+        parts = [(path, p) for path, p in parts if not path.startswith("head.")]
+    modules = write_parts(parts, places, description)
+    tensors = {f"{STEM}{module}.{key}": t for module, own in modules.items() for key, t in own.items()}
+    about: dict[str, Any] = {
+        "base_model_name_or_path": str(host.folder.resolve()) if host.folder is not None else "",
+        "task_type": task_type(host.spec), "inference_mode": True, "peft_type": _kind(description),
+    }  # fmt: skip
+    if isinstance(description, LoRA):
+        about |= _lora_config(description, parts, modules, places)
+    elif isinstance(description, IA3):
+        entering = [m for m, p in places.theirs.items() if any(_is_at(p, q) for q in parts if isinstance(q[1], InputFactor))]
+        about |= {"target_modules": shortest(list(modules), list(places.theirs)), "fan_in_fan_out": _turned(host)}
+        about["feedforward_modules"] = shortest(entering, list(places.theirs)) if entering else []
+    elif isinstance(description, Prefix | Prompt):
+        values = (adapters.virtual.prefixes if isinstance(description, Prefix) else adapters.virtual.prompts)[name]
+        tensors[VIRTUAL] = write_virtual(values.detach(), host.spec)
+        about |= _virtual_config(host, description)
+    if name in adapters.heads:
+        own = _head_with(adapters, name, places)
+        theirs = table_of(family_of({"model_type": host.spec.family}), host.spec).write(own, headed=headed(host.spec))
+        stem = "base_model." if VIRTUAL in tensors else STEM
+        tensors |= {f"{stem}{key}": t for key, t in theirs.items()}
+        about["modules_to_save"] = _modules(list(theirs))
+    if isinstance(description, LoRA):
+        about["fan_in_fan_out"] = _turned(host)
+    _write(folder, tensors, about, _own_config(host, description))
+    if host.has_tokenizer:
+        write_tokenizer(folder, host.spec, host.tokenizer)
+    return folder
+
+
+def _head_with(adapters: Adapters, name: str, places: Places) -> dict[str, Tensor]:
+    """The tensors of an adapter's own head, with its parts there merged into them."""
+    head = adapters.heads[name]
+    own = {f"head.{key}": p.detach() for key, p in head.named_parameters() if ".adapter." not in key}
+    for path, linear in places.linears.items():
+        if path.startswith("head.") and linear.adapter is not None and linear.adapter.of(name):
+            weight, bias = linear.adapter.merged(name, linear)
+            own[f"{path}.weight"] = weight
+            own |= {} if bias is None else {f"{path}.bias": bias}
+    return own
+
+
+def _lora_config(
+    description: LoRA, parts: Sequence[tuple[str, Part]], modules: Mapping[str, Mapping[str, Tensor]], places: Places
+) -> dict[str, Any]:
+    """Modules whose rank is another (several parts of ours in one of theirs) get their own rank and alpha: the scale stays."""
+    ranks = {module: own["lora_A.weight"].shape[0] for module, own in modules.items()}
+    scales = {p.scale for _, p in parts if isinstance(p, LowRank)}
+    other = {module: rank for module, rank in ranks.items() if rank != description.rank}
+    scale = next(iter(scales), description.scale) if len(scales) == 1 else description.scale
+    alphas = {module: scale * (rank**0.5 if description.rslora else rank) for module, rank in other.items()}
+    if len(scales) > 1:
+        raise UsageError("this adapter's parts have scales of their own: merge it and save the whole model")
+    return {
+        "r": description.rank, "lora_alpha": _plain(description.alpha), "lora_dropout": description.dropout, "bias": "none",
+        "use_rslora": description.rslora, "use_dora": description.dora, "init_lora_weights": True,
+        "target_modules": shortest(list(modules), list(places.theirs)),
+        "rank_pattern": other, "alpha_pattern": {module: _plain(alpha) for module, alpha in alphas.items()},
+    }  # fmt: skip
+
+
+def _virtual_config(host: Host, description: Prefix | Prompt) -> dict[str, Any]:
+    stack = host.spec.main
+    heads, size = stack.attention.num_kv_heads, stack.attention.head_size
+    prefix = isinstance(description, Prefix)
+    shape: dict[str, Any] = {
+        "token_dim": heads * size,
+        "num_attention_heads": heads,
+        "encoder_hidden_size": heads * size,
+        "prefix_projection": False,
+    }
+    if not prefix:
+        width = stack.embed.size or stack.hidden_size
+        shape = {"token_dim": width, "num_attention_heads": stack.attention.num_heads, "prompt_tuning_init": "RANDOM"}
+    twice = 2 if host.spec.fork == "encoder-decoder" else 1
+    length = description.length
+    return {"num_virtual_tokens": length, "num_layers": stack.depth, "num_transformer_submodules": twice, **shape}
+
+
+def _own_config(host: Host, description: Description) -> dict[str, Any]:
+    """The model's config.json, with what else `load` must know."""
+    own: dict[str, Any] = {"head": host.spec.head.kind if host.spec.head else "none"}
+    if isinstance(description, QLoRA):
+        own["base"] = asdict(description.base)
+    return {**config_of(host.spec, host.config, torch.float32), OWN: own}
+
+
+def _modules(names: Sequence[str]) -> list[str]:
+    """The modules that hold these tensors, as peft names what it saves whole: the last part that is no layer of a classifier."""
+    return sorted({_outer(name) for name in names})
+
+
+def _outer(name: str) -> str:
+    parts = name.split(".")[:-1]
+    known = [p for p in parts if p in ("pooler", "classifier", "classification_head", "score", "qa_outputs", "head")]
+    return known[0] if known else parts[-1]
+
+
+def _is_at(place: Place, part: tuple[str, Part]) -> bool:
+    return place.path == part[0] and place.start <= part[1].start and part[1].stop <= place.stop
+
+
+def _turned(host: Host) -> bool:
+    """Whether the checkpoint keeps its matrices transposed (GPT-2's Conv1D)."""
+    return any(isinstance(r.operation, Transpose) for r in family_of({"model_type": host.spec.family}).weights(host.spec))
+
+
+def _kind(description: Description) -> str:
+    if isinstance(description, LoRA):
+        return "LORA"
+    return "IA3" if isinstance(description, IA3) else "PREFIX_TUNING" if isinstance(description, Prefix) else "PROMPT_TUNING"
+
+
+def _plain(x: float) -> int | float:
+    return int(x) if float(x).is_integer() else x
+
+
+def _write(folder: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """Both files, and config.json; a folder whose writing was cut off keeps its old ones."""
+    own = {name: t.detach().float().cpu().contiguous().clone() for name, t in tensors.items()}
+    part = folder / f"{TENSORS}.part"
+    save_file(own, str(part), metadata={"format": "pt"})
+    file = folder / FILE
+    file.write_text(json.dumps(about, indent=2, sort_keys=True) + "\n", "utf-8")
+    (folder / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False, sort_keys=True) + "\n", "utf-8")
+    part.chmod(file.stat().st_mode)  # the library writes for its owner alone
+    part.replace(folder / TENSORS)
