@@ -24,6 +24,7 @@ VERBS = {
     "audit": "Say what is wrong with labelled rows, before training on them.",
     "predict": "Label texts with a trained model.",
     "pretrain": "Train a model on your own text, and go on to the bit where it stopped.",
+    "score": "Score a file of predictions, with intervals, alone or against another.",
     "evaluate": "Say how well language models know a text: perplexity, bits per byte.",
     "generate": "Go on with a text, by a decoder.",
     "chat": "Talk with a decoder by its own chat template.",

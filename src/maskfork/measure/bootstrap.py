@@ -33,17 +33,17 @@ def share(sums: FloatArray) -> FloatArray:
 
 
 def bootstrap_interval(
-    counts: ArrayLike, figure: Figure, *, resamples: int = 2000, seed: int = 0, level: float = 0.95
+    counts: ArrayLike, figure: Figure, *, resamples: int = 2000, seed: int = 0, level: float = 0.95, bounded: bool = True
 ) -> Interval:
-    """Percentile interval of a figure between 0 and 1 from counts [N, K]; the same seed draws the same rows.
+    """Percentile interval of a figure from counts [N, K]; the same seed draws the same rows.
 
-    Where no resample differs (every row right) the interval is Wilson's over N rows, so that it has a width. Raises DataError
-    without rows.
+    Where no resample differs (every row right) and the figure is `bounded`, between 0 and 1, the interval is Wilson's over N
+    rows, so that it has a width. Raises DataError without rows.
     """
     rows = _rows(counts)
     value, drawn = float(figure(rows.sum(0)[:, None])[0]), _drawn(rows, figure, resamples, seed)
     low, high = np.quantile(drawn, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
-    if low == high:
+    if bounded and low == high:
         around = wilson(round(value * len(rows)), len(rows), level)
         low, high = around.low, around.high
     return Interval(value, min(float(low), value), max(float(high), value))

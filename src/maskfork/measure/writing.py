@@ -35,18 +35,20 @@ def writing_scores(texts: Sequence[str], references: References, *, resamples: i
     scores: dict[str, Interval] = {}
     for name, metric in (("bleu", BLEU()), ("chrf", CHRF())):
         counts = counts_of(metric, texts, references)
-        scores[name] = _scaled(bootstrap_interval(counts, partial(_figure, metric), resamples=resamples, seed=seed))
+        scores[name] = _scaled(bootstrap_interval(counts, partial(corpus_figure, metric), resamples=resamples, seed=seed))
     for name, values in rouge(texts, references).items():
         scores[name] = mean_interval(values)
     exact = [float(text.strip() in {r.strip() for r in refs}) for text, refs in zip(texts, references, strict=True)]
     return {**scores, "exact": mean_interval(exact)}
 
 
-def rouge(texts: Sequence[str], references: References) -> dict[str, FloatArray]:
-    """F1 of each text [N] by name, with the best of its references."""
-    scorer = RougeScorer(list(ROUGES))
+def rouge(
+    texts: Sequence[str], references: References, *, stem: bool = False, names: Sequence[str] = ROUGES
+) -> dict[str, FloatArray]:
+    """F1 of each text [N] by name, with the best of its references; `stem`: words are compared by their stems (Porter's)."""
+    scorer = RougeScorer(list(names), use_stemmer=stem)
     found = [scorer.score_multi(list(refs), text) for text, refs in zip(texts, references, strict=True)]
-    return {name: np.array([one[name].fmeasure for one in found]) for name in ROUGES}
+    return {name: np.array([one[name].fmeasure for one in found]) for name in names}
 
 
 def counts_of(metric: Any, texts: Sequence[str], references: References) -> FloatArray:
@@ -56,7 +58,8 @@ def counts_of(metric: Any, texts: Sequence[str], references: References) -> Floa
     return np.asarray(metric._extract_corpus_statistics(list(texts), columns), dtype=np.float64)
 
 
-def _figure(metric: Any, sums: FloatArray) -> FloatArray:
+def corpus_figure(metric: Any, sums: FloatArray) -> FloatArray:
+    """The corpus score, over 100, of sums of counts [K, B] -> [B]."""
     return np.array([metric._compute_score_from_stats([round(n) for n in column]).score for column in sums.T]) / 100
 
 
