@@ -10,7 +10,7 @@ import torch
 
 from maskfork.core.batch import Batch
 from maskfork.errors import UsageError
-from maskfork.models.encode import Encoding, encode, limit_of
+from maskfork.models.encode import Encoding, OnLong, encode, limit_of
 from maskfork.models.model import Model
 from maskfork.models.packing import by_tokens
 from maskfork.prompt.generate.prompts import left_padded
@@ -41,6 +41,7 @@ def write_texts(
     prompts: Sequence[str] | Sequence[Sequence[int]],
     *,
     limit: int | None = None,
+    on_long: OnLong = "truncate",
     on_text: Callable[[str], None] | None = None,
     moved: Callable[[int], None] | None = None,
     logprobs: bool = False,
@@ -48,11 +49,12 @@ def write_texts(
 ) -> tuple[list[Text], list[str]]:
     """Texts in the order of the prompts (words, or token ids), and notes on what was cut or could not be done.
 
-    `on_text` hears a single prompt's text as it comes; `moved` how many prompts are done. `limit` bounds a source's tokens.
+    `on_text` hears a single prompt's text as it comes; `moved` how many prompts are done. `limit` bounds a source's tokens,
+    and `on_long` says what becomes of longer ones.
     Raises UsageError, ModelError, TokenizerError.
     """
     check_writes(model)
-    encoding = _encode(model, prompts, limit)
+    encoding = _encode(model, prompts, limit, on_long)
     if on_text is not None and len(prompts) > 1:
         raise UsageError("one text at a time can be heard as it is written: give one prompt")
     asked, notes = settings_of(model, **settings)
@@ -97,11 +99,11 @@ def _text(model: Model, told: Written, i: int, row: int, encoding: Encoding, new
     )  # fmt: skip
 
 
-def _encode(model: Model, prompts: Sequence[str] | Sequence[Sequence[int]], limit: int | None) -> Encoding:
+def _encode(model: Model, prompts: Sequence[str] | Sequence[Sequence[int]], limit: int | None, on_long: OnLong) -> Encoding:
     """A decoder's prompt is read whole, and without the end that its tokenizer may put behind it."""
     words = [p for p in prompts if isinstance(p, str)]
     if words and model.spec.fork == "encoder-decoder":
-        return encode(model, words, limit=limit)
+        return encode(model, words, limit=limit, on_long=on_long)
     ids = [_opened(model, one.ids) for one in model.tokenizer.encode_many(words)] or [[int(t) for t in p] for p in prompts]
     return Encoding(ids, None, [0] * len(ids))
 
