@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,9 +123,21 @@ def arguments(
     )
 
 
-def train(base: Path, rows: Rows, settings: FineTuneSettings, seed: int, *, bf16: bool) -> Trained:
-    """Fine-tune; the best epoch by accuracy on the same validation rows that ours takes for this seed."""
+def train(
+    base: Path,
+    rows: Rows,
+    settings: FineTuneSettings,
+    seed: int,
+    *,
+    bf16: bool,
+    change: Callable[[PreTrainedModel], Any] | None = None,
+) -> Trained:
+    """Fine-tune; the best epoch by accuracy on the same validation rows that ours takes for this seed.
+
+    `change` makes what is trained of the model (peft).
+    """
     model, tokenizer, encoded = start(base, rows, seed)
+    model = model if change is None else change(model)
     inside, held = validation_split(rows.labels, settings, seed)
     examples = Examples(encoded, rows.labels, inside)
     with tempfile.TemporaryDirectory() as folder:

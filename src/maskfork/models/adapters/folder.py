@@ -147,12 +147,26 @@ def _read_head(adapters: Adapters, own: Mapping[str, Tensor], name: str, folder:
 
 def save_adapter(host: Host, adapters: Adapters, folder: str | Path, name: str | None = None) -> Path:
     """Write one adapter (the one in use) so that peft and `load` read it. Raises UsageError, ModelError."""
-    folder, name = Path(folder), name or adapters.active
+    folder, before = Path(folder), adapters.active
+    name = name or before
     if name is None or name not in adapters.described:
         raise UsageError("no adapter is in use that could be saved: name one")
     if folder.is_file():
         raise ModelError(f"{folder} is a file: name a folder to save into")
     folder.mkdir(parents=True, exist_ok=True)
+    adapters.use(name)  # its head is the model's
+    try:
+        tensors, about = _written(host, adapters, name)
+    finally:
+        adapters.use(before)
+    _write(folder, tensors, about, _own_config(host, adapters.described[name]))
+    if host.has_tokenizer:
+        write_tokenizer(folder, host.spec, host.tokenizer)
+    return folder
+
+
+def _written(host: Host, adapters: Adapters, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Its tensors under peft's names, and its adapter_config.json."""
     description, places = adapters.described[name], adapters.places()
     parts = [(path, p) for path, m in places.linears.items() if m.adapter is not None for p in m.adapter.of(name)]
     if name in adapters.heads:  # it is saved whole, with what changes it
@@ -181,10 +195,7 @@ def save_adapter(host: Host, adapters: Adapters, folder: str | Path, name: str |
         about["modules_to_save"] = _modules(list(theirs))
     if isinstance(description, LoRA):
         about["fan_in_fan_out"] = _turned(host)
-    _write(folder, tensors, about, _own_config(host, description))
-    if host.has_tokenizer:
-        write_tokenizer(folder, host.spec, host.tokenizer)
-    return folder
+    return tensors, about
 
 
 def _head_with(adapters: Adapters, name: str, places: Places) -> dict[str, Tensor]:

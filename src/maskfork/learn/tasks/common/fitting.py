@@ -9,11 +9,15 @@ from typing import TypeVar
 import numpy as np
 from torch import Tensor, nn
 
+from maskfork.errors import UsageError
+from maskfork.learn.adapt import adapt, again, by_name, check_merges, rate_for
 from maskfork.learn.tasks.common.contract import Progress
+from maskfork.learn.tasks.common.settings import TaskSettings
 from maskfork.learn.train import batches as batching
 from maskfork.learn.train.loop import fit
 from maskfork.learn.train.run import Record
 from maskfork.learn.train.settings import FineTuneSettings
+from maskfork.models.model import Model
 
 B = TypeVar("B")
 
@@ -46,9 +50,36 @@ def fit_rows(
         for part in buckets:
             yield make(part)
 
+    adapted, rate, said = _adapted(model, settings, seed)
     steps, per_epoch = settings.steps(len(lengths))
-    return fit(
-        model, epoch, loss, steps=steps, steps_per_epoch=per_epoch, learning_rate=settings.learning_rate, seed=seed,
+    record = fit(
+        model, epoch, loss, steps=steps, steps_per_epoch=per_epoch, learning_rate=rate, seed=seed,
         weight_decay=settings.weight_decay, warmup=settings.warmup, clip=settings.clip, wanted_precision=settings.precision,
         evaluate=evaluate, progress=progress, work=work,
     )  # fmt: skip
+    record.notes[:0] = said
+    if adapted is not None and adapted.adapters is not None and isinstance(settings, TaskSettings) and settings.merge:
+        adapted.adapters.merge()
+    return record
+
+
+def _adapted(module: nn.Module, settings: FineTuneSettings, seed: int) -> tuple[Model | None, float, list[str]]:
+    """The model inside that trains an adapter, the learning rate, and what is to be said of it.
+
+    A model that has an adapter already (a folder's, or that of an earlier stage) goes on with it.
+    """
+    model = next((m for m in module.modules() if isinstance(m, Model)), None)
+    named, merge = (settings.adapter, settings.merge) if isinstance(settings, TaskSettings) else (None, False)
+    known = None if model is None else again(model)
+    if merge and named is None and known is None:
+        raise UsageError("merge puts an adapter into the weights, and none is trained: name one with adapter")
+    if model is None or (named is None and known is None):
+        return None, settings.learning_rate, []
+    if merge:
+        check_merges(known or by_name(named or ""))
+    if known is not None:
+        return model, rate_for(known, settings), ["the adapter that the model has is trained on, and nothing else of it"]
+    description = by_name(named or "")
+    made = adapt(model, description, seed=seed)
+    rate = rate_for(description, settings)
+    return model, rate, [f"{named}, learning rate {rate:g}, for {made.after.describe()} (all weights: {made.before.describe()})"]

@@ -17,12 +17,14 @@ S = TypeVar("S", bound="TaskSettings")
 
 @dataclass(frozen=True)
 class TaskSettings(FineTuneSettings):
-    """`on_long`: what becomes of a text over the limit; `adapter`: its name, such as lora, to train that instead of all weights;
-    `teacher`: the folder of a model whose answers are learnt beside the labels.
+    """`on_long`: what becomes of a text over the limit; `adapter`: its name, such as lora (`lora:rank=16`), to train that instead
+    of all weights, and `merge` to put it into them afterwards; `teacher`: the folder of a model whose answers are learnt beside
+    the labels.
     """
 
     on_long: OnLong = "truncate"
     adapter: str | None = None
+    merge: bool = False
     teacher: str | None = None
 
 
