@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from maskfork.learn.tasks.common.windows import PlacedWindows
-from maskfork.learn.tasks.common.words import widened
+from maskfork.learn.tasks.common.words import letters_of, widened
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -86,5 +86,5 @@ def _clean(context: str, start: int, end: int) -> tuple[int, int] | None:
     """Without blanks at the ends, letters whole; None where nothing is left."""
     start, end = widened(context, start, end)
     text = context[start:end]
-    left, right = start + len(text) - len(text.lstrip()), start + len(text.rstrip())
-    return (left, right) if left < right else None
+    seen = [(a, b) for a, b in letters_of(text) if not text[a].isspace()]
+    return (start + seen[0][0], start + seen[-1][1]) if seen else None

@@ -43,6 +43,8 @@ def words_of(text: str) -> list[Place]:
 
 def letters_of(text: str) -> list[Place]:
     """Characters with the marks that belong to them: what a reader sees as one."""
+    if text.isascii():
+        return [(i, i + 1) for i in range(len(text))]
     starts = [i for i in range(len(text)) if not _belongs(text, i)]
     return list(pairwise([*starts, len(text)]))
 

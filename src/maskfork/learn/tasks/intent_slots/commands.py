@@ -46,7 +46,8 @@ def read_commands(path: Path, columns: Mapping[str, str]) -> tuple[Commands, lis
     found = find_roles(table, ROLES, columns)
     notes = [*table.notes, mapped(table, found)]
     read = tokens_read(table, found["tokens"], found["slots"], (), notes)
-    intents = [cells(table, found["intent"])[row].strip() for row in read.rows]
+    wanted = cells(table, found["intent"])
+    intents = [wanted[row].strip() for row in read.rows]
     if not intents:
         raise DataError(f"{path.name} holds no command; give rows of words, slots and an intent.")
     if "" in intents:
