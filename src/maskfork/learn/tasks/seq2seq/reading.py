@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from maskfork.errors import DataError
+from maskfork.learn.data.lists import listed_cell
 from maskfork.learn.data.read import read_table, read_text
 from maskfork.learn.tasks.common.contract import Role
 from maskfork.learn.tasks.common.roles import find_roles, mapped
@@ -54,12 +55,11 @@ def _parallel(path: Path, beside: Path) -> tuple[list[str], list[list[str]], lis
 
 
 def _joined(cell: Any) -> str:
-    return " ".join(map(str, cell)).strip() if isinstance(cell, list) else "" if cell is None else str(cell).strip()
+    return " ".join(str(part) for part in listed_cell(cell)).strip()
 
 
 def _several(cell: Any) -> list[str]:
-    parts = cell if isinstance(cell, list) else [cell]
-    return [str(part).strip() for part in parts if part is not None and str(part).strip()]
+    return [str(part).strip() for part in listed_cell(cell) if part is not None and str(part).strip()]
 
 
 def _gathered(sources: list[str], targets: list[list[str]], name: str) -> tuple[Rewritten, list[str]]:
