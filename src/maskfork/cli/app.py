@@ -22,6 +22,8 @@ VERBS = {
     "compare": "Fine-tune or prompt? The answer on your labelled rows.",
     "train": "Fine-tune a model for a task: classify, tag, answer, embed, rerank, seq2seq ...",
     "audit": "Say what is wrong with labelled rows, before training on them.",
+    "search": "Find the texts of a file that are nearest in meaning, by vectors; --rerank reads them again.",
+    "dedup": "Take out texts that say nearly the same, by their words and by their vectors.",
     "predict": "Label texts with a trained model.",
     "pretrain": "Train a model on your own text, and go on to the bit where it stopped.",
     "score": "Score a file of predictions, with intervals, alone or against another.",

@@ -1,0 +1,29 @@
+"""Settings of the rerank task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from maskfork.errors import UsageError
+from maskfork.learn.tasks.common.settings import TaskSettings
+
+
+@dataclass(frozen=True)
+class RerankSettings(TaskSettings):
+    """batch_size: queries of a step, each with up to `documents` of its documents, relevant ones first, others drawn anew each
+    epoch; negatives: how many documents of other queries a query gets that has relevant ones alone.
+    """
+
+    epochs: float = 2.0
+    learning_rate: float = 3e-5
+    batch_size: int | None = 4
+    loss: Literal["listwise", "pairwise", "margin", "lambda", "pointwise"] = "listwise"
+    margin: float = 1.0
+    documents: int = 8
+    negatives: int = 7
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.documents < 2 or self.negatives < 1 or self.margin <= 0:
+            raise UsageError("documents is 2 or more, negatives 1 or more and margin above 0")
