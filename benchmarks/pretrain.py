@@ -1,6 +1,7 @@
-"""Speed of pre-training: maskfork's loop, transformers' Trainer and a plain compiled loop in turn, on the same tokens.
+"""Speed of pre-training: maskfork's loop, transformers' Trainer and nanoGPT's compiled model in turn, on the same tokens.
 
-    python benchmarks/pretrain.py --write
+    git clone https://github.com/karpathy/nanoGPT ../nanoGPT
+    python benchmarks/pretrain.py --nanogpt ../nanoGPT --write
 
 BERT small (4 layers, 512 wide) with masked words, at vocabularies of 8k and 30k; a GPT (6 layers, 384 wide, context 256) at 512
 symbols and 50k. Every round starts from fresh weights and takes the same steps on the same token ids, drawn at random with the
@@ -10,18 +11,26 @@ frequencies of Zipf's law, with the same dropout, AdamW, clipping and precision.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
+import json
 import math
+import resource
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import torch
 from support import ground
+from support.nanogpt import nanogpt
 from support.turns import in_turn
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from maskfork.core.batch import Batch
 from maskfork.learn.objectives.clm import CausalLM
@@ -63,7 +72,8 @@ class Setting:
             )  # fmt: skip
         return dict(
             model_type="gpt2", vocab_size=self.vocabulary, n_embd=self.width, n_layer=self.layers, n_head=self.heads,
-            n_positions=self.length, resid_pdrop=DROPOUT, embd_pdrop=DROPOUT, attn_pdrop=DROPOUT, bos_token_id=1, eos_token_id=1,
+            n_positions=self.length, activation_function="gelu",
+            resid_pdrop=DROPOUT, embd_pdrop=DROPOUT, attn_pdrop=DROPOUT, bos_token_id=1, eos_token_id=1,
         )  # fmt: skip
 
 
@@ -147,68 +157,38 @@ def trainers(setting: Setting, data: Tensor, steps: int, *, bf16: bool) -> Calla
     return call
 
 
-class PlainBlock(nn.Module):
-    """A GPT's block as a short script writes it."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.first, self.second = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        rows, length, width = x.shape
-        q, k, v = (part.view(rows, length, self.heads, -1).transpose(1, 2) for part in self.qkv(self.first(x)).chunk(3, -1))
-        seen = F.scaled_dot_product_attention(q, k, v, is_causal=True, dropout_p=DROPOUT if self.training else 0.0)
-        x = x + F.dropout(self.out(seen.transpose(1, 2).reshape(rows, length, width)), DROPOUT, self.training)
-        return x + F.dropout(self.down(F.gelu(self.up(self.second(x)))), DROPOUT, self.training)
-
-
-class PlainGPT(nn.Module):
-    """The model of a loop like nanoGPT's."""
-
-    def __init__(self, setting: Setting) -> None:
-        super().__init__()
-        self.words, self.places = nn.Embedding(setting.vocabulary, setting.width), nn.Embedding(setting.length, setting.width)
-        self.blocks = nn.ModuleList(PlainBlock(setting.width, setting.heads) for _ in range(setting.layers))
-        self.norm = nn.LayerNorm(setting.width)
-
-    def forward(self, ids: Tensor, targets: Tensor) -> Tensor:
-        x = F.dropout(self.words(ids) + self.places.weight[: ids.shape[1]], DROPOUT, self.training)
-        for block in self.blocks:
-            x = block(x)
-        logits = F.linear(self.norm(x), self.words.weight)
-        return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten())
-
-
-def plain(setting: Setting, data: Tensor, steps: int, *, bf16: bool, compiled: bool) -> Callable[[], float]:
-    """A loop as nanoGPT's train.py: random windows of a stream, AdamW fused, clipping, cosine; its compiling is not counted."""
-    stream = data.flatten()
+def nanogpts(
+    setting: Setting, data: Tensor, steps: int, *, bf16: bool, theirs: ModuleType, compiled: bool
+) -> Callable[[], float]:
+    """nanoGPT's model and optimiser in a loop as its train.py has it, with autocast for bf16; its compiling is not counted."""
+    stream = data.flatten().numpy().astype(np.uint16)
 
     def call() -> float:
         torch.manual_seed(0)
-        model = PlainGPT(setting)
-        large = [p for p in model.parameters() if p.dim() > 1]
-        small = [p for p in model.parameters() if p.dim() < 2]
-        groups = [{"params": large, "weight_decay": DECAY}, {"params": small, "weight_decay": 0.0}]
-        optimiser = torch.optim.AdamW(groups, lr=RATE, betas=BETAS, fused=True)
+        with contextlib.redirect_stdout(io.StringIO()):
+            model = theirs.GPT(
+                theirs.GPTConfig(
+                    block_size=setting.length, vocab_size=setting.vocabulary, n_layer=setting.layers, n_head=setting.heads,
+                    n_embd=setting.width, dropout=DROPOUT, bias=False,
+                )
+            )  # fmt: skip
+            optimiser = model.configure_optimizers(DECAY, RATE, BETAS, "cpu")
         asked = torch.compile(model) if compiled else model
 
         def step(number: int) -> None:
             for group in optimiser.param_groups:
                 group["lr"] = RATE * cosine(number, steps, WARMUP)
-            starts = torch.randint(len(stream) - setting.length - 1, (setting.rows,))
-            ids = torch.stack([stream[s : s + setting.length] for s in starts])
-            targets = torch.stack([stream[s + 1 : s + 1 + setting.length] for s in starts])
+            starts = torch.randint(len(stream) - setting.length, (setting.rows,)).tolist()
+            pieces = [torch.from_numpy(stream[s : s + setting.length + 1].astype(np.int64)) for s in starts]
+            ids, targets = torch.stack([p[:-1] for p in pieces]), torch.stack([p[1:] for p in pieces])
             with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-                loss = asked(ids, targets)
+                _, loss = asked(ids, targets)
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
             if not math.isfinite(loss.item()):
-                ground.stop(f"the plain loop lost its loss at step {number}")
+                ground.stop(f"nanoGPT lost its loss at step {number}")
 
         if compiled:
             step(0)
@@ -241,54 +221,94 @@ def work(setting: Setting) -> float:
     return 6 * (blocks + head) + 12 * setting.layers * setting.width * read
 
 
+def resident() -> float:
+    """MB that this process held at most."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def peak_of(setting: Setting, side: str, precision: str, given: argparse.Namespace) -> float:
+    """MB that a process of its own holds at most, which trains this side for three steps."""
+    command = [sys.executable, __file__, "--only", setting.name, "--precision", precision, "--hold", side]
+    done = subprocess.run(
+        [*command, *(["--nanogpt", str(given.nanogpt)] if given.nanogpt else [])], check=True, capture_output=True, text=True
+    )
+    return float(done.stdout.split()[-1])
+
+
+def sides(setting: Setting, steps: int, given: argparse.Namespace, *, bf16: bool) -> dict[str, Callable[[], float]]:
+    """The contenders, each over the same tokens."""
+    data = rows_of(setting, setting.rows * steps)
+    calls = {"ours": ours(setting, data, steps, bf16=bf16), "Trainer": trainers(setting, data, steps, bf16=bf16)}
+    if setting.family == "gpt2" and given.nanogpt is not None:
+        theirs = nanogpt(given.nanogpt)
+        calls["nanoGPT"] = nanogpts(setting, data, steps, bf16=bf16, theirs=theirs, compiled=not given.no_compile)
+    return calls
+
+
+def measured(setting: Setting, precision: str, given: argparse.Namespace) -> list[str]:
+    """A row of the table."""
+    bf16, steps, rounds = precision == "bf16", given.steps, given.rounds
+    calls = sides(setting, steps, given, bf16=bf16)
+    turns = in_turn(calls, rounds)
+    speeds = {name: setting.tokens * steps / turns.median(name) for name in calls}
+    share = speeds["ours"] * work(setting) / 1e9 / peak(bf16=bf16)
+    held = dict.fromkeys(calls, "") if given.dry_run else {n: f"{peak_of(setting, n, precision, given):,.0f}" for n in calls}
+    nano = "nanoGPT" in calls
+    return [
+        f"{setting.name}, {precision}", f"{speeds['ours']:,.0f}", f"{speeds['Trainer']:,.0f}",
+        f"{speeds['nanoGPT']:,.0f}" if nano else "", f"{turns.ratio('Trainer', 'ours'):.2f}",
+        f"{turns.ratio('nanoGPT', 'ours'):.2f}" if nano else "", f"{share:.0%}", held["ours"], held["Trainer"],
+        held.get("nanoGPT", ""), f"{rounds}", turns.load(),
+    ]  # fmt: skip
+
+
+HEADS = [
+    "tokens/s", "ours", "Trainer", "nanoGPT", "faster than Trainer by", "than nanoGPT by", "ours, of the matrix peak",
+    "peak MB, ours", "Trainer", "nanoGPT", "rounds", "others' load",
+]  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--nanogpt", type=Path, help="a clone of github.com/karpathy/nanoGPT")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=10, help="steps a round")
+    parser.add_argument("--steps", type=int, default=6, help="steps a round")
     parser.add_argument("--precision", nargs="+", choices=("bf16", "fp32"), default=["bf16", "fp32"])
-    parser.add_argument("--no-compile", action="store_true", help="the plain loop without torch.compile")
+    parser.add_argument("--only", nargs="+", choices=[s.name for s in SETTINGS], help="these settings")
+    parser.add_argument("--no-compile", action="store_true", help="nanoGPT without torch.compile")
+    parser.add_argument("--hold", help="train this side alone for three steps and print the memory it held")
+    parser.add_argument("--rows", type=Path, help="a file that keeps the rows, so that settings may be measured one by one")
     parser.add_argument("--dry-run", action="store_true", help="two steps of tiny models, to see that all of it runs")
     parser.add_argument("--write", action="store_true", help="put the table into RESULTS.md")
     given = parser.parse_args()
     ground.peer("accelerate")
-    given.no_compile = given.no_compile or given.dry_run
-    settings = TINY if given.dry_run else SETTINGS
-    steps, rounds = (2, 1) if given.dry_run else (given.steps, given.rounds)
-    rows = []
-    for setting in settings:
-        data = rows_of(setting, setting.rows * steps)
-        for precision in ["fp32"] if given.dry_run else given.precision:
-            bf16 = precision == "bf16"
-            calls = {"ours": ours(setting, data, steps, bf16=bf16), "Trainer": trainers(setting, data, steps, bf16=bf16)}
-            if setting.family == "gpt2":
-                compiled = not given.no_compile
-                calls["plain"] = plain(setting, data, steps, bf16=bf16, compiled=compiled)
-            turns = in_turn(calls, rounds)
-            speeds = {name: setting.tokens * steps / turns.median(name) for name in calls}
-            share = speeds["ours"] * work(setting) / 1e9 / peak(bf16=bf16)
-            rows.append([
-                f"{setting.name}, {precision}", f"{speeds['ours']:,.0f}", f"{speeds['Trainer']:,.0f}",
-                f"{turns.ratio('Trainer', 'ours'):.2f}",
-                f"{turns.ratio('plain', 'ours'):.2f}" if "plain" in calls else "", f"{share:.0%}", turns.load(),
-            ])  # fmt: skip
-            print(" | ".join(rows[-1]), flush=True)
-    command = f"python benchmarks/pretrain.py --rounds {given.rounds} --steps {given.steps}"
-    heads = [
-        "tokens/s",
-        "ours",
-        "Trainer",
-        "faster than Trainer by",
-        "than the plain loop by",
-        "of the matrix peak",
-        "others' load",
-    ]
+    given.no_compile = given.no_compile or given.dry_run or given.hold is not None
+    chosen = TINY if given.dry_run else [s for s in SETTINGS if given.only is None or s.name in given.only]
+    if given.hold:
+        sides(chosen[0], 3, given, bf16=given.precision == ["bf16"])[given.hold]()
+        print(resident())
+        return
+    if given.dry_run:
+        given.steps, given.rounds, given.precision = 2, 1, ["fp32"]
+    rows: dict[str, list[str]] = {}
+    if given.rows is not None and given.rows.is_file():
+        rows = json.loads(given.rows.read_text("utf-8"))
+    for setting in chosen:
+        for precision in given.precision:
+            row = measured(setting, precision, given)
+            rows[row[0]] = row
+            print(" | ".join(row), flush=True)
+            if given.rows is not None:
+                given.rows.write_text(json.dumps(rows), "utf-8")
     text = "\n\n".join(
         [
             "## Speed of pre-training: tokens a second",
-            f"`{command}`; dropout {DROPOUT:g}, the same batches' sizes, {rounds} rounds in turn, medians, "
-            f"{torch.get_num_threads()} threads; the plain loop is {'not ' if given.no_compile else ''}compiled; "
+            f"`python benchmarks/pretrain.py --nanogpt FOLDER --steps {given.steps}`; dropout {DROPOUT:g}, the same batches, "
+            f"activation (GELU by erf) and optimiser, rounds in turn, medians, {torch.get_num_threads()} threads; nanoGPT's model "
+            f"is {'not ' if given.no_compile else ''}compiled, and gets autocast in bf16, which its own train.py has on GPUs "
+            "alone; ours and the Trainer's are not compiled. Peak memory is of a process for each, three steps, nanoGPT not compiled; "
             f"{ground.versions('torch', 'transformers', 'accelerate')}; commit {ground.commit()}; {ground.machine()}.",
-            ground.table(heads, rows),
+            ground.table(HEADS, list(rows.values())),
         ]
     )
     print(text)

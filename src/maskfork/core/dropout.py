@@ -37,7 +37,7 @@ def keep_mask(x: Tensor, p: float) -> Tensor:
     It follows torch's random state, of which it takes one number.
     """
     if torch.compiler.is_compiling():
-        drawn: Tensor = torch.ops.maskfork.keep_mask(x, p)
+        drawn: Tensor = torch.ops.maskfork.keep_mask(x.detach(), p)
         return drawn
     return _draw(x, p)
 
