@@ -1,21 +1,21 @@
-"""`maskfork predict`: label texts with a trained model."""
+"""`maskfork predict`: ask a trained model, whatever its task."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from maskfork.cli.config import ConfigFile
+from maskfork.cli.lines import line
 from maskfork.cli.output import JsonFlag, emit, emit_json, progress, say
 from maskfork.cli.texts import from_stdin
 from maskfork.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from maskfork.learn.tasks.common.contract import Task
 
 #: texts between two moves of the progress bar
 CHUNK = 256
@@ -30,53 +30,89 @@ def predict(
     json: JsonFlag = False,
     config: ConfigFile = None,
 ) -> None:
-    """Label texts: the label, every label's probability, and how many tokens the model's limit cut.
+    """Ask a trained model: labels with their probabilities, spans, answers, vectors; and how many tokens were not read.
 
     Parameters
     ----------
     model
-        Folder of a trained model: OUT/winner of a comparison, or any classifier in the Hugging Face layout.
+        Folder of a trained model: what `maskfork train` wrote, OUT/winner of a comparison, or a model in the Hugging Face layout.
     texts
         The texts. `-` reads one text a line from standard input.
     file
-        A csv, tsv, JSON lines or parquet file of texts instead.
+        A csv, tsv, JSON lines or parquet file of texts instead; of other tasks than labels its columns are read by their roles.
     text
         With --file: the column of the texts (found by itself where there is no doubt).
     """
+    from maskfork.learn.tasks import task_in
+
+    task = task_in(model) if model.is_dir() else None
+    if task is None:
+        rows, answer = _labels(model, texts, file, text, pair)
+    else:
+        rows = _rows(task, texts, file, text, pair)
+        answer = task.open(model).predict
+    found: list[dict[str, Any]] = []
+    with progress("texts", len(rows)) as step:
+        for start in range(0, len(rows), CHUNK):
+            part = rows[start : start + CHUNK]
+            found += [{**row, **said} for row, said in zip(part, answer(part), strict=True)]
+            step(len(part))
+    if json:
+        emit_json(found)
+    else:
+        emit("\n".join(line(row, given) for row, given in zip(found, rows, strict=True)))
+    lost = [row["tokens_lost"] for row in found]
+    cut = sum(1 for n in lost if n)
+    if cut:
+        say(f"{cut} of {len(found)} texts are too long for this model: {sum(lost)} tokens were not read")
+
+
+def _labels(
+    model: Path, texts: Sequence[str], file: Path | None, text: str | None, pair: str | None
+) -> tuple[list[dict[str, Any]], Callable[[list[dict[str, Any]]], list[dict[str, Any]]]]:
+    """Rows, and what answers them, for the other models that a comparison keeps."""
     from maskfork.decide.compare.winner import open_predictor
 
     wanted, seconds = _texts(texts, file, text, pair)
     predictor = open_predictor(model)
     names = list(predictor.label_names)
-    lost = _lost(predictor, wanted, seconds)
-    probs = _predict(predictor, wanted, seconds)
-    rows = [
-        {
-            "text": wanted[i],
-            **({} if seconds is None else {"pair": seconds[i]}),
-            "label": names[int(p.argmax())],
-            "probabilities": {name: round(float(value), 6) for name, value in zip(names, p, strict=True)},
-            "tokens_lost": lost[i],
-        }
-        for i, p in enumerate(probs)
-    ]
-    if json:
-        emit_json(rows)
-    else:
-        emit("\n".join(_line(row) for row in rows))
-    cut = sum(1 for n in lost if n)
-    if cut:
-        say(f"{cut} of {len(rows)} texts are too long for this model: {sum(lost)} tokens at their ends were not read")
+
+    def answer(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        first = [row["text"] for row in rows]
+        second = None if seconds is None else [row["pair"] for row in rows]
+        probs = predictor.predict(first, second)
+        count = getattr(predictor, "tokens_lost", None)  # a model without a limit (TF-IDF) reads all
+        lost = [0] * len(rows) if count is None else [int(n) for n in count(first, second)]
+        return [
+            {
+                "label": names[int(p.argmax())],
+                "probabilities": {name: round(float(value), 6) for name, value in zip(names, p, strict=True)},
+                "tokens_lost": n,
+            }
+            for p, n in zip(probs, lost, strict=True)
+        ]
+
+    return _paired(wanted, seconds, "text", "pair"), answer
 
 
-def _line(row: dict[str, Any]) -> str:
-    """label, its probability, the others', the text: separated by tabs, for eyes and `cut` alike."""
-    ranked = sorted(row["probabilities"].items(), key=lambda item: -item[1])
-    shown = "  ".join(f"{name} {value:.3f}" for name, value in ranked[:5])
-    more = f"  (+{len(ranked) - 5} labels)" if len(ranked) > 5 else ""
-    cut = f"\t[{row['tokens_lost']} tokens not read]" if row["tokens_lost"] else ""
-    text = " ".join(row["text"].split())
-    return f"{row['label']}\t{shown}{more}\t{text if len(text) <= 80 else text[:79] + '…'}{cut}"
+def _paired(texts: list[str], seconds: list[str] | None, first: str, second: str) -> list[dict[str, Any]]:
+    if seconds is None:
+        return [{first: text} for text in texts]
+    return [{first: text, second: other} for text, other in zip(texts, seconds, strict=True)]
+
+
+def _rows(task: Task[Any], texts: Sequence[str], file: Path | None, text: str | None, pair: str | None) -> list[dict[str, Any]]:
+    """What the task's model is asked, by its roles; a plain text is its `text`, of two texts the first two roles."""
+    from maskfork.learn.tasks.common.rows import rows_of_file
+
+    roles = [role.name for role in task.roles]
+    if file is not None and not texts and not {"text", "label"} <= set(roles):
+        return rows_of_file(file, task.roles, {} if text is None else {roles[0]: text}, pair)
+    wanted, seconds = _texts(texts, file, text, pair)
+    if seconds is None:
+        first = "text" if {"text", "tokens"} & set(roles) else roles[0]
+        return _paired(wanted, None, first, "")
+    return _paired(wanted, seconds, *(("text", "pair") if "pair" in roles else (roles[0], roles[1])))
 
 
 def _texts(texts: Sequence[str], file: Path | None, column: str | None, pair: str | None) -> tuple[list[str], list[str] | None]:
@@ -110,21 +146,3 @@ def _from_file(file: Path, column: str | None, pair: str | None) -> tuple[list[s
     if not texts:
         raise DataError(f"{file} has no rows to label: give a file with a row a text")
     return texts, pairs
-
-
-def _lost(predictor: Any, texts: list[str], pairs: list[str] | None) -> list[int]:
-    """Tokens that the model's limit cuts; a model without a limit (TF-IDF) reads all."""
-    count = getattr(predictor, "tokens_lost", None)
-    return [0] * len(texts) if count is None else [int(n) for n in count(texts, pairs)]
-
-
-def _predict(predictor: Any, texts: list[str], pairs: list[str] | None) -> NDArray[np.float32]:
-    import numpy as np
-
-    parts = []
-    with progress("texts", len(texts)) as step:
-        for start in range(0, len(texts), CHUNK):
-            chosen = slice(start, start + CHUNK)
-            parts.append(predictor.predict(texts[chosen], None if pairs is None else pairs[chosen]))
-            step(len(texts[chosen]))
-    return np.concatenate(parts)
