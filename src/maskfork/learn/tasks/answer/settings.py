@@ -23,5 +23,7 @@ class AnswerSettings(TaskSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.teacher is not None or self.class_weight is not None:
+            raise UsageError("answers are not learnt from a teacher, and have no classes to weigh: leave these settings out")
         if self.stride < 0 or self.max_answer < 1 or self.n_best < 1:
             raise UsageError("stride is 0 or more, max_answer and n_best are 1 or more")

@@ -25,5 +25,7 @@ class TagSettings(TaskSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.teacher is not None:
+            raise UsageError("spans are not learnt from a teacher: leave teacher out")
         if self.stride < 0:
             raise UsageError(f"stride is a number of tokens from 0 on, not {self.stride}")
