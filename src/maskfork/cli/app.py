@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 VERBS = {
     "compare": "Fine-tune or prompt? The answer on your labelled rows.",
     "train": "Fine-tune a model for a task: classify, tag, answer, embed, rerank, seq2seq ...",
+    "tune": "Search for good settings of a training, within minutes.",
     "audit": "Say what is wrong with labelled rows, before training on them.",
     "search": "Find the texts of a file that are nearest in meaning, by vectors; --rerank reads them again.",
     "dedup": "Take out texts that say nearly the same, by their words and by their vectors.",

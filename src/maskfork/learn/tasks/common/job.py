@@ -58,7 +58,7 @@ def train_task(
     off, and does nothing where it is done. Raises UsageError where `out` holds something else, and the errors of reading and
     training.
     """
-    identity = _identity(task, sources, base, settings, seed)
+    identity = training_identity(task, sources, base, settings, seed)
     if (record := _before(out, identity)) is not None:
         tell(f"{out} holds this very training already")
         return Done(out, record, again=True)
@@ -119,7 +119,7 @@ def plain_scores(scores: Scores) -> dict[str, Any]:
     }
 
 
-def _identity(task: Task[Any], sources: Sources, base: str, settings: TaskSettings, seed: int) -> dict[str, Any]:
+def training_identity(task: Task[Any], sources: Sources, base: str, settings: TaskSettings, seed: int) -> dict[str, Any]:
     """All that decides what comes out: equal identities are one training."""
     files = [("train", sources.train), ("validation", sources.validation), ("test", sources.test)]
     return {
