@@ -216,7 +216,7 @@ class Adapters(nn.Module):
         )  # fmt: skip
         longer = None
         if lone and entered.batch is not None and self.virtual.reads_prompt:
-            longer = states.last_hidden_state, entered.batch.batch
+            longer = states.last_hidden_state, self.virtual.without_prefixes(entered.batch.batch)
         return entered.leave(states, lone=lone), longer
 
     def read(self, head: nn.Module, hidden: Tensor, read: Read, longer: tuple[Tensor, Batch] | None) -> dict[str, Tensor]:

@@ -56,6 +56,7 @@ class AdapterFolder:
     def open(folder: Path) -> AdapterFolder:
         """Raises ModelError."""
         about = read_about(folder)
+        description_of(about, folder / FILE)  # an adapter that is not known is said before its base is read
         try:
             tensors = load_file(str(folder / TENSORS))
         except (OSError, SafetensorError) as error:

@@ -31,9 +31,7 @@ class Switch:
         rows = self.rows or ()
         times = 1 if x.shape[0] == len(rows) else x.shape[0] // max(len(rows), 1)
         if times * len(rows) != x.shape[0] or (times > 1 and x.dim() != 2):
-            raise UsageError(
-                f"{len(rows)} rows were given an adapter each and {x.shape[0]} came: name one for each row of the batch"
-            )
+            raise UsageError(f"{len(rows)} rows have an adapter each and {x.shape[0]} came: name one for each row of the batch")
         numbers = torch.arange(times, device=x.device)
         for name in self.on:
             own = torch.tensor([i for i, other in enumerate(rows) if other == name], device=x.device)
@@ -44,7 +42,5 @@ class Switch:
         if self.rows is None:
             return (self.active,) * count
         if len(self.rows) != count:
-            raise UsageError(
-                f"{len(self.rows)} rows were given an adapter each and {count} came: name one for each row of the batch"
-            )
+            raise UsageError(f"{len(self.rows)} rows have an adapter each and {count} came: name one for each row of the batch")
         return self.rows

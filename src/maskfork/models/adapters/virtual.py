@@ -99,6 +99,16 @@ class VirtualTokens(nn.Module):
         begin = self._begins[name] if name is not None else 0
         return torch.arange(begin, begin + self.length(name))
 
+    def without_prefixes(self, batch: Batch) -> Batch:
+        """A prefix's places are no tokens of a text; where rows with and without one stand together, they are padding."""
+        prefix = torch.zeros_like(batch.tokens, dtype=torch.bool)
+        for name in self.prefixes:
+            prefix = prefix | self._named(batch.tokens, name)
+        if not bool(prefix.any()):
+            return batch
+        keep = ~prefix if batch.keep is None else batch.keep & ~prefix
+        return replace(batch, keep=keep)
+
     # --- what a pass asks
 
     def embed(self, tokens_BS: Tensor, table: nn.Embedding) -> Tensor:

@@ -32,7 +32,7 @@ class NF4:
     """How a base is held. `double`: the scales are in eight bits too; `compute`: what matrices are multiplied in.
 
     `table`: whether the token table is held so too; `"auto"`, where the base would else take more than `LARGEST` of its
-    memory in 16 bits (a small model is mostly its table). Where it is not, it is held in bfloat16.
+    memory in 16 bits (a small model is mostly its table). Where it is not, it is held in bfloat16, as other tables are.
     """
 
     block: int = 64

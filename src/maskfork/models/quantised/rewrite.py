@@ -16,21 +16,21 @@ LARGEST = 0.32
 def quantise(body: Transformer, kind: NF4) -> list[str]:
     """Hold all linear maps of a body in NF4, in place; full sentences on what is held how.
 
-    Norms, biases and position tables stay as they are. Experts are no linear maps of ours and stay too.
+    Norms and biases stay as they are, and so do stacked experts, which are no linear maps.
     """
     whole = sum(p.numel() for p in body.parameters()) * 2
     maps = [m for m in body.modules() if isinstance(m, Linear) and m.packed is None]
     for linear in maps:
         linear.pack(PackedMatrix(linear.weight, kind))
     notes = [f"{len(maps)} linear maps are held in NF4, blocks of {kind.block}, computed in {kind.compute}"]
-    tables = {id(s.embed.tokens): s.embed.tokens for s in body.modules() if isinstance(s, Stack)}
-    half = sum(t.weight.numel() * 2 for t in tables.values())
-    rest = bytes_of(body) - sum(t.weight.numel() * t.weight.element_size() for t in tables.values())
+    words = {id(s.embed.tokens) for s in body.modules() if isinstance(s, Stack)}
+    tables = [m for m in body.modules() if isinstance(m, nn.Embedding)]
+    half = sum(t.weight.numel() * 2 for t in tables)
+    rest = bytes_of(body) - sum(t.weight.numel() * t.weight.element_size() for t in tables)
     four = kind.table is True or (kind.table == "auto" and (rest + half) > LARGEST * whole)
-    for one in tables.values():
-        held: nn.Module = PackedTable(one.weight, kind) if four else HalfTable(one.weight)
-        _put_table(body, one, held)
-    notes.append(f"the token table is held in {'NF4' if four else 'bfloat16'}")
+    for one in tables:
+        _put(body, one, PackedTable(one.weight, kind) if four and id(one) in words else HalfTable(one.weight))
+    notes.append(f"the token table is held in {'NF4' if four else 'bfloat16'}, places and types in bfloat16")
     return notes
 
 
@@ -38,11 +38,11 @@ def dequantise(body: Transformer) -> None:
     """All linear maps and tables as weights again: the numbers that were computed with, in float32."""
     for linear in [m for m in body.modules() if isinstance(m, Linear) and m.packed is not None]:
         linear.unpack()
-    for table in {id(t): t for t in body.modules() if isinstance(t, PackedTable | HalfTable)}.values():
+    for table in [m for m in body.modules() if isinstance(m, PackedTable | HalfTable)]:
         weight: Tensor = table.weight
         made = nn.Embedding(weight.shape[0], weight.shape[1], _weight=weight)
         made.weight.requires_grad_(False)
-        _put_table(body, table, made)
+        _put(body, table, made)
 
 
 def is_quantised(body: nn.Module) -> bool:
@@ -61,7 +61,9 @@ def bytes_of(module: nn.Module) -> int:
     return sum(t.numel() * t.element_size() for t in held.values())
 
 
-def _put_table(body: Transformer, old: nn.Module, new: nn.Module) -> None:
-    for stack in body.modules():
-        if isinstance(stack, Stack) and stack.embed.tokens is old:
-            stack.embed.tokens = new  # type: ignore[assignment]
+def _put(body: Transformer, old: nn.Module, new: nn.Module) -> None:
+    """In every place where the old one is: stacks may share a table."""
+    for module in list(body.modules()):
+        for name, child in list(module.named_children()):
+            if child is old:
+                setattr(module, name, new)
