@@ -103,6 +103,12 @@ def test_a_raw_cls_is_warned_of(tmp_path: Path) -> None:
     assert not any("nothing has trained it" in note for note in again.notes)
 
 
+def test_an_adapter_is_trained_alone_and_kept(tmp_path: Path) -> None:
+    made, _ = trained(tmp_path, "pairs", adapter="lora", min_steps=4)
+    again = TASK.open(made.save(tmp_path / "out"))
+    np.testing.assert_allclose(again.encoder.encode("a lovely film"), made.encoder.encode("a lovely film"), atol=1e-5)
+
+
 def test_one_seed_gives_one_model(tmp_path: Path) -> None:
     first, second = (trained(tmp_path, "pairs", min_steps=5)[0] for _ in range(2))
     np.testing.assert_array_equal(first.encoder.encode("a film"), second.encoder.encode("a film"))
@@ -129,5 +135,7 @@ def test_wrong_settings_and_columns_are_said(tmp_path: Path) -> None:
         trained(tmp_path, "pairs", loss="cosent")
     with pytest.raises(UsageError, match="name at most 32"):
         trained(tmp_path, "pairs", dims="999")
+    with pytest.raises(UsageError, match="reads the beginning"):
+        trained(tmp_path, "pairs", on_long="chunk")
     with pytest.raises(DataError, match="give anchor and positive"):
         TASK.read(Sources(table(tmp_path / "odd.csv", ["colour", "size"], [["red", "a b"], ["blue", "c d"]])), EmbedSettings())

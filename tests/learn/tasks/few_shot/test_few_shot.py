@@ -57,6 +57,24 @@ def test_files_are_read_without_the_held_out_texts(tmp_path: Path) -> None:
         TASK.read(Sources(tmp_path / "a.tsv", validation=tmp_path / "b.tsv"), FewShotSettings())
 
 
+def test_a_label_that_is_not_known_counts_as_wrong(base: Path, tmp_path: Path) -> None:
+    made = TASK.train(base, Split(rows(24), None, None), FewShotSettings(way="probe"))
+    lines = [f"{text}\tgood" for text in rows(20, 5).texts[1::2]] + ["odd text of odd kind\tstrange"] * 10
+    (tmp_path / "a.tsv").write_text("\n".join(["text\tlabel", *lines]), "utf-8")
+    split = TASK.read(Sources(tmp_path / "a.tsv", test=tmp_path / "a.tsv"), FewShotSettings())
+    assert (len(split.train), len(split.test)) == (0, 20)
+    scores = made.evaluate(split.test)
+    answers = [one["label"] for one in made.predict([{"text": text} for text in split.test.texts])]
+    assert scores.values["accuracy"].value == pytest.approx(sum(answer == "good" for answer in answers[:10]) / 20)
+    assert "10 rows have a label that the model does not know" in scores.notes[0]
+
+
+def test_an_adapter_is_trained_alone_and_kept(base: Path, tmp_path: Path) -> None:
+    made = TASK.train(base, Split(rows(24), None, None), FewShotSettings(steps_wanted=3, adapter="lora"))
+    again = TASK.open(made.save(tmp_path / "out"))
+    np.testing.assert_allclose(again.probe.predict(["a lovely film"]), made.probe.predict(["a lovely film"]), atol=1e-5)
+
+
 def test_few_rows_get_advice_and_many_none(base: Path) -> None:
     said = propose(rows(20), base, steps=2)
     assert said is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TypeVar
 
 from maskfork.errors import DataError
@@ -12,7 +11,7 @@ from maskfork.learn.data.names import listed, quoted, simplify
 from maskfork.learn.data.read import read_table
 from maskfork.learn.data.table import Table
 from maskfork.learn.tasks.common.contract import Examples, Role, Sources, Split
-from maskfork.learn.tasks.common.hold import hold_out, without_leaks
+from maskfork.learn.tasks.common.hold import divided
 
 E = TypeVar("E", bound=Examples)
 
@@ -61,34 +60,17 @@ def split_of(
 ) -> Split[E]:
     """Files to a split: `read(table)` gives the rows and what is said of them, `keys(rows)` [N]: rows of one key stay together.
 
-    Without a test file a share of the training's is held out; training rows with a key that is held out are removed. Raises
-    DataError.
+    What is held out is `divided`'s. Raises DataError.
     """
-
-    def of(path: Path) -> tuple[E, list[str]]:
+    parts: dict[str, E] = {}
+    notes: list[str] = []
+    for name, path in (("train", sources.train), ("validation", sources.validation), ("test", sources.test)):
+        if path is None:
+            continue
         table = read_table(path, [*sources.columns.values(), *wanted])
         rows, said = read(table)
         if not len(rows):
             raise DataError(f"{path.name} has no row that can be used ({' '.join(said) or 'it is empty'})")
-        return rows, [*table.notes, *said]
-
-    train, notes = of(sources.train)
-    parts: dict[str, E | None] = {"validation": None, "test": None}
-    for name, path in (("validation", sources.validation), ("test", sources.test)):
-        if path is not None:
-            parts[name], said = of(path)
-            notes += said
-    if sources.test is None and sources.test_share > 0:
-        inside, held = hold_out(keys(train), sources.test_share, sources.seed)
-        notes.append(
-            f"Held out: {len(held):,} rows drawn from {sources.train.name} (seed {sources.seed}); "
-            f"{len(inside):,} rows to train on."
-        )
-        parts["test"], train = train.take(held), train.take(inside)
-    for part in parts.values():
-        if part is not None:
-            kept, gone = without_leaks(keys(train), keys(part))
-            if gone is not None and len(kept):
-                train = train.take(kept)
-                notes.append(gone)
-    return Split(train, parts["validation"], parts["test"], tuple(notes))
+        parts[name] = rows
+        notes += [*table.notes, *said]
+    return divided(parts, keys, sources, notes)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
-
 from maskfork.errors import UsageError
-from maskfork.learn.data.split import stratified
 from maskfork.learn.tasks.common.contract import Progress, Role, Sources, Split, Task
 from maskfork.learn.tasks.common.folder import said_of
+from maskfork.learn.tasks.common.hold import kept_back
+from maskfork.learn.tasks.common.refuse import one_reading
 from maskfork.learn.tasks.common.settings import TaskSettings
 from maskfork.learn.tasks.embed.base import base_encoder
 from maskfork.learn.tasks.embed.examples import TextRows
@@ -45,6 +44,7 @@ class EmbedTask(Task[TextRows]):
     ) -> TrainedEncoder:
         """Raises UsageError for settings that do not fit the rows, and the errors of loading."""
         assert isinstance(settings, EmbedSettings)
+        one_reading(settings, self.name)
         settings.loss_of(split.train.kind)  # a loss of another kind is said before anything is loaded
         encoder = base_encoder(
             base, pooling=settings.pooling, normalise=settings.normalise, query_prompt=settings.query_prompt,
@@ -69,13 +69,8 @@ def _held_back(split: Split[TextRows], settings: EmbedSettings, seed: int) -> tu
     """Rows to learn from, and those that choose the best epoch: the validation file's, else some that are kept back."""
     if split.validation is not None:
         return split.train, split.validation
-    rows = split.train
-    wanted = min(round(len(rows) * settings.validation_share), settings.validation_max)
-    if wanted < settings.validation_min:
-        return rows, None
-    units = np.unique(np.array(rows.keys(), dtype=object), return_inverse=True)[1].astype(np.int64)
-    inside, held = stratified(np.zeros(len(rows), dtype=np.int64), units, wanted, seed)
-    return rows.take(inside), rows.take(held)
+    inside, held = kept_back(split.train.keys(), settings, seed)
+    return split.train.take(inside), split.train.take(held) if len(held) else None
 
 
 TASK = EmbedTask()

@@ -51,7 +51,7 @@ def fit_vectors(
     texts = list(dict.fromkeys(everything))
     number = {text: i for i, text in enumerate(texts)}
     numbers_NK = np.array([number[text] for text in everything], dtype=np.int64).reshape(-1, len(rows)).T
-    encoding = encode(encoder.model, texts, limit=encoder.max_seq_length)
+    encoding = encode(encoder.model, texts, limit=encoder.max_seq_length, on_long=settings.on_long)
     limit = limit_of(encoder.model, encoder.max_seq_length)
     if (cut := encoding.lost_note(limit or 0)) is not None:
         notes.append(cut)

@@ -10,8 +10,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
+
 from maskfork.errors import DataError
 from maskfork.learn.data.dataset import load_dataset
+from maskfork.learn.data.gather import gather
+from maskfork.learn.data.labels import in_order
 from maskfork.learn.data.names import LABEL, TEXT
 from maskfork.learn.data.rows import Rows
 from maskfork.learn.tasks.common.contract import Progress, Role, Sources, Split, Task
@@ -32,11 +36,18 @@ class FewShotTask(Task[Rows]):
 
     def read(self, sources: Sources, settings: TaskSettings) -> Split[Rows]:
         """As `maskfork compare` reads labelled rows: copies of held-out texts are removed, and all that is done is said."""
+        text, label = sources.columns.get("text"), sources.columns.get("label")
         if sources.validation is not None:
             raise DataError("few-shot keeps no rows back to validate by: add those of --validation to the training rows.")
+        if sources.judged_only:
+            judged = gather(sources.train, None, text=text, label=label, pair="none", group=None, time=None)
+            names = in_order(set(judged.source.labels))
+            index = {name: i for i, name in enumerate(names)}
+            rows = judged.source.rows(np.array([index[name] for name in judged.source.labels], dtype=np.int64), names)
+            return Split(rows.take([]), None, rows, tuple(judged.notes))
         found = load_dataset(
-            sources.train, test_path=sources.test, text=sources.columns.get("text"), label=sources.columns.get("label"),
-            pair="none", test_share=sources.test_share, seed=sources.seed,
+            sources.train, test_path=sources.test, text=text, label=label, pair="none", test_share=sources.test_share,
+            seed=sources.seed,
         )  # fmt: skip
         return Split(found.train, None, found.test, tuple(found.report.notes))
 

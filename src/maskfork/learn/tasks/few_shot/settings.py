@@ -28,5 +28,9 @@ class FewShotSettings(TaskSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.way == "probe" and self.adapter is not None:
+            raise UsageError(
+                "the probe leaves the encoder as it is, so it trains no adapter: take way=contrastive, or no adapter"
+            )
         if self.steps_wanted < 1 or self.scale <= 0:
             raise UsageError("steps_wanted is 1 or more and scale above 0")

@@ -7,6 +7,7 @@ from pathlib import Path
 from maskfork.errors import DataError
 from maskfork.learn.data.rows import Rows
 from maskfork.learn.tasks.common.contract import Progress
+from maskfork.learn.tasks.common.refuse import one_reading
 from maskfork.learn.tasks.embed.base import base_encoder
 from maskfork.learn.tasks.embed.examples import TextRows
 from maskfork.learn.tasks.embed.settings import EmbedSettings
@@ -26,6 +27,7 @@ def train(
     work: Path | None = None,
 ) -> FewShot:
     """Train on labelled rows. Raises DataError where fewer than two labels have rows."""
+    one_reading(settings, FewShot.task)
     if len(set(rows.labels.tolist())) < 2:
         raise DataError("training needs rows of two labels at least: take more labelled rows")
     encoder = base_encoder(base, pooling="mean", normalise=True, max_length=settings.max_length)
@@ -37,7 +39,8 @@ def train(
         how = EmbedSettings(
             epochs=1e-6, min_steps=settings.steps_wanted, max_epochs=float(settings.steps_wanted), batch_size=settings.batch_size,
             learning_rate=settings.learning_rate, warmup=settings.warmup, weight_decay=settings.weight_decay, clip=settings.clip,
-            precision=settings.precision, loss=settings.loss, scale=settings.scale,
+            precision=settings.precision, loss=settings.loss, scale=settings.scale, on_long=settings.on_long,
+            adapter=settings.adapter, merge=settings.merge,
         )  # fmt: skip
         record, said = fit_vectors(encoder, texts, how, seed=seed, progress=progress, work=work)
         notes += said

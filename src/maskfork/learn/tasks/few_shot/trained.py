@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
 from maskfork.errors import DataError
 from maskfork.learn.data.rows import Rows
 from maskfork.learn.tasks.common.contract import Answer, Scores, Trained
@@ -39,12 +41,15 @@ class FewShot(Trained):
 
     def evaluate(self, examples: Rows) -> Scores:
         """Accuracy and macro-F1 of this very model on new rows."""
-        predicted, classes = self.probe.predict(examples.texts).argmax(-1), len(self.probe.label_names)
+        names = [*self.probe.label_names, *(n for n in examples.label_names if n not in self.probe.label_names)]
+        truth = np.array([names.index(name) for name in examples.label_names], dtype=np.int64)[examples.labels]
+        predicted = self.probe.predict(examples.texts).argmax(-1)
         values = {
-            metric: score_interval(metric, predicted, examples.labels, classes, retrained=False)
-            for metric in ("accuracy", "macro_f1")
+            metric: score_interval(metric, predicted, truth, len(names), retrained=False) for metric in ("accuracy", "macro_f1")
         }
-        return Scores("accuracy", values, len(examples))
+        strange = int((truth >= len(self.probe.label_names)).sum())
+        notes = (f"{strange:,} rows have a label that the model does not know: they count as wrong.",) if strange else ()
+        return Scores("accuracy", values, len(examples), notes)
 
     def save(self, folder: Path) -> Path:
         """The encoder's folder, the head beside it, and maskfork.json."""

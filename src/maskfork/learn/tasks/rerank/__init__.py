@@ -8,6 +8,7 @@ from typing import ClassVar
 from maskfork.errors import DataError
 from maskfork.learn.tasks.common.contract import Progress, Role, Sources, Split, Task
 from maskfork.learn.tasks.common.hold import kept_back
+from maskfork.learn.tasks.common.refuse import one_reading
 from maskfork.learn.tasks.common.settings import TaskSettings
 from maskfork.learn.tasks.rerank.examples import RankRows
 from maskfork.learn.tasks.rerank.read import ROLES, read
@@ -57,6 +58,7 @@ class RerankTask(Task[RankRows]):
     ) -> TrainedReranker:
         """`base` is an encoder, whose head starts fresh, or a cross-encoder with one score, which is trained on."""
         assert isinstance(settings, RerankSettings)
+        one_reading(settings, self.name)
         if not any(0 < (grades > 0).sum() < len(grades) for grades in split.train.grades):
             raise DataError("no training query has both a relevant and an irrelevant document: give rows of both.")
         encoder = _encoder(base, settings, seed)

@@ -40,7 +40,9 @@ def fit_scores(
     documents = [text for texts in rows.documents for text in texts]
     grades = np.concatenate(rows.grades)
     prompt = encoder.prompt_of(None, None)
-    encoding = encode(encoder.model, [prompt + rows.queries[i] for i in owner], documents, encoder.max_seq_length)
+    encoding = encode(
+        encoder.model, [prompt + rows.queries[i] for i in owner], documents, encoder.max_seq_length, settings.on_long
+    )
     cut = encoding.lost_note(limit_of(encoder.model, encoder.max_seq_length) or 0)
     of = LOSSES[settings.loss]
     first = np.concatenate([[0], np.cumsum([len(d) for d in rows.documents])])
