@@ -1,4 +1,4 @@
-"""`maskfork evaluate`: how well language models know a text."""
+"""`maskfork evaluate`: scores of trained models on labelled rows, and how well language models know a text."""
 
 from __future__ import annotations
 
@@ -27,17 +27,21 @@ def evaluate(
     pseudo_perplexity: Path | None = None,
     context: int | None = None,
     limit: int | None = None,
+    column: Annotated[list[str] | None, Parameter(negative="")] = None,
     json: JsonFlag = False,
     config: ConfigFile = None,
 ) -> None:
-    """Say how well language models know a text: perplexity of decoders, pseudo-perplexity of encoders, and bits per byte.
+    """Score trained models on labelled rows, with intervals; or say how well language models know a text.
 
-    Several models of one kind are ranked; a decoder against an encoder is declined, since their numbers say different things.
+    `maskfork evaluate FOLDER DATA` measures what `maskfork train` wrote on all rows of DATA.
+
+    Of language models: perplexity of decoders, pseudo-perplexity of encoders, and bits per byte. Several models of one kind are
+    ranked; a decoder against an encoder is declined, since their numbers say different things.
 
     Parameters
     ----------
     models
-        Model folders or Hub ids.
+        Model folders or Hub ids; without a perplexity to measure, the last one is the file of labelled rows.
     perplexity
         A text file (or jsonl, csv, parquet with a column of texts): the perplexity of decoders on it.
     pseudo_perplexity
@@ -46,7 +50,15 @@ def evaluate(
         Tokens that are read at once; the model's limit where it is left out (1,024 at most).
     limit
         Score the first so many tokens alone.
+    column
+        Of labelled rows: role=column, where a name does not tell; may be given several times.
     """
+    if perplexity is None and pseudo_perplexity is None and len(models) > 1 and Path(models[-1]).is_file():
+        from maskfork.cli.judge import judge
+        from maskfork.learn.tasks.common.settings import assignments
+
+        judge([Path(name) for name in models[:-1]], Path(models[-1]), assignments(column or []), as_json=json)
+        return
     if (perplexity is None) == (pseudo_perplexity is None) and len(models) == 1:
         raise UsageError("say what to measure: --perplexity FILE of a decoder, or --pseudo-perplexity FILE of an encoder")
     from maskfork.learn.data.whole import whole_texts

@@ -1,4 +1,4 @@
-"""An answer as one line: what is said, how sure, the text; separated by tabs, for eyes and `cut` alike."""
+"""What a model says, a line each: an answer with how sure it is and the text, tabs between, for eyes and `cut` alike; scores."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ def _said(said: Mapping[str, Any]) -> str:
     if "score" in said and set(said) <= {"score", "low", "high"}:
         around = f" ({said['low']:.4g} to {said['high']:.4g})" if "low" in said else ""
         return f"{said['score']:.4g}{around}"
+    if "intent" in said:
+        return ", ".join([str(said["intent"]), *(f"{span['label']}: {span['text']}" for span in said["slots"])])
     if "spans" in said:
         return ", ".join(f"{span['label']}: {span['text']}" for span in said["spans"]) or "none"
     if "vector" in said:
@@ -54,3 +56,12 @@ def _ranked(probabilities: Mapping[str, float]) -> str:
     ranked = sorted(probabilities.items(), key=lambda item: -item[1])
     more = f"  (+{len(ranked) - SHOWN} labels)" if len(ranked) > SHOWN else ""
     return "  ".join(f"{name} {value:.3f}" for name, value in ranked[:SHOWN]) + more
+
+
+def score_lines(scores: Mapping[str, Any], kind: str = "held-out rows") -> list[str]:
+    """Scores with their intervals, and their notes; `scores` as train.json has them."""
+    lines = [f"on {scores['rows']:,} {kind}, with 95 % intervals:"]
+    width = max(len(name) for name in scores["values"])
+    for name, value in scores["values"].items():
+        lines.append(f"  {name:{width}}  {value['value']:.4f}  [{value['low']:.4f}, {value['high']:.4f}]")
+    return [*lines, *scores["notes"]]

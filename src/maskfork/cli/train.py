@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from maskfork.cli.config import ConfigFile
+from maskfork.cli.lines import score_lines
 from maskfork.cli.output import JsonFlag, emit, emit_json, progress, say
 from maskfork.errors import UsageError
 
@@ -143,9 +144,5 @@ def _said(done: Done) -> str:
     if scores is None:
         lines.append("nothing was held out, so nothing was measured")
     else:
-        lines.append(f"on {scores['rows']:,} held-out rows, with 95 % intervals:")
-        width = max(len(name) for name in scores["values"])
-        for name, value in scores["values"].items():
-            lines.append(f"  {name:{width}}  {value['value']:.4f}  [{value['low']:.4f}, {value['high']:.4f}]")
-        lines += scores["notes"]
+        lines += score_lines(scores)
     return "\n".join([*lines, f"the model is in {done.folder}"])

@@ -24,7 +24,7 @@ from maskfork.learn.tasks.common.contract import Sources, Split
 
 def read(sources: Sources, settings: ClassifySettings) -> Split[Labelled]:
     """Raises DataError for files, columns and labels that cannot be used."""
-    if sources.test is not None and sources.test.resolve() == sources.train.resolve():
+    if sources.judged_only:
         return _all_held(sources, settings)
     found = _gather(sources, sources.train, sources.test)
     problem, why = _problem(found, settings)

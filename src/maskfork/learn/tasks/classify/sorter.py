@@ -94,6 +94,8 @@ class Sorter(Trained):
         return scores if read.note is None else replace(scores, notes=(*scores.notes, read.note))
 
     def _matched(self, rows: Labelled) -> Labelled:
+        if self.problem == "regression" and rows.problem == "single":
+            rows = _as_numbers(rows)
         if rows.problem != self.problem and not (self.problem == "multi" and rows.problem == "single"):
             raise DataError(f"the model's problem is {self.problem} and these rows' is {rows.problem}: give rows of its own kind")
         if self.problem == "regression" or (rows.label_names == self.label_names and rows.problem == self.problem):
@@ -114,6 +116,14 @@ class Sorter(Trained):
         wide = np.zeros((len(rows), len(self.label_names)), dtype=np.bool_)
         wide[:, [index[name] for name in rows.label_names]] = own
         return replace(rows, problem="multi", targets=wide, label_names=self.label_names)
+
+
+def _as_numbers(rows: Labelled) -> Labelled:
+    """A few numbers look like labels in a file that is read alone."""
+    try:
+        return replace(rows, problem="regression", targets=np.array([float(name) for name in rows.label_names])[rows.targets])
+    except ValueError as error:
+        raise DataError(f"the model answers with a number, and a label is none ({error})") from error
 
 
 def _text(row: Mapping[str, Any], role: str, number: int) -> str:

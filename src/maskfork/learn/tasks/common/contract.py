@@ -50,6 +50,11 @@ class Sources:
     test_share: float = 0.2  # held out of `train` where no test rows are given
     seed: int = 0
 
+    @property
+    def judged_only(self) -> bool:
+        """`train` and `test` are one file: nothing is trained, and all of its rows are judged."""
+        return self.test is not None and self.test.resolve() == self.train.resolve()
+
 
 @dataclass(frozen=True)
 class Split(Generic[E]):
