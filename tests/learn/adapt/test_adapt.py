@@ -74,10 +74,15 @@ ROWS = Rows(TEXTS, None, np.array([0] * 8 + [1] * 8), ("good", "bad"), np.arange
 @pytest.mark.parametrize("name", [*NAMES, "lora:targets="])
 def test_a_task_trains_an_adapter_and_its_folder_loads(name: str, base: Path, tmp_path: Path) -> None:
     before = {n: t.clone() for n, t in load(base).tensors().items()}
-    settings = TaskSettings(epochs=30, min_steps=1, batch_size=8, adapter=name, precision="fp32", learning_rate=3e-2)
+    settings = TaskSettings(epochs=4, min_steps=1, batch_size=8, adapter=name, precision="fp32")
     made = Classifier.train(base, ROWS, settings=settings)
     assert made.record is not None
-    assert made.record.losses[-1] < 0.8 * made.record.losses[0]
+    assert np.isfinite(made.record.losses).all()
+    fresh = load(base, "classify", labels=["good", "bad"])
+    adapt(fresh, by_name(name))
+    start = dict(fresh.named_parameters())
+    moved = [n for n, p in made.model.named_parameters() if p.requires_grad and not torch.equal(p, start[n])]
+    assert len(moved) == sum(p.requires_grad for p in made.model.parameters())
     assert any("numbers train" in note for note in made.notes)
     if not name.startswith("qlora"):  # its base is held otherwise
         after = made.model.tensors()
