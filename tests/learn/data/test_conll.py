@@ -48,6 +48,17 @@ def test_other_files_are_left_alone(text: str) -> None:
     assert not is_conll(text, ".txt")
 
 
+def test_conll_u_counts_each_word_once(tmp_path: Path) -> None:
+    def line(number: str, word: str) -> str:
+        return "\t".join([number, word, "_", "X", *["_"] * 6])
+
+    rows = ["# text = im Haus", line("1-2", "im"), line("1", "in"), line("2", "dem"), line("3", "Haus"), line("3.1", "ist")]
+    (tmp_path / "a.conllu").write_text("\n".join(rows) + "\n")
+    table = read_table(tmp_path / "a.conllu")
+    assert [listed_cell(c) for c in table.frame["column_2"]] == [["in", "dem", "Haus"]]
+    assert any("2 lines of CoNLL-U" in note for note in table.notes)
+
+
 def test_a_line_too_short_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.conll").write_text("a\tO\nb\tO\n\nc\tO\n#\td\te\nf\tO\n")
     assert read_table(tmp_path / "a.conll").frame.height == 2  # a comment

@@ -45,14 +45,16 @@ def _width(text: str, most: int | None = None) -> int:
 
 
 def read_conll(text: str, path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """A row a sentence: column_1 (the words), column_2 ..., each a JSON list; and what was left out.
+    """A row a sentence: column_1 (the words; of CoNLL-U their numbers), column_2 ..., each a JSON list; and what was left out.
 
-    Comment lines (`# ...`) and -DOCSTART- lines are no sentences. Raises DataError where a line has another width.
+    Comment lines (`# ...`) and -DOCSTART- lines are no sentences; CoNLL-U's lines of several words (1-2) and of none (1.1) repeat
+    or add to others. Raises DataError where a line has another width.
     """
     width = _width(text)
+    universal = is_universal(path, width)
     sentences: list[list[list[str]]] = []
     here: list[list[str]] = []
-    documents = comments = 0
+    documents = comments = extra = 0
     for number, line in enumerate([*text.split("\n"), ""], start=1):
         cells = _cells(line)
         if line.startswith(_DOCUMENT):
@@ -62,7 +64,10 @@ def read_conll(text: str, path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
                 sentences.append(here)
             here = []
         elif len(cells) == width:
-            here.append(cells)
+            if universal and not cells[0].isdecimal():
+                extra += 1
+            else:
+                here.append(cells)
         elif _comment(line):
             comments += 1
         else:
@@ -72,8 +77,15 @@ def read_conll(text: str, path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
         notes.append(f"{documents:,} lines {_DOCUMENT} are no sentences and left out.")
     if comments:
         notes.append(f"{comments:,} comment lines are left out.")
+    if extra:
+        notes.append(f"{extra:,} lines of CoNLL-U that stand for several words or for none are left out.")
     columns = {f"column_{i + 1}": [[word[i] for word in sentence] for sentence in sentences] for i in range(width)}
     return frame_of(path, columns), tuple(notes)
+
+
+def is_universal(path: Path, width: int) -> bool:
+    """Whether a file is CoNLL-U, whose words stand in the second of ten columns and whose parts of speech in the fourth."""
+    return width == 10 and ".conllu" in path.suffixes
 
 
 def _cells(line: str) -> list[str]:

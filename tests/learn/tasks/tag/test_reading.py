@@ -86,6 +86,13 @@ def test_words_with_labels(tmp_path: Path) -> None:
     assert "accuracy is measured" in notes
 
 
+def test_conll_u_is_parts_of_speech(tmp_path: Path) -> None:
+    words = [f"{i}\t{w}\t_\t{t}" + "\t_" * 6 for i, (w, t) in enumerate([("The", "DET"), ("cat", "NOUN")], 1)]
+    (tmp_path / "a.conllu").write_text("\n".join(words) + "\n\n")
+    found, _ = one(tmp_path / "a.conllu")
+    assert found.spans == ((Span(0, 3, "DET"), Span(4, 7, "NOUN")),)
+
+
 def test_what_overlaps_or_has_blanks_is_said(tmp_path: Path) -> None:
     row = {"text": "University of Rome ", "entities": [[0, 19, "ORG"], [14, 18, "LOC"]]}
     found, notes = one(lines(tmp_path / "a.jsonl", row))

@@ -83,6 +83,7 @@ class Understander(Trained):
         tagger = Tagger.open(folder)
         joint = Joint(tagger.model, len(said["intents"]))
         joint.out.load_state_dict(load_file(file))
+        joint.eval()
         return Understander(joint, tagger, tuple(said["intents"]), notes=list(said.get("notes", [])))
 
     def save(self, folder: Path) -> Path:
@@ -111,16 +112,12 @@ class Understander(Trained):
         encoding = prepared.windows.encoding
         rows: list[npt.NDArray[np.float32]] = [np.zeros((0, 0), dtype=np.float32)] * len(encoding.ids)
         intents = np.zeros((len(encoding.ids), len(self.intents)))
-        self.joint.out.eval()
-        was_training = self.joint.drop.training
-        self.joint.drop.eval()
         for part, batch, out in outputs(self.tagger.model, encoding):
             assert out.logits is not None
             values = out.logits[0].float().cpu().numpy()
             intents[part] = self.joint.intents(out.last_hidden_state, batch).float().cpu().numpy()
             for row, (_, start, n) in zip(part.tolist(), batch.sequences, strict=True):
                 rows[row] = values[start : start + n]
-        self.joint.drop.train(was_training)
         slots = self.tagger.find(prepared, words, rows)
         means = [np.exp(log_softmax(intents[own])).mean(0) for own in prepared.windows.of_text()]
         return [Understood(probs, found) for probs, found in zip(means, slots, strict=True)]

@@ -20,7 +20,7 @@ from maskfork.learn.tasks.tag.examples import tag_names
 from maskfork.learn.tasks.tag.prepare import Reading, prepare
 from maskfork.learn.tasks.tag.settings import TagSettings
 from maskfork.learn.tasks.tag.trained import Tagger
-from maskfork.learn.tasks.tag.training import TagBatch, aims_of
+from maskfork.learn.tasks.tag.training import TagBatch, aims_of, weights_of
 from maskfork.models.device import best_device
 from maskfork.models.hub import load
 
@@ -69,6 +69,7 @@ class IntentSlotsTask(Task[Commands]):
         ready = prepare(model, rows.tagged.texts, rows.tagged.words, tagger.how)
         made.notes += tagger.losses(ready, rows.tagged)
         aims = aims_of(tagger, ready, rows.tagged)
+        weights = weights_of(tagger, aims, how)
         wanted = torch.tensor([intents.index(rows.intents[text]) for text in ready.windows.text[aims.window].tolist()])
 
         def make(chosen: np.ndarray) -> tuple[TagBatch, Tensor]:
@@ -78,8 +79,10 @@ class IntentSlotsTask(Task[Commands]):
             (tokens, places, classes), truth = batch
             device = model.device
             slots, said = module(tokens.to(device))
-            of_slots = cross_entropy(slots[places.to(device)].float(), classes.to(device), label_smoothing=how.label_smoothing)
-            return of_slots + cross_entropy(said.float(), truth.to(device), label_smoothing=how.label_smoothing)
+            smooth = how.label_smoothing
+            slots = slots[places.to(device)].float()
+            of_slots = cross_entropy(slots, classes.to(device), weight=weights, label_smoothing=smooth)
+            return of_slots + cross_entropy(said.float(), truth.to(device), label_smoothing=smooth)
 
         def evaluate(module: nn.Module) -> tuple[float, float]:
             values = made.evaluate(held_rows).values

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from maskfork.errors import DataError
+from maskfork.learn.data.conll import is_universal
 from maskfork.learn.data.lists import listed_cell
 from maskfork.learn.data.names import listed, quoted
 from maskfork.learn.data.read import read_table
@@ -110,7 +111,8 @@ def _read(path: Path, columns: Mapping[str, str], names: Sequence[str]) -> Read:
     table = read_table(path, list(columns.values()))
     found = find_roles(table, ROLES, columns)
     if table.format == "CoNLL columns":
-        found = {"tokens": table.columns[0], "tags": table.columns[-1], **found}
+        first, last = (1, 3) if is_universal(path, len(table.columns)) else (0, -1)
+        found = {"tokens": table.columns[first], "tags": table.columns[last], **found}
     if "tags" in found and "spans" not in found and _holds_spans(table, found["tags"]):
         found["spans"] = found.pop("tags")  # a column called label may hold either
     notes = [*table.notes, mapped(table, found)]

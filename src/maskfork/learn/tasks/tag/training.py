@@ -77,9 +77,7 @@ def aims_of(made: Tagger, ready: Prepared, rows: Tagged) -> Aims:
 
 def loss_of(made: Tagger, aims: Aims, settings: TagSettings) -> Callable[[nn.Module, TagBatch], Tensor]:
     """Cross-entropy, the mean over the tokens that have a class."""
-    model, weights = made.model, None
-    if settings.class_weight == "balanced":
-        weights = class_weights(np.concatenate(aims.classes), len(made.names)).to(model.device)
+    model, weights = made.model, weights_of(made, aims, settings)
 
     def loss(module: nn.Module, batch: TagBatch) -> Tensor:
         tokens, places, classes = batch
@@ -87,6 +85,13 @@ def loss_of(made: Tagger, aims: Aims, settings: TagSettings) -> Callable[[nn.Mod
         return cross_entropy(logits, classes.to(model.device), weight=weights, label_smoothing=settings.label_smoothing)
 
     return loss
+
+
+def weights_of(made: Tagger, aims: Aims, settings: TagSettings) -> Tensor | None:
+    """Each class's weight [C], where the settings ask for balance."""
+    if settings.class_weight is None:
+        return None
+    return class_weights(np.concatenate(aims.classes), len(made.names)).to(made.model.device)
 
 
 class Held:
