@@ -15,7 +15,6 @@ import contextlib
 import io
 import json
 import math
-import resource
 import subprocess
 import sys
 import tempfile
@@ -40,6 +39,7 @@ from maskfork.learn.pretrain.run import Asked, Questions
 from maskfork.learn.train.optimise import Optimisers, adamw, cosine
 from maskfork.learn.train.run import Plan, State, dice, run
 from maskfork.learn.train.source import InMemory
+from maskfork.measure.memory import peak_memory_mb
 from maskfork.models.hub import build
 
 SPECIAL = 5  # the first ids, of which the last is the mask
@@ -221,11 +221,6 @@ def work(setting: Setting) -> float:
     return 6 * (blocks + head) + 12 * setting.layers * setting.width * read
 
 
-def resident() -> float:
-    """MB that this process held at most."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 def peak_of(setting: Setting, side: str, precision: str, given: argparse.Namespace) -> float:
     """MB that a process of its own holds at most, which trains this side for three steps."""
     command = [sys.executable, __file__, "--only", setting.name, "--precision", precision, "--hold", side]
@@ -286,7 +281,7 @@ def main() -> None:
     chosen = TINY if given.dry_run else [s for s in SETTINGS if given.only is None or s.name in given.only]
     if given.hold:
         sides(chosen[0], 3, given, bf16=given.precision == ["bf16"])[given.hold]()
-        print(resident())
+        print(peak_memory_mb())
         return
     if given.dry_run:
         given.steps, given.rounds, given.precision = 2, 1, ["fp32"]
@@ -304,9 +299,9 @@ def main() -> None:
         [
             "## Speed of pre-training: tokens a second",
             f"`python benchmarks/pretrain.py --nanogpt FOLDER --steps {given.steps}`; dropout {DROPOUT:g}, the same batches, "
-            f"activation (GELU by erf) and optimiser, rounds in turn, medians, {torch.get_num_threads()} threads; nanoGPT's model "
-            f"is {'not ' if given.no_compile else ''}compiled, and gets autocast in bf16, which its own train.py has on GPUs "
-            "alone; ours and the Trainer's are not compiled. Peak memory is of a process for each, three steps, nanoGPT not compiled; "
+            f"activation (GELU by erf) and optimiser, rounds in turn, medians, {torch.get_num_threads()} threads; nanoGPT's "
+            f"model is {'not ' if given.no_compile else ''}compiled, and gets autocast in bf16, which its train.py has on GPUs "
+            "alone; ours and the Trainer's are not compiled. Peak memory: of a process for each, three steps, none compiled; "
             f"{ground.versions('torch', 'transformers', 'accelerate')}; commit {ground.commit()}; {ground.machine()}.",
             ground.table(HEADS, list(rows.values())),
         ]

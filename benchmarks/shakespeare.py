@@ -42,8 +42,8 @@ THEIRS = (
     "--always_save_checkpoint=True"
 )
 MODEL = "--family gpt2 --shape n_layer=4 n_head=4 n_embd=128 activation_function=gelu --length 65 --dropout 0 --holdout 0.1"
-EQUAL = "--rows 12 --steps 2000 --learning-rate 1e-3 --evaluate-every 250 --save-every 1000"
-RECIPE = "--rows 12 --steps 900 --optimiser muon --learning-rate 6e-3 --schedule wsd --evaluate-every 0 --save-every 0"
+EQUAL = "--rows 12 --steps 2000 --learning-rate 1e-3 --evaluate-every 500 --save-every 1000"
+RECIPE = "--rows 12 --steps 450 --optimiser muon --learning-rate 6e-3 --schedule wsd --evaluate-every 0 --save-every 0"
 
 
 @dataclass(frozen=True)
@@ -133,6 +133,7 @@ def main() -> None:
     parser.add_argument("--equal", default=EQUAL, help="options of our run over the same tokens")
     parser.add_argument("--recipe", default=RECIPE, help="options of our run to nanoGPT's loss")
     parser.add_argument("--log", type=Path, help="a file that gets a line a run, and whose runs are not run again")
+    parser.add_argument("--side", nargs="+", choices=("nanoGPT", "ours", "recipe"), help="with --log: take these runs, no table")
     parser.add_argument("--write", action="store_true", help="put the table into RESULTS.md")
     given = parser.parse_args()
     found: dict[str, list[Ran]] = {"nanoGPT": [], "ours": [], "recipe": []}
@@ -143,7 +144,7 @@ def main() -> None:
         place = prepare(Path(folder))
         for turn in range(given.rounds):
             for name, runs in found.items():
-                if len(runs) > turn:
+                if len(runs) > turn or (given.side and name not in given.side):
                     continue
                 call = f"{name}-{turn}"
                 if name == "nanoGPT":
@@ -156,6 +157,8 @@ def main() -> None:
                 if given.log:
                     with given.log.open("a", encoding="utf-8") as out:
                         out.write(line + "\n")
+    if given.side:
+        return
     base = found["nanoGPT"]
     rows = []
     for name, runs in found.items():

@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from maskfork.core.batch import Batch
-from maskfork.core.transformer import Block
+from maskfork.core.transformer import Attention, Block
 from maskfork.errors import UsageError
 from maskfork.learn.objectives.contract import Objective, Sample
 from maskfork.learn.pretrain.balance import Balance
@@ -207,7 +208,13 @@ def steps_of(settings: Settings, batches: int) -> int:
 
 
 def compile_blocks(model: nn.Module) -> None:
-    """torch.compile of every block: the embeddings and the head stay as they are. The first step of each shape is slow."""
+    """torch.compile of every block: the embeddings and the head stay as they are. The first step of each shape is slow.
+
+    Attention itself is left out: which sequences it takes together differs from one packed batch to the next.
+    """
+    for module in model.modules():
+        if isinstance(module, Attention):
+            module.read = torch.compiler.disable(module.read)  # type: ignore[method-assign]
     for module in model.modules():
         if isinstance(module, Block):
             module.compile()
@@ -253,7 +260,8 @@ class _After:
             )  # fmt: skip
         score = None
         if self.held and (ended or (self.evaluate_every and taken.step % self.evaluate_every == 0)):
-            with state.average.applied(state.model) if state.average is not None else nullcontext():
+            averaged = state.average.applied(state.model) if state.average is not None else nullcontext()
+            with averaged, precision.autocast(model.device, bf16=state.record.bf16):  # as it is trained
                 self.last = held_loss(state.model, objective, self.held)
             score = -self.last
             self.metrics.write(step=taken.step, held_loss=self.last)
