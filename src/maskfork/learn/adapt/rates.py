@@ -5,7 +5,7 @@ from __future__ import annotations
 from maskfork.learn.train.settings import FineTuneSettings
 from maskfork.models.adapters import IA3, Description, LoRA, Prefix, Prompt
 
-#: the peak by kind, chosen on validation rows of TREC and SST-2 (docs/log.md)
+#: the peak by kind, of the order that the papers and peft's examples use; benchmarks/adapters.py trains with them
 RATES: dict[type[Description], float] = {LoRA: 1e-3, IA3: 5e-3, Prefix: 1e-2, Prompt: 1e-2}
 
 

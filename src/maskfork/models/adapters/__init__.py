@@ -2,7 +2,8 @@
 
 from maskfork.models.adapters.adapters import Adapters
 from maskfork.models.adapters.describe import IA3, Description, LoRA, Prefix, Prompt, QLoRA
-from maskfork.models.adapters.folder import OWN, AdapterFolder, is_adapter_folder, read_adapter, save_adapter
+from maskfork.models.adapters.folder import OWN, AdapterFolder, is_adapter_folder, read_adapter
+from maskfork.models.adapters.save import save_adapter
 
 __all__ = [
     "IA3",

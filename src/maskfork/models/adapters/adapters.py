@@ -18,18 +18,20 @@ from torch import Tensor, nn
 
 from maskfork.core.batch import Batch
 from maskfork.core.cache import Cache
-from maskfork.core.linear import Linear, Packed
+from maskfork.core.linear import Linear
 from maskfork.core.positions.disentangled import DisentangledPositions
 from maskfork.core.transformer import States, Transformer
 from maskfork.errors import UsageError
 from maskfork.models.adapters.describe import IA3, Description, LoRA, Prefix, Prompt, QLoRA
+from maskfork.models.adapters.fresh import fresh_parts, fresh_virtual
 from maskfork.models.adapters.host import Host
 from maskfork.models.adapters.insert import sequences
-from maskfork.models.adapters.parts import Factor, InputFactor, LowRank, Part
+from maskfork.models.adapters.merge import Kept, merge_into
+from maskfork.models.adapters.parts import Part
 from maskfork.models.adapters.places import Place, Places, places_of
 from maskfork.models.adapters.socket import Socket
 from maskfork.models.adapters.switch import Switch
-from maskfork.models.adapters.virtual import VirtualTokens, check_prefix
+from maskfork.models.adapters.virtual import VirtualTokens
 from maskfork.models.families import family_of
 from maskfork.models.folder import headed, strip, table_of
 from maskfork.models.heads.read import Read
@@ -51,7 +53,7 @@ class Adapters(nn.Module):
         self.heads = nn.ModuleDict()
         self.described: dict[str, Description] = {}
         self.merged: str | None = None
-        self._kept: list[tuple[Linear, nn.Parameter | None, nn.Parameter | None, Packed | None]] = []
+        self._kept: list[Kept] = []
 
     @property
     def host(self) -> Host:
@@ -81,29 +83,14 @@ class Adapters(nn.Module):
         self._check_name(name)
         generator = torch.Generator().manual_seed(seed)
         match description:
-            case LoRA():
+            case LoRA() | IA3():
                 if isinstance(description, QLoRA) and not is_quantised(self.host.body):
                     self.host.notes += quantise(self.host.body, description.base)
-                places = self.places()
-                chosen = places.all() if description.targets == "all" else places.find(description.targets)
-                made: list[tuple[Place, Part]] = [
-                    (place, _fresh_low_rank(places.linears[place.path], place, description, generator)) for place in chosen
-                ]
-                self.put(name, description, made, None)
-            case IA3():
-                places = self.places()
-                leaving = [(p, Factor(torch.ones(p.stop - p.start), p.start)) for p in places.find(description.targets)]
-                entering = [
-                    (p, InputFactor(torch.ones(places.linears[p.path].in_features), p.start, p.stop))
-                    for p in places.find(description.entering)
-                ]
-                self.put(name, description, [*leaving, *entering], None)
+                self.put(name, description, fresh_parts(description, self.places(), generator), None)
             case Prefix() | Prompt():
-                self.put(name, description, [], self._fresh_virtual(description, generator))
+                self.put(name, description, [], fresh_virtual(description, self.host.spec, self.host.body, generator))
             case _:
-                raise UsageError(
-                    f"{type(description).__name__} is no adapter that is known here: use LoRA, QLoRA, IA3, Prefix or Prompt"
-                )
+                raise UsageError(f"{type(description).__name__} is no adapter: use LoRA, QLoRA, IA3, Prefix or Prompt")
 
     def put(self, name: str, description: Description, parts: Sequence[tuple[Place, Part]], virtual: Tensor | None) -> None:
         """An adapter of these parts or virtual tokens, in use from now on."""
@@ -146,19 +133,6 @@ class Adapters(nn.Module):
             raise UsageError(f"this model has an adapter '{name}' already: give the new one another name")
         if not re.fullmatch(r"[A-Za-z0-9][\w-]*", name):
             raise UsageError(f"an adapter's name has letters, digits, '_' and '-', not {name!r}")
-
-    def _fresh_virtual(self, description: Prefix | Prompt, generator: torch.Generator) -> Tensor:
-        """Vectors of tokens drawn from the vocabulary (Lester et al. 2021, section 3.2); keys and values drawn small."""
-        spec = self.host.spec
-        if isinstance(description, Prompt):
-            table = (self.host.body.encoder or self.host.body.decoder).embed.tokens  # type: ignore[union-attr]
-            drawn = torch.randint(spec.vocab_size, (description.length,), generator=generator)
-            vectors: Tensor = table(drawn.to(self._device))
-            return vectors.detach().float().clone()
-        stack = spec.main
-        check_prefix(stack)
-        heads, size = stack.attention.num_kv_heads, stack.attention.head_size
-        return torch.randn(stack.depth, 2, description.length, heads, size, generator=generator) * spec.initializer_range
 
     # --- switching
 
@@ -247,20 +221,13 @@ class Adapters(nn.Module):
             )
         if self.virtual.length(name):
             raise UsageError(f"'{name}' is made of virtual tokens, which no weights can stand for: save it as an adapter")
-        for linear in self._changed(name):
-            weight, bias = linear.adapter.merged(name, linear)
-            self._kept.append((linear, linear._parameters.get("weight"), linear._parameters.get("bias"), linear.packed))
-            linear.packed = None
-            linear.weight = nn.Parameter(weight, requires_grad=False)
-            linear.rebias(bias)
+        self._kept = merge_into(self._changed(name), name)
         self.merged, self.switch.active = name, None
 
     def unmerge(self) -> None:
         """The base as it was, and the adapter beside it again."""
-        for linear, weight, bias, packed in self._kept:
-            linear.packed = packed
-            linear.register_parameter("weight", weight)
-            linear.register_parameter("bias", bias)
+        for one in self._kept:
+            one.put_back()
         self._kept.clear()
         self.switch.active, self.merged = self.merged or self.switch.active, None
 
@@ -283,9 +250,3 @@ class Adapters(nn.Module):
         if name in self.heads:
             found.update({f"head.{key}": p for key, p in self.heads[name].named_parameters()})
         return found
-
-
-def _fresh_low_rank(linear: Linear, place: Place, description: LoRA, generator: torch.Generator) -> LowRank:
-    a, b = LowRank.fresh(linear, place.start, place.stop, description.rank, generator)
-    magnitude = torch.linalg.vector_norm(linear.dense()[place.rows].detach().float(), dim=1).cpu() if description.dora else None
-    return LowRank(a, b, place.start, scale=description.scale, dropout=description.dropout, magnitude_O=magnitude)
