@@ -1,0 +1,124 @@
+"""Files to labelled texts: the problem is found in the labels and said; nothing that is judged on is learnt or chosen by."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from maskfork.errors import DataError
+from maskfork.learn.data.labels import looks_like_scores, parts_of, separator_of
+from maskfork.learn.tasks.classify import TASK
+from maskfork.learn.tasks.classify.examples import NO_LABEL, Labelled
+from maskfork.learn.tasks.classify.settings import ClassifySettings
+from maskfork.learn.tasks.common.contract import Sources, Split
+from tests.learn.tiny import sentences
+
+TEXTS = sentences(300, 4, longest=14)[0]
+
+
+def write(file: Path, labels: list[Any], texts: list[str] = TEXTS, **more: list[Any]) -> Path:
+    rows = [
+        {"text": t, "label": y, **{k: v[i] for k, v in more.items()}} for i, (t, y) in enumerate(zip(texts, labels, strict=False))
+    ]
+    file.write_text("\n".join(map(json.dumps, rows)) + "\n", "utf-8")
+    return file
+
+
+def read(file: Path, settings: dict[str, Any] | None = None, **more: Any) -> Split[Labelled]:
+    return TASK.read(Sources(file, **more), ClassifySettings(**(settings or {})))
+
+
+@pytest.mark.parametrize(
+    ("labels", "separator"),
+    [
+        (["a", "b", "c,d"], None),
+        (["4", "27", "4,27"], ","),
+        (["[1, 2]", "x"], "json"),
+        (["a|b", "b|c", "c|a", "a|b|c", "d|a", "d|b", "c|d", "a|d|b", "b|c|d"], "|"),
+        (["Paris, France", "Rome, Italy", "Oslo, Norway"], None),
+        (["Sci/Tech", "Sports"], None),
+    ],
+)
+def test_several_labels_in_a_cell(labels: list[str], separator: str | None) -> None:
+    assert separator_of(labels) == separator
+
+
+def test_parts_of_a_cell() -> None:
+    assert parts_of("a| b |a|", "|") == ("a", "b")
+    assert parts_of('["x", 2]', "json") == ("x", "2")
+    assert parts_of("[]", "json") == ()
+    assert parts_of("x", "json") == ("x",)
+    assert looks_like_scores([str(x / 7) for x in range(20)])
+    assert not looks_like_scores([str(x) for x in range(20)])
+
+
+def test_lists_are_several_labels(tmp_path: Path) -> None:
+    labels = [["a"], ["a", "b"], ["c"], []] * 75
+    split = read(write(tmp_path / "x.jsonl", labels))
+    assert split.train.problem == "multi"
+    assert split.train.label_names == ("a", "b", "c")
+    known = dict(zip(TEXTS, labels, strict=True))
+    assert split.test is not None
+    for text, row in [
+        *zip(split.train.texts, split.train.targets, strict=True),
+        *zip(split.test.texts, split.test.targets, strict=True),
+    ]:
+        assert [n for n, yes in zip("abc", row, strict=True) if yes] == known[text]
+    assert "Several labels a text" in split.notes[0]
+    assert any("25% of the rows have several, 75 have none" in note for note in split.notes)
+
+
+def test_numbers_are_a_regression_unless_said(tmp_path: Path) -> None:
+    values = [round(i % 40 / 7, 3) for i in range(300)]
+    file = write(tmp_path / "x.jsonl", values)
+    split = read(file)
+    assert (split.train.problem, split.train.targets.dtype) == ("regression", np.float64)
+    assert split.train.label_names == ("label",)
+    known = dict(zip(TEXTS, values, strict=True))
+    assert [known[t] for t in split.train.texts] == split.train.targets.tolist()
+    with pytest.raises(DataError, match="looks like a score"):
+        read(file, {"problem": "single"})
+    with pytest.raises(DataError, match="is no number"):
+        read(write(tmp_path / "y.jsonl", ["a", "b"] * 150), {"problem": "regression"})
+
+
+def test_rows_out_of_scope_have_no_label(tmp_path: Path) -> None:
+    file = write(tmp_path / "x.jsonl", ["a", "b", "oos"] * 100)
+    split = read(file, {"out_of_scope": "oos"})
+    assert split.train.label_names == ("a", "b")
+    known = dict(zip(TEXTS, ["a", "b", "oos"] * 100, strict=True))
+    for text, target in zip(split.train.texts, split.train.targets, strict=True):
+        assert known[text] == ("oos" if target == NO_LABEL else ("a", "b")[target])
+    with pytest.raises(DataError, match=r"no row has the label .*, the nearest is \"oos\""):
+        read(file, {"out_of_scope": "ooos"})
+
+
+def test_nothing_judged_is_learnt_or_chosen_by(tmp_path: Path) -> None:
+    """Texts that two files share stay in the one that judges the more."""
+    labels = ["a", "b"] * 150
+    train = write(tmp_path / "train.jsonl", labels[:200], TEXTS[:200])
+    validation = write(tmp_path / "val.jsonl", labels[180:260], TEXTS[180:260])
+    test = write(tmp_path / "test.jsonl", labels[240:], TEXTS[240:])
+    split = read(train, validation=validation, test=test)
+    assert split.validation is not None
+    assert split.test is not None
+    parts = [set(p.texts) for p in (split.train, split.validation, split.test)]
+    assert not parts[0] & (parts[1] | parts[2])
+    assert not parts[1] & parts[2]
+    assert len(parts[2]) == 60
+    assert len(parts[1]) == 60
+    assert "60 rows to validate on." in split.notes
+    assert any("removed from validation because their text" in n for n in split.notes)
+    strange = write(tmp_path / "strange.jsonl", ["a", "z"] * 20, TEXTS[200:240])
+    with pytest.raises(DataError, match='holds "z", which no training row has'):
+        read(train, validation=strange, test=test)
+
+
+def test_one_file_is_judged_whole(tmp_path: Path) -> None:
+    file = write(tmp_path / "x.jsonl", ["a", "b", "a"] * 100)
+    split = read(file, test=file)
+    assert (len(split.train), len(split.test or ())) == (0, 300)
