@@ -14,7 +14,7 @@ from maskfork.learn.data.audit.material import Material
 from maskfork.learn.data.rows import IntArray
 
 CHECK = "label errors"
-SUSPECT = 0.32  # the chance of being wrong from which on a label is worth a look; docs/audit.md has what that finds
+SUSPECT = 0.3  # the chance of being wrong from which on a label is worth a look; docs/audit.md has what that finds
 LEAST_ROWS, LEAST_OF_A_LABEL = 40, 5
 
 
