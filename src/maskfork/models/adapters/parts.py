@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -93,6 +94,26 @@ class LowRank(Part):
         if self.magnitude is not None:
             changed = changed * self.ratio(weight_OI)[:, None]
         return changed, bias_O
+
+
+def added_together(parts: Sequence[Part], x: Tensor, size: int) -> Tensor | None:
+    """What narrow matrices add to an output [..., size]: x goes through all of them at once. None where they cannot so.
+
+    Added part by part, each sum would be copied whole on the way back.
+    """
+    low = sorted((p for p in parts if isinstance(p, LowRank)), key=lambda p: p.start)
+    if not low or len(low) < len(parts) or any(p.magnitude is not None or (p.drop.p and p.training) for p in low):
+        return None
+    inner = F.linear(x.to(low[0].a.dtype), torch.cat([p.a for p in low]) if len(low) > 1 else low[0].a)
+    pieces, end = [], 0
+    for part, narrow in zip(low, inner.split([p.a.shape[0] for p in low], dim=-1), strict=True):
+        if part.start > end:
+            pieces.append(inner.new_zeros(()).expand(*inner.shape[:-1], part.start - end))
+        pieces.append(F.linear(narrow, part.b * part.scale))
+        end = part.stop
+    if end < size:
+        pieces.append(inner.new_zeros(()).expand(*inner.shape[:-1], size - end))
+    return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=-1)
 
 
 class Factor(Part):
