@@ -106,7 +106,7 @@ def added_together(parts: Sequence[Part], x: Tensor, size: int) -> Tensor | None
         return None
     inner = F.linear(x.to(low[0].a.dtype), torch.cat([p.a for p in low]) if len(low) > 1 else low[0].a)
     pieces, end = [], 0
-    for part, narrow in zip(low, inner.split([p.a.shape[0] for p in low], dim=-1), strict=True):
+    for part, narrow in zip(low, torch.split(inner, [p.a.shape[0] for p in low], dim=-1), strict=True):
         if part.start > end:
             pieces.append(inner.new_zeros(()).expand(*inner.shape[:-1], part.start - end))
         pieces.append(F.linear(narrow, part.b * part.scale))

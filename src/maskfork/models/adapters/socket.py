@@ -56,8 +56,8 @@ class Socket(nn.Module):
 def _through(parts: Sequence[Part], linear: Linear, x: Tensor) -> Tensor:
     """Those that change what enters go first: what they give is not added to."""
     if (added := added_together(parts, x, linear.out_features)) is not None:
-        y = linear.plain(x)
-        return y + added.to(y.dtype)
+        base = linear.plain(x)
+        return base + added.to(base.dtype)
     y: Tensor | None = None
     for part in sorted(parts, key=lambda p: not isinstance(p, InputFactor)):
         if isinstance(part, InputFactor) and y is None and part.stop - part.start < linear.out_features:
