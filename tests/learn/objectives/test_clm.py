@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import runpy
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,7 @@ from maskfork import load
 from maskfork.core.batch import Batch
 from maskfork.learn.objectives.clm import IGNORE_INDEX, clm, clm_loss
 from maskfork.models.encode import encode
-from tests.learn.tiny import CORPUS, make
+from tests.learn.tiny import make
 from tests.models.theirs import Case, pad, saved, sequences
 
 X = IGNORE_INDEX
@@ -63,25 +61,3 @@ def test_no_document_reads_another() -> None:
     count = [len(first) - 1, len(second) - 1]
     both = clm_loss(model, Batch.packed([first, second])).item()
     assert both == pytest.approx((alone[0] * count[0] + alone[1] * count[1]) / sum(count), abs=1e-5)
-
-
-def test_the_demo_decoder_is_made_as_the_example_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The whole script, on a few sentences: a folder that transformers' layout and `maskfork.load` know."""
-    import json
-
-    books = tmp_path / "books.jsonl"
-    books.write_text("\n".join(json.dumps({"text": " ".join(CORPUS[i::5])}) for i in range(5)), "utf-8")
-    script = Path(__file__).resolve().parents[3] / "examples" / "pretrain_demo_decoder.py"
-    monkeypatch.setattr(sys, "argv", [
-        str(script), str(books), str(tmp_path / "made"), "--steps", "30", "--rows", "2", "--context", "16", "--vocab", "300",
-        "--width", "64", "--layers", "1",
-    ])  # fmt: skip
-    runpy.run_path(str(script), run_name="__main__")
-    model = load(tmp_path / "made")
-    assert model.spec.head is not None
-    assert model.spec.head.kind == "causal_lm"
-    assert model.tokenizer.decode(model.tokenizer.encode("a superb film")) == "a superb film"
-    assert "Held-out loss" in (tmp_path / "made" / "README.md").read_text("utf-8")
-    with torch.inference_mode():
-        loss = float(clm_loss(model, Batch.packed(encode(model, CORPUS[:20]).ids)))
-    assert loss < 4.5  # log(300) = 5.7 before training
