@@ -1,0 +1,5 @@
+"""Multiple choice."""
+
+from maskfork.learn.tasks.choose.task import ChooseTask
+
+TASK = ChooseTask()
