@@ -182,3 +182,19 @@ def test_best_settings_are_options_of_train(tmp_path: Path) -> None:
     options = {key: read[key] for key in ("learning_rate", "epochs", "batch_size")}
     again = settings_of(TaskSettings, options | assignments(read["set"]))
     assert again == TaskSettings(learning_rate=0.0002, epochs=3.0, batch_size=16, warmup=0.06)
+
+
+def test_labels_of_the_real_rows() -> None:
+    from maskfork.learn.tasks.classify.examples import NO_LABEL, Labelled
+
+    targets = np.array([0, 1, NO_LABEL] * 200)
+    single = Labelled("single", tuple(f"text {i}" for i in range(600)), None, targets, ("a", "b"))
+    found = labels_of(single)
+    assert found is not None
+    assert np.bincount(found).tolist() == [200, 200]
+    train, held = compared_on(Split(single, None, None), 0)
+    assert np.unique(held.targets, return_counts=True)[1].tolist() == [40, 40, 40]
+    assert [len(part) for part in rungs(train, 0)] == [480]
+    several = Labelled("multi", single.texts, None, np.ones((600, 2), dtype=bool), ("a", "b"))
+    assert labels_of(several) is None
+    assert len(compared_on(Split(several, None, None), 0)[1]) == 120

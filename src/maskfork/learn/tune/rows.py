@@ -18,11 +18,21 @@ _RUNG_FROM = 600  # rows under which a part of them shows nothing, so every tria
 
 
 def labels_of(examples: Any) -> IntArray | None:
-    """One class a row, int64 [N], where the rows have that."""
-    labels = getattr(examples, "labels", None)
-    if not isinstance(labels, np.ndarray) or labels.ndim != 1 or labels.dtype.kind != "i" or not len(labels):
-        return None
-    return labels.astype(np.int64) if labels.min() >= 0 else None
+    """One class a row, int64, where the rows have that; rows that fit no class are left out."""
+    for name in ("labels", "targets"):
+        labels = getattr(examples, name, None)
+        if isinstance(labels, np.ndarray) and labels.ndim == 1 and labels.dtype.kind == "i" and (labels >= 0).any():
+            return labels[labels >= 0].astype(np.int64)
+    return None
+
+
+def _strata(examples: Any) -> IntArray:
+    """What a split keeps in proportion, int64 [N]: what the rows say themselves, their labels, or nothing."""
+    own = getattr(examples, "strata", None)
+    labels = own if isinstance(own, np.ndarray) else getattr(examples, "labels", None)
+    if isinstance(labels, np.ndarray) and labels.shape == (len(examples),) and labels.dtype.kind == "i":
+        return np.unique(labels, return_inverse=True)[1].astype(np.int64)
+    return np.zeros(len(examples), dtype=np.int64)
 
 
 def compared_on(split: Split[Any], seed: int) -> tuple[Any, Any]:
@@ -39,9 +49,7 @@ def compared_on(split: Split[Any], seed: int) -> tuple[Any, Any]:
             f"there are {len(train)} train rows, too few to keep {LEAST} back to compare settings on: label more, or keep the "
             "defaults."
         )
-    labels = labels_of(train)
-    kinds = np.zeros(len(train), dtype=np.int64) if labels is None else labels
-    inside, out = stratified(kinds, np.arange(len(train)), wanted, seed)
+    inside, out = stratified(_strata(train), np.arange(len(train)), wanted, seed)
     return train.take(inside), train.take(out)
 
 
@@ -51,6 +59,5 @@ def rungs(train: Any, seed: int) -> list[Any]:
     sizes = [count]
     while sizes[0] >= _RUNG_FROM and len(sizes) < 3:
         sizes.insert(0, round(sizes[0] / 3))
-    labels = labels_of(train)
-    order = nested_budgets(np.zeros(count, dtype=np.int64) if labels is None else labels, sizes, seed)
+    order = nested_budgets(_strata(train), sizes, seed)
     return [train if size == count else train.take(np.sort(order[size])) for size in sizes]

@@ -12,14 +12,15 @@ from maskfork.learn.data.audit import balance, conflicts, copies, leaks, length,
 from maskfork.learn.data.audit.features import features_of
 from maskfork.learn.data.audit.finding import LEVELS, Finding, Report
 from maskfork.learn.data.audit.held_out import Step
-from maskfork.learn.data.audit.material import Material, of_rows
+from maskfork.learn.data.audit.material import Material
 from maskfork.learn.data.duplicates import Clusters, clusters
-from maskfork.learn.data.rows import IntArray, Rows
+from maskfork.learn.data.rows import IntArray
 
 if TYPE_CHECKING:
     from maskfork.learn.tasks.probe import Embedder
 
 Found = list[Finding | None]
+_COUNTING = "counting tokens"
 _PASSED = {
     missing.EMPTY: "every row has a text",
     missing.NEAR_EMPTY: "no text is a placeholder",
@@ -87,14 +88,11 @@ def audit(
     )
 
 
-def brief(
-    train: Rows, test: Rows | None = None, *, limit: int = length.USUAL, count: length.Count = length.estimate
-) -> list[str]:
-    """A sentence for each thing that is wrong with rows that are about to be trained on; the quick checks alone."""
-    material = of_rows(train, test)
+def sentences(material: Material) -> list[str]:
+    """The checks that train nothing and count no tokens, a sentence for what is a problem or a warning."""
     found: Found = []
-    for _, _, part in _parts(material, count, limit, count is not length.estimate, {}):
-        found += part()
+    for _, what, part in _parts(material, length.estimate, length.USUAL, False, {}):
+        found += part() if what != _COUNTING else []
     return [f"{finding.title} {finding.advice}" for finding in found if finding is not None and finding.level != "note"]
 
 
@@ -104,7 +102,7 @@ def _parts(
     """The checks that train nothing: (share of the work done before it, what it does, the check)."""
     yield 0.0, "reading texts", lambda: [missing.empty_texts(material), missing.near_empty_texts(material)]
     yield 0.02, "reading texts", lambda: [lettering.broken_texts(material), lettering.markup(material)]
-    yield 0.05, "counting tokens", lambda: [length.long_texts(material, count, limit, counted)]
+    yield 0.05, _COUNTING, lambda: [length.long_texts(material, count, limit, counted)]
     rows = _with_text(material)
     found: list[Clusters] = []
 

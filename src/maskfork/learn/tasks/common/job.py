@@ -19,6 +19,7 @@ from typing import Any
 
 from maskfork import __version__
 from maskfork.errors import ModelError, UsageError
+from maskfork.learn.data.audit.brief import brief
 from maskfork.learn.tasks.common.contract import Progress, Scores, Sources, Task
 from maskfork.learn.tasks.common.folder import describe
 from maskfork.learn.tasks.common.settings import TaskSettings
@@ -64,7 +65,8 @@ def train_task(
         return Done(out, record, again=True)
     began = time.perf_counter()
     split = task.read(sources, settings)
-    for note in split.notes:
+    looked = [*split.notes, *(note for note in brief(split.train, split.test) if note not in split.notes)]
+    for note in looked:
         tell(note)
     work = _work(out, identity)
     trained = task.train(base, split, settings, seed=seed, progress=progress, work=work)
@@ -86,7 +88,7 @@ def train_task(
                 name: None if part is None else len(part)
                 for name, part in (("train", split.train), ("validation", split.validation), ("test", split.test))
             },
-            "notes": list(split.notes),
+            "notes": looked,
         },
         "scores": None if scores is None else plain_scores(scores),
         "notes": list(trained.notes),
