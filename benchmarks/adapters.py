@@ -147,7 +147,8 @@ def report(data: str, seeds: list[int], command: str) -> str | None:
     ]
     return "\n\n".join([
         "## Adapters on MiniLM",
-        f"{TITLES[data]}, {train:,} rows to train on and {test:,} held out; `{command}`; {versions}; commits {commits}; {ground.machine()}. "
+        f"{TITLES[data]}, {train:,} rows to train on and {test:,} held out; `{command}`; {versions}; "
+            f"commits {commits}; {ground.machine()}. "
         "The machine was shared while these ran: seconds are rough.",
         ground.table(head, lines),
     ])  # fmt: skip
