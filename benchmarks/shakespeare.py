@@ -5,7 +5,7 @@
 
 Characters as tokens, 4 layers, 4 heads, 128 wide, context 64, batch 12, 2,000 steps, no dropout; nanoGPT's command is its
 README's. A run's time is its process's, from its start to its end: imports, tokenising, evaluations and saving are in it. Both
-final models are then asked for the whole validation text (the last tenth) in the same windows of 64 characters (63 of them asked for).
+final models are then asked for the whole validation text (the last tenth) in the same windows of 64, 63 of them asked for.
 `--recipe` is the run that is to reach nanoGPT's loss sooner.
 """
 
