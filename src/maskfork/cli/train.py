@@ -15,6 +15,7 @@ from maskfork.cli.output import JsonFlag, emit, emit_json, progress, say
 from maskfork.errors import UsageError
 
 if TYPE_CHECKING:
+    from maskfork.learn.tasks.common.contract import Sources
     from maskfork.learn.tasks.common.job import Done
 
 Many = Annotated[list[str] | None, Parameter(negative="")]
@@ -136,6 +137,24 @@ def train(
             progress=moved, tell=say,
         )  # fmt: skip
     emit_json(done.record) if json else emit(_said(done))
+    if chosen.name == "classify" and not done.again:
+        _advise(done, sources, model_place(base))
+
+
+def _advise(done: Done, sources: Sources, base: str) -> None:
+    """Where the rows are few, which few-shot way is the better on them."""
+    from maskfork.learn.tasks.few_shot.propose import advise
+
+    with progress("few rows: cross-validating", 100) as step:
+        before = [0.0]
+
+        def moved(share: float, words: str) -> None:
+            step(100 * share - before[0], words)
+            before[0] = 100 * share
+
+        said = advise(done.folder, sources, base, done.record["data"]["rows"]["train"] or 0, progress=moved)
+    if said is not None:
+        say(said)
 
 
 def _said(done: Done) -> str:
