@@ -81,7 +81,7 @@ def run_unit(name: str, seed: int, side: str) -> None:
             peer = spans_peer.tagger(ground.minilm(), split.train, names, seed)
         else:
             peer = spans_peer.answerer(ground.minilm(), split.train, settings, seed)
-        fit = peer.train(settings, seed, bf16=True, steps=settings.steps(len(peer.rows))[0])
+        fit, _ = peer.train(settings, seed, bf16=True, steps=settings.steps(len(peer.rows))[0])
         seconds, cpu = time.perf_counter() - begun, time.process_time() - worked
         tag = task == "tag"
         said = spans_peer.tags_of(peer, split.test, names) if tag else spans_peer.answers_of(peer, split.test, settings)
@@ -165,15 +165,15 @@ def report(seeds: list[int]) -> str | None:
     )
 
 
-def speed(kind: str, rounds: int, steps: int) -> str:
-    """Steps of both sides in turn from the same weights."""
-    import torch
+def speed(kind: str, precision: str, rounds: int, steps: int) -> list[str]:
+    """A row of the table: steps of both sides in turn from the same weights, the first of each left out."""
     from support import spans_peer
 
     from maskfork.learn.tasks.common.fitting import fit_rows
     from maskfork.models.hub import load
 
-    settings: Any = replace(SETTINGS[kind], batch_size=32 if kind == "tag" else 8)
+    bf16 = precision == "bf16"
+    settings: Any = replace(SETTINGS[kind], batch_size=32 if kind == "tag" else 8, precision=precision)
     name = "conll2003" if kind == "tag" else "squad1"
     data = rows_of(name).train.take(range(steps * settings.batch_size if kind == "tag" else 3 * settings.batch_size))
     if kind == "tag":
@@ -200,26 +200,31 @@ def speed(kind: str, rounds: int, steps: int) -> str:
 
     def ours() -> float:
         model.load_state_dict(first)
-        return fit_rows(model, aims.lengths, aims.make, loss, some).seconds
+        ends: list[float] = []
+        fit_rows(model, aims.lengths, aims.make, loss, some, progress=lambda *_: ends.append(time.perf_counter()))
+        return ends[-1] - ends[0]
 
     def theirs() -> float:
         peer.model.load_state_dict(theirs_first)
-        return peer.train(settings, 0, bf16=True, steps=steps)
+        return peer.train(settings, 0, bf16=bf16, steps=steps)[1]
 
     turns = in_turn({"ours": ours, "theirs": theirs}, rounds)
     lengths = f"{min(aims.lengths)} to {max(aims.lengths)} tokens, {np.mean(aims.lengths):.0f} on average"
-    taken = [f"{turns.median(side) / steps * 1000:.0f}" for side in SIDES]
-    row = [
-        f"{SETS[name][0]}, {settings.batch_size} rows of {lengths}", *taken, f"{turns.ratio('theirs', 'ours'):.2f}",
-        f"{turns.work_ratio('theirs', 'ours'):.2f}", turns.load(),
-    ]  # fmt: skip
+    taken = [f"{turns.median(side) / (steps - 1) * 1000:.0f}" for side in SIDES]
+    title = f"{SETS[name][0]}, {settings.batch_size} rows of {lengths}, {precision}"
+    return [title, *taken, f"{turns.ratio('theirs', 'ours'):.2f}", turns.load()]
+
+
+def speed_report(rows: list[list[str]], given: argparse.Namespace) -> str:
+    import torch
+
+    asked = f"--speed {given.speed} --precision {' '.join(given.precision)} --rounds {given.rounds} --steps {given.steps}"
     return "\n\n".join(
         [
-            f"## Speed of training: {'tagging' if kind == 'tag' else 'answering'}",
-            f"`python benchmarks/spans.py --speed {kind} --rounds {rounds} --steps {steps}`; MiniLM, bf16, {rounds} rounds in "
-            f"turn, medians, {torch.get_num_threads()} threads; {ground.versions('torch', 'transformers')}; "
-            f"commit {ground.commit()}; {ground.machine()}.",
-            ground.table(["ms a step", "ours", "Trainer", "ours is faster by", "in processor time by", "others' load"], [row]),
+            f"## Speed of training: {'tagging' if given.speed == 'tag' else 'answering'}",
+            f"`python benchmarks/spans.py {asked}`; MiniLM, {given.rounds} rounds in turn, medians, {torch.get_num_threads()} "
+            f"threads; {ground.versions('torch', 'transformers')}; commit {ground.commit()}; {ground.machine()}.",
+            ground.table(["ms a step", "ours", "Trainer", "ours is faster by", "others' load"], rows),
         ]
     )
 
@@ -230,6 +235,7 @@ def main() -> None:
     parser.add_argument("--seed", nargs="+", type=int, default=[0])
     parser.add_argument("--side", nargs="+", choices=SIDES, default=list(SIDES))
     parser.add_argument("--speed", choices=("tag", "answer"), help="only time steps")
+    parser.add_argument("--precision", nargs="+", choices=("fp32", "bf16"), default=["fp32", "bf16"], help="with --speed")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--none", action="store_true", help="train nothing, only report")
@@ -241,7 +247,7 @@ def main() -> None:
         run_unit(given.data[0], given.seed[0], given.side[0])
         return
     if given.speed:
-        text: str | None = speed(given.speed, given.rounds, given.steps)
+        text: str | None = speed_report([speed(given.speed, p, given.rounds, given.steps) for p in given.precision], given)
         print(text)
         if given.write and text is not None:
             ground.put(f"spans speed {given.speed}", text)

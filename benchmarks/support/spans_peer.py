@@ -21,6 +21,7 @@ from transformers import (
     DataCollatorWithPadding,
     PrinterCallback,
     Trainer,
+    TrainerCallback,
 )
 
 from maskfork.learn.tasks.answer.examples import Questions
@@ -32,21 +33,32 @@ from support.trainer import arguments
 IGNORED = -100
 
 
+class Clock(TrainerCallback):
+    """When each step ended."""
+
+    def __init__(self) -> None:
+        self.ends: list[float] = []
+
+    def on_step_end(self, *_: Any, **__: Any) -> None:
+        self.ends.append(time.perf_counter())
+
+
 class Peer:
-    """A model with its encoded rows; `train` leaves seconds of the loop."""
+    """A model with its encoded rows; `train` gives seconds of the loop and of the steps after the first."""
 
     def __init__(self, model: Any, tokenizer: Any, rows: list[dict[str, Any]], collate: Any) -> None:
         self.model, self.tokenizer, self.rows, self.collate = model, tokenizer, rows, collate
 
-    def train(self, settings: FineTuneSettings, seed: int, *, bf16: bool, steps: int) -> float:
+    def train(self, settings: FineTuneSettings, seed: int, *, bf16: bool, steps: int) -> tuple[float, float]:
         with tempfile.TemporaryDirectory() as folder:
             args = arguments(folder, settings, len(self.rows), seed, bf16=bf16, steps=steps)
             args.train_sampling_strategy = "random"  # the examples' own
-            trainer = Trainer(model=self.model, args=args, train_dataset=self.rows, data_collator=self.collate)
+            clock = Clock()
+            trainer = Trainer(model=self.model, args=args, train_dataset=self.rows, data_collator=self.collate, callbacks=[clock])
             trainer.remove_callback(PrinterCallback)
             began = time.perf_counter()
             trainer.train()
-            return time.perf_counter() - began
+            return time.perf_counter() - began, clock.ends[-1] - clock.ends[0]
 
     def logits(self, rows: list[dict[str, Any]], pads: Any) -> list[Any]:
         """One output a row, float32, longest first."""
