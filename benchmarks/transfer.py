@@ -47,7 +47,7 @@ SETS = ("sst2", "trec")
 RATES = (3e-4, 1e-3)
 SEEDS = (0, 1, 2)
 EPOCHS = 3
-E2E_EPOCHS, E2E_RATE, E2E_ROWS = 6, 1e-3, 32
+E2E_EPOCHS, E2E_RATE, E2E_ROWS = 4, 1e-3, 32
 
 
 class Unit(NamedTuple):

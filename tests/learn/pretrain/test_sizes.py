@@ -101,6 +101,7 @@ def test_another_shape() -> None:
         ("num_hidden_layer=6", "a llama has no setting 'num_hidden_layer': did you mean num_hidden_layers"),
         ("layers", "a shape is name=value"),
         ("num_hidden_layers=many", "cannot be of the shape num_hidden_layers=many"),
+        ("num_attention_heads=3", "a width of 128 cannot be shared by 3 heads"),
         ("num_attention_heads=0", "cannot be of the shape num_attention_heads=0"),
     ],
 )

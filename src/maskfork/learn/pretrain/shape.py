@@ -30,6 +30,11 @@ def shaped(config: Mapping[str, Any], shape: Sequence[str]) -> dict[str, Any]:
     if not given:
         return made
     spec, known = _spec(made, shape), Watched({**NEEDED, **config})
+    for stack in (spec.encoder, spec.decoder):
+        if stack is not None:
+            width, heads, size = stack.hidden_size, stack.attention.num_heads, stack.attention.head_size
+            if width % heads and size == width // heads:
+                raise UsageError(f"a width of {width} cannot be shared by {heads} heads: choose a number that divides it")
     family_of(config).spec(known)
     for name in given:
         if name not in config and name not in known.read and _spec({n: v for n, v in made.items() if n != name}, shape) == spec:
