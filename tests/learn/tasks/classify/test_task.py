@@ -55,7 +55,7 @@ def several(count: int, seed: int) -> Labelled:
 
 
 def test_several_labels(base: Path, tmp_path: Path) -> None:
-    made = train(base, several(300, 0), tmp_path, epochs=12)
+    made = train(base, several(300, 0), tmp_path, epochs=12, validation_share=0.2)
     scores = made.evaluate(several(200, 9))
     assert scores.values["macro_f1"].value > 0.9
     assert scores.main == "macro_f1"
