@@ -14,12 +14,12 @@ from torch.nn.functional import cross_entropy
 from maskfork.core.batch import Batch
 from maskfork.errors import DataError
 from maskfork.learn.tasks.classify import class_weights
+from maskfork.learn.tasks.classify.classifier import fold_temperature
 from maskfork.learn.tasks.tag.examples import Tagged
 from maskfork.learn.tasks.tag.prepare import Prepared, prepare, rest_of, tokens_of
 from maskfork.learn.tasks.tag.settings import TagSettings
 from maskfork.learn.tasks.tag.trained import Tagger
 from maskfork.learn.tasks.tag.units import targets
-from maskfork.measure.calibration import fit_temperature
 from maskfork.measure.spans import score_spans
 from maskfork.models.encode import Encoding
 from maskfork.models.packing import make_batch
@@ -119,11 +119,7 @@ class Held:
     def calibrate(self) -> None:
         """Divide the output layer by the temperature that fits these rows, so that the saved folder's probabilities hold."""
         logits, truth = self._known()
-        temperature = float(fit_temperature(logits, truth))
-        head = self._made.model.get_submodule("head.out")
-        with torch.no_grad():
-            for parameter in head.parameters():
-                parameter.div_(temperature)
+        temperature = fold_temperature(self._made.model, logits, truth)
         self._made.notes.append(f"probabilities calibrated on {len(truth):,} validation words (temperature {temperature:.2f})")
 
     def _known(self) -> tuple[np.ndarray, IntArray]:
