@@ -77,7 +77,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 def _yaml(text: str) -> Any:
     try:
-        import yaml  # type: ignore[import-untyped]
+        import yaml
     except ImportError as error:
         raise UsageError("a YAML configuration needs the package pyyaml: install it, or write TOML or JSON") from error
     try:

@@ -120,8 +120,8 @@ def _text(text: str, path: Path, extension: str, wanted: list[str]) -> Table:
     if lines.is_fasttext(text):
         return Table(path, lines.read_label_lines(text, path), "fastText lines", "", True)
     if conll.is_conll(text, extension):
-        frame, said = conll.read_conll(text, path)
-        return Table(path, frame, "CoNLL columns", "", False, said)
+        frame, notes = conll.read_conll(text, path)
+        return Table(path, frame, "CoNLL columns", "", False, notes)
     told = re.match(r"sep=([,;|\t])\r?\n", text)  # Excel's own first line
     if told:
         return _separated(text[told.end() :], told[1], path, wanted, first_line=2)
