@@ -61,9 +61,9 @@ def test_what_is_not_read_is_said(name: str, on_long: str, bases: dict[str, Path
     file = tmp_path / "rows.jsonl"
     file.write_text("\n".join(map(json.dumps, rows)) + "\n", "utf-8")
     given = {"on_long": on_long, "max_length": LIMIT, "epochs": 0.01, "min_steps": 1, "precision": "fp32"}
-    settings = settings_of(task.settings, given)
     refused: MaskforkError | None = None
     try:
+        settings = settings_of(task.settings, given)
         split = task.read(Sources(file), settings)
         made = task.train(bases[FAMILIES.get(name, "bert")], split, settings)
     except (UsageError, DataError) as error:
