@@ -119,6 +119,19 @@ def test_a_cut_text_says_what_it_lost(base: Path, tmp_path: Path) -> None:
         train(base, labelled(60, 0, long), max_length=32, on_long="error")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("aggregate", ["max", "mean", "attention"])
+def test_windows_learn_what_stands_after_the_limit(base: Path, aggregate: str) -> None:
+    """The word that decides stands after the limit: windows find it, and a text that is cut is answered by chance."""
+    before = "the plot of the film " * 5
+    kept: dict[str, Any] = {"max_length": 24, "epochs": 12}
+    found = train(base, labelled(300, 0, before), on_long="chunk", aggregate=aggregate, **kept)
+    assert found.evaluate(labelled(100, 9, before)).values["accuracy"].value > 0.9
+    if aggregate == "mean":
+        cut = train(base, labelled(300, 0, before), **kept)
+        assert 0.35 < cut.evaluate(labelled(100, 9, before)).values["accuracy"].value < 0.65
+
+
 @pytest.mark.parametrize("aggregate", ["max", "mean", "attention", "first"])
 def test_every_way_to_join_windows(base: Path, tmp_path: Path, aggregate: str) -> None:
     long = labelled(60, 0, "the plot of the film " * 6)

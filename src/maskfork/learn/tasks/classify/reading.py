@@ -28,7 +28,7 @@ class Reading:
 
     max_length: int | None = None
     on_long: OnLong = "truncate"
-    aggregate: Aggregate = "max"
+    aggregate: Aggregate = "mean"
     overlap: int | None = None
 
     @property
@@ -93,7 +93,7 @@ class Reader(nn.Module):
     2016; the weighted mean of logits is the logits of the weighted mean of vectors.
     """
 
-    def __init__(self, model: Model, aggregate: Aggregate = "max") -> None:
+    def __init__(self, model: Model, aggregate: Aggregate = "mean") -> None:
         super().__init__()
         self.model, self.aggregate = model, aggregate
         self.scorer = nn.Linear(model.spec.hidden_size, 1, bias=False).to(model.device) if aggregate == "attention" else None

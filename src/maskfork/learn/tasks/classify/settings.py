@@ -31,7 +31,7 @@ class ClassifySettings(TaskSettings):
 
     problem: Literal["auto", "single", "multi", "regression"] = "auto"
     focal: float = 0.0
-    aggregate: Aggregate = "max"
+    aggregate: Aggregate = "mean"
     overlap: int | None = None
     out_of_scope: str | None = None
     coverage: float | None = None

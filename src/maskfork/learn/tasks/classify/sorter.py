@@ -51,7 +51,7 @@ class Sorter(Trained):
             rules = msgspec.convert(about.get("rules", {}), Rules)
         except msgspec.ValidationError as error:
             raise ModelError(f"{folder / 'maskfork.json'} cannot be used ({error}): save the model again.") from error
-        reader = Reader(model, reading.aggregate if reading.windows else "max")
+        reader = Reader(model, reading.aggregate if reading.windows else "mean")
         if reader.scorer is not None:
             if not (folder / WINDOWS).is_file():
                 raise ModelError(f"{folder} lacks {WINDOWS}, which weighs the windows of long texts: save the model again.")

@@ -61,7 +61,7 @@ def train_sorter(
         model = load(base, "classify", labels=parts.fit.label_names, seed=seed).to(best_device())
     model.config["problem_type"] = HUB[parts.fit.problem]
     reading = Reading(settings.max_length, settings.on_long, settings.aggregate, settings.overlap)
-    reader = Reader(model, settings.aggregate if reading.windows else "max")
+    reader = Reader(model, settings.aggregate if reading.windows else "mean")
     made = Sorter(reader, parts.fit.problem, parts.fit.label_names, reading)
     _fit(made, parts, settings, teacher, seed, progress, work)
     _tune(made, parts, settings)
