@@ -32,16 +32,15 @@ STORE = ground.RUNS / "transfer"
 BOOKS = "lm/books/train.jsonl.gz"
 #: arm -> (family, objective, further options); the arms of one family have one architecture
 ARMS = {
-    "mlm": ("bert", "mlm", ""),
-    "sop": ("bert", "sop", ""),
-    "rtd": ("electra", "rtd", "--set size=0.5 "),
+    "mlm": ("bert", "mlm", "--set rate=0.3 --shape initializer_range=0.08 "),
+    "sop": ("bert", "sop", "--set rate=0.3 --shape initializer_range=0.08 "),
+    "rtd": ("electra", "rtd", "--set size=0.5 --shape initializer_range=0.08 "),
     "spans": ("t5", "span-corruption", "--shape num_layers=2 d_model=128 num_heads=2 d_ff=512 "),
 }
 SAID = {"mlm": "MLM", "sop": "MLM + SOP", "rtd": "replaced tokens", "spans": "span corruption"}
-RECIPE = (
-    "--length 128 --rows 32 --steps 800 --optimiser muon --learning-rate 1e-2 --schedule linear --precision bf16 --dropout 0 "
-    "--evaluate-every 400 --save-every 200 --seed 0"
-)
+RECIPE = "--length 128 --rows 32 --optimiser muon --schedule linear --precision bf16 --dropout 0 --save-every 200 --seed 0"
+#: an encoder's masked tokens teach slowly: with 800 steps it knows the words' frequencies and little more
+STEPS = {"spans": "--steps 800 --learning-rate 1e-2", **dict.fromkeys(("mlm", "sop", "rtd"), "--steps 3000 --learning-rate 4e-3")}
 WORDS = {"bert": "bert", "electra": "bert", "t5": "t5"}
 SETS = ("sst2", "trec")
 RATES = (3e-4, 1e-3)
@@ -73,12 +72,15 @@ def commands() -> Iterator[str]:
         words = WORDS[family]
         yield (
             f"maskfork pretrain --family {family} --objective {objective} {more}--tokenizer runs/transfer/{words}-words "
-            f"--data runs/transfer/{words}-corpus {RECIPE} -o runs/transfer/{arm}"
+            f"--data runs/transfer/{words}-corpus {RECIPE} {STEPS[arm]} -o runs/transfer/{arm}"
         )
 
 
 def base_of(start: str) -> Path:
-    """The folder that is fine-tuned: the arm's weights or fresh ones, both with the family's own dropout."""
+    """The folder that is fine-tuned: the arm's weights or fresh ones, both with the family's own dropout.
+
+    Fresh ones begin as wide as the family's own, which fine-tunes better than the wider start that pre-training was given.
+    """
     from maskfork.learn.pretrain.sizes import DROPS
     from maskfork.models.hub import build, load
 
@@ -95,7 +97,8 @@ def base_of(start: str) -> Path:
         model.config.update(usual)
         model.save(folder)
     else:
-        fresh = build({**model.config, **usual}, model.spec.head.kind if model.spec.head else None, seed=11)
+        config = {name: value for name, value in {**model.config, **usual}.items() if name != "initializer_range"}
+        fresh = build(config, model.spec.head.kind if model.spec.head else None, seed=11)
         fresh.tokenizer = model.tokenizer
         fresh.save(folder)
     return folder
