@@ -85,4 +85,4 @@ def test_what_is_not_read_is_said(name: str, on_long: str, bases: dict[str, Path
     if on_long == "chunk":
         assert lost == 0 or "windows" not in " ".join(made.notes)
     else:
-        assert lost > 0
+        assert lost > 0 or name == "instruct"  # talks are cut in training; an answer reads all of its prompt
