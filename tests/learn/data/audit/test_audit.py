@@ -102,6 +102,15 @@ def test_wrong_labels_are_found_and_put_right(tmp_path: Path) -> None:
     assert report.skipped["leaks"] == "there is one side only: give --test FILE"
 
 
+def test_judges_that_know_nothing_make_a_note_of_their_doubts(tmp_path: Path) -> None:
+    """Seven of ten labels are dice: what is doubted is no warning."""
+    rng = np.random.default_rng(3)
+    rows = [[text, str(rng.choice(list(TOPICS))) if rng.random() < 0.7 else topic] for text, topic in texts(240)]
+    assert of(audit(read_material(write(tmp_path / "a.csv", rows))), "label errors").level == "note"
+    rows = [[text, "food" if i % 20 == 1 else topic] for i, (text, topic) in enumerate(texts(240))]
+    assert of(audit(read_material(write(tmp_path / "b.csv", rows))), "label errors").level == "warning"
+
+
 def test_clean_rows_pass(tmp_path: Path) -> None:
     report = audit(read_material(write(tmp_path / "d.csv", texts(150))))
     assert [finding.check for finding in report.findings] == []

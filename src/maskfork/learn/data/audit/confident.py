@@ -7,7 +7,7 @@ temperature and a bias a class, so that `sum_j p(j | text) T[j, given]` explains
 2017 train a network's last layer for the same). Bayes' rule then gives each row's probability that its label is wrong.
 
 Against the plain rule (the off-diagonal of the confident joint) it is right more often where labels are mixed up in pairs, and
-it says a probability: benchmarks/RESULTS.md has both.
+it says a probability: docs/audit.md has what it finds.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from maskfork.learn.data.rows import IntArray
 CHECK = "label errors"
 SUSPECT = 0.3  # the chance of being wrong from which on a label is worth a look; docs/audit.md has what that finds
 LEAST_ROWS, LEAST_OF_A_LABEL = 40, 5
+TRUSTED = 0.4  # Cohen's kappa of the judges with the labels (Landis & Koch 1977: moderate from there on)
 
 
 def label_errors(
@@ -34,7 +35,8 @@ def label_errors(
     number = {name: i for i, name in enumerate(names)}
     labels = np.array([number[given[i] or ""] for i in judged.tolist()], dtype=np.int64)
     vectors = None if features.vectors is None else features.vectors[judged]
-    found = suspect(out_of_fold(features.counts[judged], vectors, labels, copies[judged], progress), labels)
+    seen = out_of_fold(features.counts[judged], vectors, labels, copies[judged], progress)
+    found = suspect(seen, labels)
     order = np.argsort(-found.wrong, kind="stable")
     order = order[found.wrong[order] > SUSPECT]
     if not len(order):
@@ -52,12 +54,20 @@ def label_errors(
     pairs = Counter((hit.label, hit.suggested) for hit in hits)
     (a, b), most = pairs.most_common(1)[0]
     more = f" Most often {a} that looks like {b} ({most:,})." if len(pairs) > 1 else ""
-    unsure = f"{len(hits):,} of {len(judged):,} labels are probably wrong"
+    guessed = seen.argmax(axis=1)
+    right = float((guessed == labels).mean())
+    chance = float((np.bincount(guessed, minlength=len(names)) / len(labels)) @ (np.bincount(labels) / len(labels)))
+    sure = right - chance >= TRUSTED * (1.0 - chance)
+    who = f"models that never saw the row ({features.about})"
+    know = f"which give {'' if sure else 'only '}{right:.0%} of the labels themselves"
+    said = f"are probably wrong, say {who}, {know}" if sure else f"are doubted by {who}, {know}"
     return Finding(
         check=CHECK,
-        level="warning",
-        title=f"{unsure}, say models that never saw the row ({features.about}).{more}",
-        advice="Read them, most doubtful first, and put right or drop what is wrong; about one in three is right after all.",
+        level="warning" if sure else "note",
+        title=f"{len(hits):,} of {len(judged):,} labels {said}.{more}",
+        advice="Read them, most doubtful first, and put right or drop what is wrong; about one in three is right after all."
+        if sure
+        else "Such judges prove little, and most of these labels may be right: name an encoder with --model for better ones.",
         count=len(hits),
         total=len(judged),
         rows=hits,
