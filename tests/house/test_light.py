@@ -58,3 +58,8 @@ def test_help_is_quick(words: list[str]) -> None:
     assert processor < LIMIT_S
     # On a machine with more work than cores the wall clock tells of the others.
     assert wall < LIMIT_S or os.getloadavg()[0] > (os.cpu_count() or 1)
+
+
+def test_a_winner_without_a_transformer_needs_no_torch() -> None:
+    """Its memory is measured in a process of its own, and is a fifth of what torch alone takes."""
+    assert "torch" not in loaded("import maskfork.decide.compare.weigh, maskfork.decide.compare.contenders.tfidf")

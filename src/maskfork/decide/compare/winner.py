@@ -9,7 +9,7 @@ from pathlib import Path
 
 from maskfork.decide.compare.contender import Predictor
 from maskfork.errors import ModelError
-from maskfork.learn.tasks.common.folder import FILE, describe, said_of
+from maskfork.models.about import FILE, describe, said_of
 
 
 def open_predictor(folder: Path | str) -> Predictor:

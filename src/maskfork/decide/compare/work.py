@@ -15,7 +15,7 @@ from maskfork.decide.compare.plan import Entry, Plan, Run
 from maskfork.decide.compare.store import Record, Store
 from maskfork.errors import MaskforkError, ModelError
 from maskfork.learn.data.dataset import Dataset
-from maskfork.learn.tasks.common.folder import describe
+from maskfork.models.about import describe
 
 
 @dataclass

@@ -10,7 +10,7 @@ from typing import Any
 
 from maskfork.errors import ModelError, UsageError
 from maskfork.learn.tasks.common.contract import Task, Trained
-from maskfork.learn.tasks.common.folder import said_of
+from maskfork.models.about import said_of
 from maskfork.models.hub import named_head
 
 

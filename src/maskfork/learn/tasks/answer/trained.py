@@ -13,12 +13,12 @@ from maskfork.errors import DataError, ModelError
 from maskfork.learn.tasks.answer.examples import Questions
 from maskfork.learn.tasks.answer.spans import Ranked, rank
 from maskfork.learn.tasks.common.contract import Answer, Scores, Trained
-from maskfork.learn.tasks.common.folder import describe, said_of
 from maskfork.learn.tasks.common.tokenwise import token_logits
 from maskfork.learn.tasks.common.windows import PlacedWindows, cut
 from maskfork.learn.train.run import Record
 from maskfork.measure.bootstrap import bootstrap_interval, share
 from maskfork.measure.squad import AnswerScore, score_answer
+from maskfork.models.about import describe, said_of
 from maskfork.models.device import best_device
 from maskfork.models.encode import OnLong, limit_of
 from maskfork.models.hub import load

@@ -18,9 +18,9 @@ from maskfork.core.batch import Batch
 from maskfork.errors import DataError, ModelError
 from maskfork.learn.tasks.choose.examples import Question, Questions
 from maskfork.learn.tasks.common.contract import Answer, Scores, Trained
-from maskfork.learn.tasks.common.folder import describe, said_of
 from maskfork.learn.train.run import Record
 from maskfork.measure.intervals import wilson
+from maskfork.models.about import describe, said_of
 from maskfork.models.device import best_device
 from maskfork.models.encode import Encoding, OnLong, encode
 from maskfork.models.hub import load

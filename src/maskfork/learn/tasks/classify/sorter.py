@@ -18,8 +18,8 @@ from maskfork.learn.tasks.classify.reading import Reader, Reading, answers, read
 from maskfork.learn.tasks.classify.rules import Rules, answers_of
 from maskfork.learn.tasks.classify.score import scores_of
 from maskfork.learn.tasks.common.contract import Answer, Scores, Trained
-from maskfork.learn.tasks.common.folder import describe, said_of
 from maskfork.learn.train.run import Record
+from maskfork.models.about import describe, said_of
 from maskfork.models.device import best_device
 from maskfork.models.hub import load
 

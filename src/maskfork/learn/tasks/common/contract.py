@@ -96,7 +96,7 @@ class Trained(ABC):
 
     @abstractmethod
     def save(self, folder: Path) -> Path:
-        """All that predicting needs, in the layout of the Hub where it has one; maskfork.json by `common.folder.describe`."""
+        """All that predicting needs, in the layout of the Hub where it has one; maskfork.json by `models.about.describe`."""
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,9 @@ from maskfork import __version__
 from maskfork.errors import ModelError, UsageError
 from maskfork.learn.data.audit.brief import brief
 from maskfork.learn.tasks.common.contract import Progress, Scores, Sources, Task
-from maskfork.learn.tasks.common.folder import describe
 from maskfork.learn.tasks.common.settings import TaskSettings
 from maskfork.measure.environment import environment, now
+from maskfork.models.about import describe
 from maskfork.models.digest import digest
 from maskfork.models.hub import find_folder
 from maskfork.view.taskcard import task_card

@@ -7,7 +7,6 @@ from typing import ClassVar
 
 from maskfork.errors import UsageError
 from maskfork.learn.tasks.common.contract import Progress, Role, Sources, Split, Task
-from maskfork.learn.tasks.common.folder import said_of
 from maskfork.learn.tasks.common.hold import kept_back
 from maskfork.learn.tasks.common.refuse import one_reading
 from maskfork.learn.tasks.common.settings import TaskSettings
@@ -18,6 +17,7 @@ from maskfork.learn.tasks.embed.read import ROLES, read
 from maskfork.learn.tasks.embed.settings import EmbedSettings
 from maskfork.learn.tasks.embed.train import fit_vectors
 from maskfork.learn.tasks.embed.trained import TrainedEncoder
+from maskfork.models.about import said_of
 from maskfork.models.sentence import load_sentence_encoder
 
 

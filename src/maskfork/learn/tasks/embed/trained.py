@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 
 from maskfork.errors import DataError
 from maskfork.learn.tasks.common.contract import Answer, Scores, Trained
-from maskfork.learn.tasks.common.folder import describe
 from maskfork.learn.tasks.embed.examples import TextRows
 from maskfork.learn.tasks.embed.score import evaluate
 from maskfork.learn.train.run import Record
+from maskfork.models.about import describe
 from maskfork.models.encode import encode
 from maskfork.models.sentence import SentenceEncoder
 

@@ -10,10 +10,10 @@ from sklearn.model_selection import StratifiedKFold
 from maskfork.learn.data.dataset import load_dataset
 from maskfork.learn.data.rows import Rows
 from maskfork.learn.tasks.common.contract import Progress, Sources
-from maskfork.learn.tasks.common.folder import said_of
 from maskfork.learn.tasks.few_shot.settings import FewShotSettings, Way
 from maskfork.learn.tasks.few_shot.train import train
 from maskfork.measure.paired import difference_interval
+from maskfork.models.about import said_of
 from maskfork.models.hub import find_folder, read_config, sketch
 from maskfork.view.words import percent, points, points_range
 

@@ -12,10 +12,10 @@ import numpy as np
 from maskfork.errors import DataError
 from maskfork.learn.data.rows import Rows
 from maskfork.learn.tasks.common.contract import Answer, Scores, Trained
-from maskfork.learn.tasks.common.folder import describe
 from maskfork.learn.tasks.probe import Probe
 from maskfork.learn.train.run import Record
 from maskfork.measure.intervals import score_interval
+from maskfork.models.about import describe
 
 
 @dataclass

@@ -10,13 +10,13 @@ from typing import Any, ClassVar
 
 from maskfork.errors import DataError, ModelError
 from maskfork.learn.tasks.common.contract import Answer, Scores, Trained
-from maskfork.learn.tasks.common.folder import describe, said_of
 from maskfork.learn.tasks.instruct.examples import Lessons, Pair, Talk
 from maskfork.learn.tasks.instruct.learning import loss_on, packed_of, right_tokens
 from maskfork.learn.tasks.instruct.settings import InstructSettings
 from maskfork.learn.tasks.instruct.words import prompt_ids
 from maskfork.learn.train.run import Record
 from maskfork.measure.means import mean_interval
+from maskfork.models.about import describe, said_of
 from maskfork.models.device import best_device
 from maskfork.models.hub import load
 from maskfork.models.model import Model

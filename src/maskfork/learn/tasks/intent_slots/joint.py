@@ -17,7 +17,6 @@ from maskfork.core.batch import Batch
 from maskfork.core.dropout import Dropout
 from maskfork.errors import ModelError
 from maskfork.learn.tasks.common.contract import Answer, Scores, Trained
-from maskfork.learn.tasks.common.folder import describe, said_of
 from maskfork.learn.tasks.common.tokenwise import outputs
 from maskfork.learn.tasks.intent_slots.commands import Commands
 from maskfork.learn.tasks.tag.answers import Found
@@ -26,6 +25,7 @@ from maskfork.learn.tasks.tag.scoring import span_scores_of
 from maskfork.learn.tasks.tag.trained import Tagger, given_text
 from maskfork.learn.train.run import Record
 from maskfork.measure.bootstrap import bootstrap_interval, share
+from maskfork.models.about import describe, said_of
 from maskfork.models.heads import pool
 from maskfork.models.model import Model, initialise_tensor
 

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 
 from maskfork.errors import DataError, ModelError
 from maskfork.learn.tasks.common.contract import Answer, Scores, Trained
-from maskfork.learn.tasks.common.folder import describe, said_of
 from maskfork.learn.tasks.seq2seq.examples import Rewritten
 from maskfork.learn.train.run import Record
 from maskfork.measure.writing import writing_scores
+from maskfork.models.about import describe, said_of
 from maskfork.models.device import best_device
 from maskfork.models.encode import OnLong
 from maskfork.models.hub import load

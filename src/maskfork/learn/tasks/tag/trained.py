@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from maskfork.errors import DataError, ModelError
 from maskfork.learn.tasks.common.contract import Answer, Scores, Trained
-from maskfork.learn.tasks.common.folder import describe, said_of
 from maskfork.learn.tasks.common.tokenwise import FloatArray, token_logits
 from maskfork.learn.tasks.common.words import Place, words_of
 from maskfork.learn.tasks.tag.answers import Found, find_labels, find_spans
@@ -23,6 +22,7 @@ from maskfork.learn.tasks.tag.reading import words_cell
 from maskfork.learn.tasks.tag.scoring import span_scores_of, word_scores_of
 from maskfork.learn.tasks.tag.units import unreachable
 from maskfork.learn.train.run import Record
+from maskfork.models.about import describe, said_of
 from maskfork.models.device import best_device
 from maskfork.models.encode import limit_of
 from maskfork.models.hub import load
