@@ -24,24 +24,33 @@ def all_tasks() -> dict[str, Task[Any]]:
     return found
 
 
+def task_named(name: str) -> Task[Any] | None:
+    """The task of this name, and no other is imported; None where there is none."""
+    module = name.replace("-", "_")
+    if module not in {found.name for found in iter_modules(__path__)}:
+        return None
+    task = getattr(import_module(f"{__name__}.{module}"), "TASK", None)
+    return task if isinstance(task, Task) and task.name == name else None
+
+
 def task_of(name: str) -> Task[Any]:
     """The task of this name. Raises UsageError that lists them."""
-    tasks = all_tasks()
-    if name not in tasks:
+    task = task_named(name)
+    if task is None:
+        tasks = all_tasks()
         near = get_close_matches(name, tasks, n=1, cutoff=0.5)
         cure = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(tasks))}"
         raise UsageError(f"there is no task {name!r}: {cure}")
-    return tasks[name]
+    return task
 
 
 def task_in(folder: Path) -> Task[Any] | None:
     """The task that a model's folder is of, by maskfork.json, else by the head that config.json names; None for none."""
-    tasks = all_tasks()
     kind = said_of(folder).get("kind")
-    if kind in tasks:
-        return tasks[kind]
-    head = named_head(folder) if kind is None and (folder / "config.json").is_file() else None
-    return next((task for task in tasks.values() if head in task.heads), None) if head is not None else None
+    if kind is not None:
+        return task_named(str(kind))
+    head = named_head(folder) if (folder / "config.json").is_file() else None
+    return next((task for task in all_tasks().values() if head in task.heads), None) if head is not None else None
 
 
 def open_trained(folder: Path) -> Trained:
