@@ -11,7 +11,7 @@ from maskfork.learn.tasks.answer.trained import Answerer, Reading
 from maskfork.learn.tasks.answer.training import Held, aims_of, loss_of
 from maskfork.learn.tasks.common.contract import Progress, Sources, Split, Task
 from maskfork.learn.tasks.common.fitting import fit_rows
-from maskfork.learn.tasks.common.hold import divided, kept_back
+from maskfork.learn.tasks.common.hold import divided, each, with_validation
 from maskfork.learn.tasks.common.settings import TaskSettings
 from maskfork.models.device import best_device
 from maskfork.models.encode import limit_of
@@ -29,12 +29,7 @@ class AnswerTask(Task[Questions]):
 
     def read(self, sources: Sources, settings: TaskSettings) -> Split[Questions]:
         """SQuAD's JSON, v1.1 or v2.0, or tables; the questions of one context are on one side."""
-        parts: dict[str, Questions] = {}
-        notes: list[str] = []
-        for name, path in (("train", sources.train), ("validation", sources.validation), ("test", sources.test)):
-            if path is not None:
-                parts[name], said = read_questions(path, sources.columns)
-                notes += said
+        parts, notes = each(sources, lambda path: read_questions(path, sources.columns))
         return divided(parts, lambda rows: rows.contexts, sources, notes)
 
     def train(
@@ -48,11 +43,8 @@ class AnswerTask(Task[Questions]):
         work: Path | None = None,
     ) -> Answerer:
         """A fresh span head on `base`, its best epoch by F1 on validation questions. Raises DataError."""
-        how = settings if isinstance(settings, AnswerSettings) else AnswerSettings(**settings.as_dict())
-        rows, held_rows = split.train, split.validation
-        if held_rows is None:
-            inside, back = kept_back(rows.contexts, how, seed)
-            rows, held_rows = rows.take(inside), rows.take(back)
+        how = AnswerSettings.of(settings)
+        rows, held_rows = with_validation(split, lambda r: r.contexts, how, seed)
         model = load(base, "span", seed=seed).to(best_device())
         reading = Reading(how.max_length, how.on_long, how.stride, how.max_answer, how.n_best)
         made = Answerer(model, reading, 0.0 if split.train.with_no_answer else None)

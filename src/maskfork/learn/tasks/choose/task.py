@@ -16,7 +16,7 @@ from maskfork.learn.tasks.choose.examples import Questions
 from maskfork.learn.tasks.choose.reading import ROLES, read_questions
 from maskfork.learn.tasks.common.contract import Progress, Sources, Split, Task
 from maskfork.learn.tasks.common.fitting import fit_rows
-from maskfork.learn.tasks.common.hold import divided, kept_back
+from maskfork.learn.tasks.common.hold import divided, each, with_validation
 from maskfork.learn.tasks.common.settings import TaskSettings
 from maskfork.models.device import best_device
 from maskfork.models.encode import limit_of
@@ -33,12 +33,7 @@ class ChooseTask(Task[Questions]):
 
     def read(self, sources: Sources, settings: TaskSettings) -> Split[Questions]:
         """A column of lists, or a column a choice."""
-        named = {"train": sources.train, "validation": sources.validation, "test": sources.test}
-        parts, notes = {}, []
-        for name, path in named.items():
-            if path is not None:
-                parts[name], said = read_questions(path, sources.columns)
-                notes += said
+        parts, notes = each(sources, lambda path: read_questions(path, sources.columns))
         return divided(parts, lambda rows: rows.keys(), sources, notes)
 
     def train(
@@ -55,10 +50,7 @@ class ChooseTask(Task[Questions]):
         if settings.on_long == "chunk":
             raise UsageError("a choice is read beside its question in one piece: on_long is error, truncate or head+tail")
         model = load(base, "choice", seed=seed).to(best_device())
-        rows, held = split.train, split.validation
-        if held is None:
-            inside, back = kept_back(rows.keys(), settings, seed)
-            rows, held = rows.take(inside), rows.take(back)
+        rows, held = with_validation(split, lambda r: r.keys(), settings, seed)
         made = Chooser(model, settings.max_length, settings.on_long)
         lesson, answers = read(model, rows.rows, settings.max_length, settings.on_long), rows.answers
         note = lesson.encoding.lost_note(limit_of(model, settings.max_length) or 0)

@@ -51,4 +51,4 @@ class Classify(Task[Labelled]):
 
 def own(settings: TaskSettings) -> ClassifySettings:
     """Settings that any task has, with this task's defaults for the rest."""
-    return settings if isinstance(settings, ClassifySettings) else ClassifySettings(**settings.as_dict())
+    return ClassifySettings.of(settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -42,6 +43,25 @@ def divided(parts: Mapping[str, E], keys: Callable[[E], Sequence[str]], sources:
         said.append(gone)
     said.append(f"Held out: {len(test):,} rows, {how}; {len(train):,} rows to train on.")
     return Split(train, validation, test, tuple(said))
+
+
+def each(sources: Sources, read: Callable[[Path], tuple[E, Sequence[str]]]) -> tuple[dict[str, E], list[str]]:
+    """What `read(path)` gives of every file that was given, by its part's name, and all that is said of them."""
+    parts: dict[str, E] = {}
+    notes: list[str] = []
+    for name, path in (("train", sources.train), ("validation", sources.validation), ("test", sources.test)):
+        if path is not None:
+            parts[name], said = read(path)
+            notes += said
+    return parts, notes
+
+
+def with_validation(split: Split[E], keys: Callable[[E], Sequence[str]], settings: FineTuneSettings, seed: int) -> tuple[E, E]:
+    """(rows to train on, rows to validate on): the split's own, else some of train are kept back."""
+    if split.validation is not None:
+        return split.train, split.validation
+    inside, back = kept_back(keys(split.train), settings, seed)
+    return split.train.take(inside), split.train.take(back)
 
 
 def without_leaks(keys: Sequence[str], held: Sequence[str]) -> tuple[IntArray, str | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 from maskfork.errors import DataError
@@ -11,7 +12,7 @@ from maskfork.learn.data.names import listed, quoted, simplify
 from maskfork.learn.data.read import read_table
 from maskfork.learn.data.table import Table
 from maskfork.learn.tasks.common.contract import Examples, Role, Sources, Split
-from maskfork.learn.tasks.common.hold import divided
+from maskfork.learn.tasks.common.hold import divided, each
 
 E = TypeVar("E", bound=Examples)
 
@@ -62,15 +63,13 @@ def split_of(
 
     What is held out is `divided`'s. Raises DataError.
     """
-    parts: dict[str, E] = {}
-    notes: list[str] = []
-    for name, path in (("train", sources.train), ("validation", sources.validation), ("test", sources.test)):
-        if path is None:
-            continue
+
+    def one(path: Path) -> tuple[E, list[str]]:
         table = read_table(path, [*sources.columns.values(), *wanted])
         rows, said = read(table)
         if not len(rows):
             raise DataError(f"{path.name} has no row that can be used ({' '.join(said) or 'it is empty'})")
-        parts[name] = rows
-        notes += [*table.notes, *said]
+        return rows, [*table.notes, *said]
+
+    parts, notes = each(sources, one)
     return divided(parts, keys, sources, notes)

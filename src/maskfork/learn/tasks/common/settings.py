@@ -6,7 +6,7 @@ import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from maskfork.errors import UsageError
 from maskfork.learn.train.settings import FineTuneSettings
@@ -26,6 +26,11 @@ class TaskSettings(FineTuneSettings):
     adapter: str | None = None
     merge: bool = False
     teacher: str | None = None
+
+    @classmethod
+    def of(cls, settings: TaskSettings) -> Self:
+        """These settings as this kind: themselves, or with the defaults of what they do not say."""
+        return settings if isinstance(settings, cls) else cls(**settings.as_dict())
 
 
 def settings_of(kind: type[S], given: Mapping[str, Any]) -> S:

@@ -10,7 +10,7 @@ from torch import nn
 from maskfork.errors import UsageError
 from maskfork.learn.tasks.common.contract import Progress, Sources, Split, Task
 from maskfork.learn.tasks.common.fitting import fit_rows
-from maskfork.learn.tasks.common.hold import divided, kept_back
+from maskfork.learn.tasks.common.hold import divided, each, with_validation
 from maskfork.learn.tasks.common.settings import TaskSettings
 from maskfork.learn.tasks.instruct.assistant import Assistant
 from maskfork.learn.tasks.instruct.examples import Lessons, Pair
@@ -35,12 +35,7 @@ class InstructTask(Task[Lessons]):
 
     def read(self, sources: Sources, settings: TaskSettings) -> Split[Lessons]:
         """A column of messages, or columns of prompts and completions."""
-        named = {"train": sources.train, "validation": sources.validation, "test": sources.test}
-        parts, notes = {}, []
-        for name, path in named.items():
-            if path is not None:
-                parts[name], said = read_lessons(path, sources.columns)
-                notes += said
+        parts, notes = each(sources, lambda path: read_lessons(path, sources.columns))
         return divided(parts, lambda rows: rows.keys(), sources, notes)
 
     def train(
@@ -54,7 +49,7 @@ class InstructTask(Task[Lessons]):
         work: Path | None = None,
     ) -> Assistant:
         """All weights of `base`, or an adapter; its best epoch by the loss of held-back answers. Raises DataError, UsageError."""
-        how = settings if isinstance(settings, InstructSettings) else InstructSettings(**settings.as_dict())
+        how = InstructSettings.of(settings)
         model = load(base).to(best_device())
         if model.spec.fork != "decoder":
             cure = "give a decoder (gpt2, llama, ...), or train seq2seq with an encoder-decoder"
@@ -65,10 +60,7 @@ class InstructTask(Task[Lessons]):
         if talks and template_of(model.tokenizer) is None:
             model.tokenizer.config["chat_template"] = TAUGHT
             made.notes.append("the model has no chat template: messages are written as `role: words`, and so it is saved")
-        rows, held = split.train, split.validation
-        if held is None:
-            inside, back = kept_back(rows.keys(), how, seed)
-            rows, held = rows.take(inside), rows.take(back)
+        rows, held = with_validation(split, lambda r: r.keys(), how, seed)
         packed, notes = packed_of(model, rows.rows, how)
         made.notes += notes
         checked = packed_of(model, held.rows, how)[0] if len(held) else None

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 from maskfork.errors import DataError
 from maskfork.learn.tasks.common.contract import Progress, Sources, Split, Task
 from maskfork.learn.tasks.common.fitting import fit_rows
-from maskfork.learn.tasks.common.hold import divided, kept_back
+from maskfork.learn.tasks.common.hold import divided, each, with_validation
 from maskfork.learn.tasks.common.settings import TaskSettings
 from maskfork.learn.tasks.intent_slots.commands import ROLES, Commands, read_commands
 from maskfork.learn.tasks.intent_slots.joint import Joint, Understander
@@ -35,12 +35,7 @@ class IntentSlotsTask(Task[Commands]):
 
     def read(self, sources: Sources, settings: TaskSettings) -> Split[Commands]:
         """Tables of words, slots and intents, or folders with seq.in, seq.out and label."""
-        parts: dict[str, Commands] = {}
-        notes: list[str] = []
-        for name, path in (("train", sources.train), ("validation", sources.validation), ("test", sources.test)):
-            if path is not None:
-                parts[name], said = read_commands(path, sources.columns)
-                notes += said
+        parts, notes = each(sources, lambda path: read_commands(path, sources.columns))
         return divided(parts, lambda rows: rows.tagged.texts, sources, notes)
 
     def train(
@@ -54,11 +49,8 @@ class IntentSlotsTask(Task[Commands]):
         work: Path | None = None,
     ) -> Understander:
         """Both heads at once, the sum of their losses; the best epoch by commands that are wholly right. Raises DataError."""
-        how = settings if isinstance(settings, TagSettings) else TagSettings(**settings.as_dict())
-        rows, held_rows = split.train, split.validation
-        if held_rows is None:
-            inside, back = kept_back(rows.tagged.texts, how, seed)
-            rows, held_rows = rows.take(inside), rows.take(back)
+        how = TagSettings.of(settings)
+        rows, held_rows = with_validation(split, lambda r: r.tagged.texts, how, seed)
         intents = tuple(sorted(set(split.train.intents)))
         if len(intents) < 2:
             raise DataError("training needs two intents at least: give more rows, or train tag for the slots alone.")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from maskfork.core.batch import Batch
 from maskfork.learn.tasks.common.contract import Progress, Sources, Split, Task
 from maskfork.learn.tasks.common.fitting import fit_rows
-from maskfork.learn.tasks.common.hold import divided, kept_back
+from maskfork.learn.tasks.common.hold import divided, each, with_validation
 from maskfork.learn.tasks.common.settings import TaskSettings
 from maskfork.learn.tasks.seq2seq.examples import Rewritten
 from maskfork.learn.tasks.seq2seq.learning import Lesson, lesson_of, loss_of
@@ -37,12 +37,7 @@ class Seq2SeqTask(Task[Rewritten]):
 
     def read(self, sources: Sources, settings: TaskSettings) -> Split[Rewritten]:
         """Columns of sources and targets, or two files of lines."""
-        named = {"train": sources.train, "validation": sources.validation, "test": sources.test}
-        parts, notes = {}, []
-        for name, path in named.items():
-            if path is not None:
-                parts[name], said = read_rewritten(path, sources.columns)
-                notes += said
+        parts, notes = each(sources, lambda path: read_rewritten(path, sources.columns))
         return divided(parts, lambda rows: rows.sources, sources, notes)
 
     def train(
@@ -56,12 +51,9 @@ class Seq2SeqTask(Task[Rewritten]):
         work: Path | None = None,
     ) -> Writer:
         """All weights of `base`, its best epoch by the loss on validation rows. Raises DataError, UsageError."""
-        how = settings if isinstance(settings, Seq2SeqSettings) else Seq2SeqSettings(**settings.as_dict())
+        how = Seq2SeqSettings.of(settings)
         model = open_writer(base, "rewrite texts")
-        rows, held = split.train, split.validation
-        if held is None:
-            inside, back = kept_back(rows.sources, how, seed)
-            rows, held = rows.take(inside), rows.take(back)
+        rows, held = with_validation(split, lambda r: r.sources, how, seed)
         lesson, notes = lesson_of(model, *rows.pairs(), how)
         made = Writer(model, how.metric, how.max_length, how.on_long, notes=notes)
         loss = loss_of(model, how)

@@ -7,7 +7,7 @@ from pathlib import Path
 from maskfork.errors import DataError
 from maskfork.learn.tasks.common.contract import Progress, Sources, Split, Task
 from maskfork.learn.tasks.common.fitting import fit_rows
-from maskfork.learn.tasks.common.hold import divided, kept_back
+from maskfork.learn.tasks.common.hold import divided, with_validation
 from maskfork.learn.tasks.common.settings import TaskSettings
 from maskfork.learn.tasks.tag.examples import Tagged, tag_names
 from maskfork.learn.tasks.tag.prepare import Reading, prepare
@@ -47,11 +47,8 @@ class TagTask(Task[Tagged]):
         work: Path | None = None,
     ) -> Tagger:
         """A fresh token classifier on `base`, its best epoch by span F1 (or accuracy) on validation rows. Raises DataError."""
-        how = settings if isinstance(settings, TagSettings) else TagSettings(**settings.as_dict())
-        rows, held_rows = split.train, split.validation
-        if held_rows is None:
-            inside, back = kept_back(rows.texts, how, seed)
-            rows, held_rows = rows.take(inside), rows.take(back)
+        how = TagSettings.of(settings)
+        rows, held_rows = with_validation(split, lambda r: r.texts, how, seed)
         names = tag_names(rows.kind, split.train.label_names())
         if len(names) < 2:
             raise DataError("training needs labels: every word of the train rows is the same or none has a label.")
