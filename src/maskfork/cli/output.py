@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from rich.console import Console, RenderableType
 
@@ -80,6 +80,20 @@ def progress(description: str, total: float | None) -> Iterator[Step]:
             bar.advance(task, done)
 
         yield step
+
+
+@contextmanager
+def share_of(description: str) -> Iterator[Callable[[float, str], None]]:
+    """The same for work that says how much of it is done, a share in [0, 1], and what it is doing."""
+    with progress(description, 100) as step:
+        before = 0.0
+
+        def moved(share: float, words: str) -> None:
+            nonlocal before
+            step(100 * share - before, words)
+            before = 100 * share
+
+        yield moved
 
 
 def fail(error: MaskforkError, *, as_json: bool) -> int:

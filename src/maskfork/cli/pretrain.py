@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from maskfork.cli.config import ConfigFile
-from maskfork.cli.output import JsonFlag, emit, emit_json, progress, say
+from maskfork.cli.output import JsonFlag, emit, emit_json, say, share_of
 from maskfork.errors import UsageError
 
 if TYPE_CHECKING:
@@ -179,13 +179,7 @@ def pretrain(
         return
     from maskfork.learn.pretrain.run import pretrain as train
 
-    with progress("pre-training", 100) as step:
-        before = [0.0]
-
-        def moved(share: float, words: str) -> None:
-            step(100 * share - before[0], words)
-            before[0] = 100 * share
-
+    with share_of("pre-training") as moved:
         try:
             done = train(settings, _named(out), resume=resume, progress=moved, tell=say)
         except KeyboardInterrupt:

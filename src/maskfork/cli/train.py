@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from maskfork.cli.config import ConfigFile
 from maskfork.cli.lines import score_lines
-from maskfork.cli.output import JsonFlag, emit, emit_json, progress, say
+from maskfork.cli.output import JsonFlag, emit, emit_json, say, share_of
 from maskfork.errors import UsageError
 
 if TYPE_CHECKING:
@@ -124,13 +124,7 @@ def train(
     if stranger is not None:
         raise UsageError(f"{chosen.name} reads no {stranger!r}: its columns are {', '.join(known)}")
     sources = Sources(data, validation, test, columns, test_share, split_seed)
-    with progress(f"training to {chosen.name}", 100) as step:
-        before = [0.0]
-
-        def moved(share: float, words: str) -> None:
-            step(100 * share - before[0], words)
-            before[0] = 100 * share
-
+    with share_of(f"training to {chosen.name}") as moved:
         command = shlex.join(["maskfork", *sys.argv[1:]])
         done = train_task(
             chosen, sources, model_place(base), settings, out, called=base, seed=seed, command=command,
@@ -145,13 +139,7 @@ def _advise(done: Done, sources: Sources, base: str) -> None:
     """Where the rows are few, which few-shot way is the better on them."""
     from maskfork.learn.tasks.few_shot.propose import advise
 
-    with progress("few rows: cross-validating", 100) as step:
-        before = [0.0]
-
-        def moved(share: float, words: str) -> None:
-            step(100 * share - before[0], words)
-            before[0] = 100 * share
-
+    with share_of("few rows: cross-validating") as moved:
         said = advise(done.folder, sources, base, done.record["data"]["rows"]["train"] or 0, progress=moved)
     if said is not None:
         say(said)

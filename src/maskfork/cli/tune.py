@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from maskfork.cli.config import ConfigFile
-from maskfork.cli.output import JsonFlag, emit, emit_json, progress, say
+from maskfork.cli.output import JsonFlag, emit, emit_json, say, share_of
 from maskfork.errors import UsageError
 
 if TYPE_CHECKING:
@@ -107,13 +107,7 @@ def tune(
     if stranger is not None:
         raise UsageError(f"{chosen.name} reads no {stranger!r}: its columns are {', '.join(known)}")
     sources = Sources(data, validation, test, columns, test_share, split_seed)
-    with progress(f"tuning {chosen.name}", 100) as step:
-        before = [0.0]
-
-        def moved(share: float, words: str) -> None:
-            step(100 * share - before[0], words)
-            before[0] = 100 * share
-
+    with share_of(f"tuning {chosen.name}") as moved:
         done = tune_task(
             chosen, sources, model_place(base), given, settings, out, minutes=minutes, called=base,
             over=[name.strip() for name in over.split(",")] if over else (), most=trials, seed=seed,
