@@ -15,7 +15,7 @@ from torch import Tensor
 import maskfork
 from maskfork.models.model import Model
 
-peft = pytest.importorskip("peft", reason="peft is the oracle of these tests: pip install -e '.[bench]'")
+peft = pytest.importorskip("peft", reason="peft is the oracle of these tests: pip install -e '.[dev]'")
 transformers = pytest.importorskip("transformers")
 
 CLOSE = 1e-5
