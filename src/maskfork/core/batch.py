@@ -17,7 +17,7 @@ from functools import cached_property, reduce
 import torch
 from torch import Tensor
 
-from maskfork.core.mask import And, Full, Keep, Mask, Or, Placed, Segments, conjunction, with_marks
+from maskfork.core.mask import And, Branches, Full, Keep, Mask, Or, Placed, Segments, conjunction, with_marks
 from maskfork.errors import UsageError
 
 
@@ -30,7 +30,8 @@ class Batch:
     segments [B, S] int64 or None: which document of its row a token belongs to, -1 for padding;
     marks [B, S] bool or None: tokens that the rule `Marked` speaks of (Longformer's global tokens);
     words [B, S] int64 or None: which word of its sequence a token belongs to, -1 for special tokens (whole-word masking);
-    documents [B, S] int64 or None: which document of the corpus a token is of, -1 for special tokens (next sentences).
+    documents [B, S] int64 or None: which document of the corpus a token is of, -1 for special tokens (next sentences);
+    ends [B or 1, S] int64 or None: the tokens of a row are a tree in preorder, and where the branch of each ends (`tree`).
     """
 
     tokens: Tensor
@@ -41,6 +42,7 @@ class Batch:
     marks: Tensor | None = None
     words: Tensor | None = None
     documents: Tensor | None = None
+    ends: Tensor | None = None
 
     @staticmethod
     def padded(
@@ -99,6 +101,25 @@ class Batch:
         batch.__dict__["spans"] = _spans_of_lengths(lengths)
         return batch
 
+    @staticmethod
+    def tree(tokens: Sequence[int], parents: Sequence[int]) -> Batch:
+        """Texts that share beginnings, each token once, [1, S]: a token reads itself and what leads to it.
+
+        `parents` are the storage indices of the tokens before, -1 for a first token. In preorder: a branch is one stretch.
+        With a cache, the whole tree goes on from what is stored. Raises UsageError where the order is another one.
+        """
+        depths, ends, path = [], [0] * len(tokens), list[int]()
+        for at, parent in enumerate(parents):
+            while path and path[-1] != parent:
+                ends[path.pop()] = at
+            if parent != (path[-1] if path else -1):
+                raise UsageError(f"token {at} of the tree goes on from {parent}, which is no open branch: store it in preorder")
+            depths.append(len(path))
+            path.append(at)
+        for at in path:
+            ends[at] = len(tokens)
+        return Batch(torch.tensor([tokens]), torch.tensor([depths]), ends=torch.tensor([ends]))
+
     @property
     def shape(self) -> tuple[int, int]:
         """(B, S)"""
@@ -122,6 +143,7 @@ class Batch:
             marks=move(self.marks),
             words=move(self.words),
             documents=move(self.documents),
+            ends=move(self.ends),
         )
         if "spans" in self.__dict__:
             moved.__dict__["spans"] = self.spans
@@ -131,6 +153,8 @@ class Batch:
     def spans(self) -> tuple[tuple[int, int, int], ...] | None:
         """(row, start, length) of each sequence in order of storage, or None where a sequence is not contiguous."""
         rows, length = self.shape
+        if self.ends is not None:
+            return None
         if self.segments is None and self.keep is None:
             return tuple((row, 0, length) for row in range(rows))
         ids = self.segments if self.segments is not None else self.keep.long() - 1  # type: ignore[union-attr]
@@ -162,6 +186,8 @@ class Batch:
     def sequences(self) -> tuple[tuple[int, int, int], ...]:
         """`spans`, or an error where a sequence has holes."""
         if self.spans is None:
+            if self.ends is not None:
+                raise UsageError("a tree of texts is read as it is stored: pass its texts one by one where sequences are wanted")
             raise UsageError("a sequence of this batch has holes in its attention mask: pad on one side only")
         return self.spans
 
@@ -251,11 +277,13 @@ def bind(rule: Mask, queries: Batch, keys: Batch) -> Mask:
     """`rule` between two batches (the same one for self-attention) in storage indices.
 
     Places are the batches' positions; a part of the rule that speaks of them is wrapped in `Placed` where they are not the
-    storage indices. Padding adds `Keep`, packing adds `Segments`.
+    storage indices. Padding adds `Keep`, packing adds `Segments`, a tree `Branches`.
     """
     parts = [_placed(with_marks(rule, queries.marks, keys.marks), queries, keys)]
     if keys.keep is not None:
         parts.append(Keep(keys.keep))
+    if keys.ends is not None:
+        parts.append(Branches(keys.ends))
     if queries.segments is not None or keys.segments is not None:
         if queries.segments is None or keys.segments is None:
             raise UsageError("one side of the attention is packed and the other is not: pack both, or neither")
@@ -273,7 +301,7 @@ def _placed(rule: Mask, queries: Batch, keys: Batch) -> Mask:
     if rule.needs_lengths:
         rule = rule.sized(keys.lengths)
     own_keys = queries is keys  # so that order in storage is order in the sequence
-    if own_keys and (rule.speaks_of == "order" or (rule.speaks_of == "distance" and not _has_holes(keys))):
+    if own_keys and (rule.speaks_of == "order" or (rule.speaks_of == "distance" and keys.ends is None and not _has_holes(keys))):
         return rule
     if _as_stored(queries) and _as_stored(keys):
         return rule

@@ -45,7 +45,9 @@ class Cache:
             places = old.positions[:, -1:] + 1 + batch.positions
             both = max(old.positions.shape[0], places.shape[0])
             stored = Batch(tokens, torch.cat([old.positions.expand(both, -1), places.expand(both, -1)], dim=1))
-            return replace(batch, positions=places), stored
+            return replace(batch, positions=places), replace(stored, ends=_ends(old, batch))
+        if old.ends is not None or batch.ends is not None:
+            raise UsageError("a tree of texts is not padded: pass a row for each text, or no padding")
         first = torch.ones_like(old.tokens, dtype=torch.bool) if old.keep is None else old.keep
         second = torch.ones_like(batch.tokens, dtype=torch.bool) if batch.keep is None else batch.keep
         keep = torch.cat([first, second], dim=1)
@@ -128,9 +130,21 @@ class Cache:
         return self.stored.tokens.device if self.stored is not None else None
 
 
+def _ends(old: Batch, new: Batch) -> Tensor | None:
+    """Where branches end once a tree, all of which goes on from what is stored, stands behind it."""
+    if new.ends is None and old.ends is None:
+        return None
+    if old.ends is not None:
+        raise UsageError("a tree of texts is stored and nothing goes on from all of it: read the texts from a copy of the cache")
+    width = old.shape[1]
+    trunk = new.ends.new_full((new.ends.shape[0], width), width + new.shape[1])  # type: ignore[union-attr]
+    return torch.cat([trunk, new.ends + width], dim=1)  # type: ignore[operator]
+
+
 def _rows_of(batch: Batch, rows_N: Tensor) -> Batch:
     def taken(x: Tensor | None) -> Tensor | None:
         return None if x is None else x[rows_N]
 
     positions = batch.positions if batch.positions.shape[0] == 1 else batch.positions[rows_N]
-    return Batch(batch.tokens[rows_N], positions, taken(batch.keep), taken(batch.types))
+    ends = batch.ends if batch.ends is None or batch.ends.shape[0] == 1 else batch.ends[rows_N]
+    return Batch(batch.tokens[rows_N], positions, taken(batch.keep), taken(batch.types), ends=ends)

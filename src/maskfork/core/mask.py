@@ -303,6 +303,23 @@ class Segments(Mask):
 
 
 @dataclass(frozen=True, eq=False)
+class Branches(Mask):
+    """A token reads itself and what leads to it in a tree of tokens that is stored in preorder: texts that share beginnings.
+
+    `ends` [B or 1, K]: where the branch that begins with a token ends in storage.
+    """
+
+    ends: Tensor
+    speaks_of = "storage"
+
+    def allow(self, b: Index, h: Index, q: Index, k: Index) -> Any:
+        return (k <= q) & (q < self.ends[b if self.ends.shape[0] > 1 else 0, k])
+
+    def __repr__(self) -> str:
+        return f"Branches({list(self.ends.shape)})"
+
+
+@dataclass(frozen=True, eq=False)
 class Placed(Mask):
     """A rule about places inside a sequence, asked about storage indices.
 
