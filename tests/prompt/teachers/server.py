@@ -75,6 +75,7 @@ class ChatServer:
         self.counts: Counter[str] = Counter()
         self.served: Counter[str] = Counter()
         self.most_in_flight = 0
+        self.batches = Batches(self)
         self._in_flight = 0
         self._lock = threading.Lock()
         outer = self
@@ -83,9 +84,16 @@ class ChatServer:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
-                outer._handle(self)
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if self.path.endswith(("/files", "/batches")):
+                    outer._send(self, *outer.batches.post(self.path, body), {})
+                else:
+                    outer._handle(self, body)
 
             def do_GET(self) -> None:
+                if "/files" in self.path or "/batches" in self.path:
+                    outer._send(self, *outer.batches.get(self.path), {})
+                    return
                 models = {"object": "list", "data": [{"id": n, "object": "model"} for n in ("tiny-1", "huge-2")]}
                 outer._send(self, 200, json.dumps(models).encode(), {})
 
@@ -110,8 +118,8 @@ class ChatServer:
         self._server.shutdown()
         self._server.server_close()
 
-    def _handle(self, handler: BaseHTTPRequestHandler) -> None:
-        body = json.loads(handler.rfile.read(int(handler.headers["Content-Length"])))
+    def _handle(self, handler: BaseHTTPRequestHandler, raw: bytes) -> None:
+        body = json.loads(raw)
         messages = json.dumps(body["messages"])
         with self._lock:
             self._in_flight += 1
@@ -149,6 +157,53 @@ class ChatServer:
             handler.send_header(name, value)
         handler.end_headers()
         handler.wfile.write(payload)
+
+
+class Batches:
+    """Files and batches as OpenAI has them; a batch is done after `looks` looks at it. `created` counts them."""
+
+    def __init__(self, server: ChatServer) -> None:
+        self.server, self.looks, self.created, self.asked = server, 2, 0, 0
+        self._files: dict[str, bytes] = {}
+        self._batches: dict[str, dict[str, Any]] = {}
+
+    def post(self, path: str, body: bytes) -> tuple[int, bytes]:
+        if path.endswith("/files"):
+            name = f"file-{len(self._files)}"
+            start = body.index(b'{"custom_id"')
+            self._files[name] = body[start : body.rindex(b"}") + 1]
+            return 200, json.dumps({"id": name, "object": "file", "bytes": 1, "created_at": 0, "filename": "x"}).encode()
+        asked = json.loads(body)
+        self.created += 1
+        batch = {"id": f"batch-{self.created}", "object": "batch", "created_at": 0, "status": "validating", "looks": 0}
+        self._batches[str(batch["id"])] = {**asked, **batch}
+        return 200, json.dumps(self._batches[str(batch["id"])]).encode()
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        if path.endswith("/content"):
+            return 200, self._files[path.split("/")[-2]]
+        name = path.partition("?")[0].split("/")[-1]
+        if name == "batches":
+            return 200, json.dumps({"object": "list", "data": list(self._batches.values()), "has_more": False}).encode()
+        batch = self._batches[name]
+        batch["looks"] += 1
+        if batch["looks"] >= self.looks and batch["status"] != "completed":
+            self._work(batch)
+        return 200, json.dumps(batch).encode()
+
+    def _work(self, batch: dict[str, Any]) -> None:
+        good, bad = [], []
+        for line in self._files[batch["input_file_id"]].splitlines():
+            asked = json.loads(line)
+            self.asked += 1
+            say = self.server.respond(Call(self.asked, 0, asked["body"], {}, 0.0, 1))
+            answer = {"status_code": say.status, "body": json.loads(say.payload())}
+            (good if say.status == 200 else bad).append({"custom_id": asked["custom_id"], "response": answer, "error": None})
+        for key, rows in (("output_file_id", good), ("error_file_id", bad)):
+            if rows:
+                batch[key] = f"file-{len(self._files)}"
+                self._files[batch[key]] = "\n".join(json.dumps(row) for row in rows).encode()
+        batch["status"] = "completed"
 
 
 def free_port() -> int:

@@ -98,7 +98,35 @@ def test_an_answer_outside_the_list_is_asked_for_once_more() -> None:
     repair = [c for c in server.calls if "not one of the labels" in c.last]
     assert [m["role"] for m in repair[0].body["messages"]] == ["system", "user", "assistant", "user"]
     assert "- positive\n- negative\n- mixed" in repair[0].last
+    schema = repair[0].body["response_format"]["json_schema"]["schema"]
+    assert schema["properties"]["label"]["enum"] == list(NAMES), "the second time, the endpoint holds the model to the list"
+    assert "response_format" not in server.calls[0].body
     assert found.usage.prompt_tokens == 140, "repairs are paid too"
+
+
+def test_an_endpoint_without_json_schemas_is_asked_in_words_alone() -> None:
+    def respond(call: Call) -> Say:
+        if "response_format" in call.body:
+            return Say(status=400, error={"message": "'response_format' is not supported", "param": "response_format"})
+        return Say(truth(call) if "not one of the labels" in call.last else "banana")
+
+    with ChatServer(respond) as server:
+        asked = endpoint(server.url)
+        found = EndpointClassifier(asked, NAMES).predict(TEXTS)
+    assert found.repaired == 12
+    assert any("no JSON schema" in note for note in asked.notes())
+
+
+def test_draws_of_one_question_are_asked_apart(tmp_path: Path) -> None:
+    with ChatServer(lambda call: Say(NAMES[call.same % 2])) as server:
+        options = {"cache_dir": tmp_path}
+        draws = [
+            EndpointClassifier(endpoint(server.url, **options), NAMES, temperature=0.7, sample=k).predict(TEXTS[:2])
+            for k in (0, 1, 0)
+        ]
+    assert [d.labels.tolist() for d in draws] == [[0, 0], [1, 1], [0, 0]]
+    assert len(server.calls) == 4
+    assert {c.body["temperature"] for c in server.calls} == {0.7}
 
 
 def test_failed_rows_are_counted_with_their_reason() -> None:

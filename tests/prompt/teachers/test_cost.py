@@ -73,6 +73,16 @@ def test_a_highest_cost_holds_over_several_lists() -> None:
     assert len(server.calls) == 10
 
 
+@pytest.mark.parametrize("parallel", [1, 6])
+def test_the_most_tokens_are_never_passed_and_need_no_prices(parallel: int) -> None:
+    with ChatServer(lambda call: Say(usage=(30, 10), delay=0.005)) as server:
+        teacher = endpoint(server.url, max_tokens=500, concurrency=parallel)
+        answers = teacher.ask([ask_of(i) for i in range(20)])
+    assert len(server.calls) == sum(a.ok for a in answers) == (500 - 98) // 40 + 1
+    assert any("most tokens, 500," in note for note in teacher.notes())
+    assert any("the most tokens" in str(a.error) for a in answers if not a.ok)
+
+
 def test_calls_that_may_have_been_billed_count_against_the_limit_and_are_said() -> None:
     def respond(call: Call) -> Say:
         return Say(cut=True) if call.same == 0 else Say(usage=(30, 10))
@@ -127,8 +137,9 @@ def test_the_bound_holds_any_text_at_one_token_a_byte(text: str, prompt: int, ou
     ledger = Ledger(Prices(1.0, 1.0), limit=1.0)
     held = ledger.hold(request)
     ledger.settle(request, held, Usage(min(prompt, request.most_prompt_tokens), out))
-    assert ledger.held == pytest.approx(0.0)
-    assert 0 <= ledger.spent <= held + 1e-15
+    assert ledger.held == pytest.approx((0.0, 0))
+    assert 0 <= ledger.spent <= held.cost + 1e-15
+    assert 0 <= ledger.paid.tokens <= held.tokens
 
 
 def test_values_that_make_no_sense() -> None:

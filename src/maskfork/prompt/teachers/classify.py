@@ -16,6 +16,7 @@ from maskfork.prompt.teachers.endpoint import Endpoint
 from maskfork.prompt.teachers.messages import Answer, Message, Request, Usage
 
 Source = Literal["likelihood", "stated", "none"]
+_JSON_TOKENS = 16  # for the braces and the key around a label
 INSTRUCTION = "Classify the text of each message into exactly one of these labels."
 
 
@@ -67,7 +68,8 @@ class EndpointClassifier:
     `label_names` [C] are what the model is to answer; `descriptions` explain them, `instruction` says the task.
     `numbered` shows the labels as a numbered list and takes numbers as answers. `eps` is the probability given to the
     other labels where the endpoint gives no token probabilities (see `smoothing_from_gold` for a measured one).
-    `top_logprobs=None` asks for no token probabilities. Raises `UsageError` for label lists and shots that do not fit.
+    `top_logprobs=None` asks for no token probabilities. With a `temperature` answers are drawn, and `sample` tells draws of the
+    same question apart. Raises `UsageError` for label lists and shots that do not fit.
     """
 
     def __init__(
@@ -82,6 +84,8 @@ class EndpointClassifier:
         max_tokens: int = 16,
         top_logprobs: int | None = 20,
         eps: float = STATED_EPS,
+        temperature: float = 0.0,
+        sample: int = 0,
     ) -> None:
         if len(label_names) < 2 or len(set(label_names)) != len(label_names):
             raise UsageError("A classifier needs two labels or more, each with its own name.")
@@ -89,6 +93,7 @@ class EndpointClassifier:
             raise UsageError(f"{len(label_names)} labels need as many descriptions, not {len(descriptions)}.")
         self.endpoint, self.label_names = endpoint, tuple(label_names)
         self.numbered, self.max_tokens, self.top_logprobs, self.eps = numbered, max_tokens, top_logprobs, eps
+        self.temperature, self.sample = temperature, sample
         self.shots = tuple(Shot(*s) for s in shots)
         if any(not 0 <= s.label < len(label_names) for s in self.shots):
             raise UsageError("A shot's label must be an index into the label names.")
@@ -98,7 +103,9 @@ class EndpointClassifier:
         """The first question for each text."""
         seconds = pairs if pairs is not None else [None] * len(texts)
         return [
-            Request((*self._head, Message("user", _text(t, p))), self.max_tokens, 0.0, self.top_logprobs)
+            Request(
+                (*self._head, Message("user", _text(t, p))), self.max_tokens, self.temperature, self.top_logprobs, self.sample
+            )
             for t, p in zip(texts, seconds, strict=True)
         ]
 
@@ -114,8 +121,8 @@ class EndpointClassifier:
     ) -> EndpointResult:
         """Label all texts. `progress(done, N)` is called as answers arrive.
 
-        An answer outside the label list is asked for once more with the list repeated; what is outside then stays
-        unlabelled. Raises `EndpointError` where the endpoint cannot be used at all.
+        An answer outside the label list is asked for once more, with the list repeated and as a JSON schema where the endpoint
+        takes one; what is outside then stays unlabelled. Raises `EndpointError` where the endpoint cannot be used at all.
         """
         done = 0
 
@@ -158,7 +165,7 @@ class EndpointClassifier:
     def _repair(self, request: Request, answer: Answer) -> Request:
         ask = f"That is not one of the labels. Choose exactly one of:\n{self._list()}\n{self._rule()}"
         turns = (*request.messages, Message("assistant", answer.text or "(nothing)"), Message("user", ask))
-        return replace(request, messages=turns)
+        return replace(request, messages=turns, max_tokens=self.max_tokens + _JSON_TOKENS, choices=self.label_names)
 
     def _parse(self, answer: Answer) -> int | None:
         return parse_answer(answer.text, self.label_names, numbered=self.numbered) if answer.ok else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from maskfork.errors import UsageError
 from maskfork.prompt.teachers.messages import Request, Usage
@@ -63,20 +64,35 @@ class Preview:
         return said + f" Cost: about {self.cost:.4g}, at most {self.most_cost:.4g} if every call fills its bounds."
 
 
+class Bill(NamedTuple):
+    """Money in the user's currency (0 without prices) and tokens in and out together."""
+
+    cost: float = 0.0
+    tokens: int = 0
+
+    def plus(self, other: Bill) -> Bill:
+        return Bill(self.cost + other.cost, self.tokens + other.tokens)
+
+    def minus(self, other: Bill) -> Bill:
+        return Bill(self.cost - other.cost, self.tokens - other.tokens)
+
+
 @dataclass
 class Ledger:
     """Counts what was spent in this run; holds back the worst case of each call in flight.
 
-    Before a call its worst case is held (`hold`), after it the real cost by the endpoint's usage takes its place
-    (`settle`). A call is refused when `spent + doubtful + held + worst > limit`, so the limit is not passed as long as
-    an endpoint bills what it reports. Calls cut or timed out may have been billed: they stay counted as `doubtful`.
+    Before a call its worst case is held (`hold`), after it the real bill by the endpoint's usage takes its place
+    (`settle`). A call is refused when paid + doubtful + held + worst is above `limit` (money) or `token_limit`, so neither
+    is passed as long as an endpoint bills what it reports. Calls cut or timed out may have been billed: they stay counted
+    as `doubtful`.
     """
 
     prices: Prices | None
     limit: float | None = None
-    spent: float = 0.0
-    held: float = 0.0
-    doubtful: float = 0.0
+    token_limit: int | None = None
+    paid: Bill = field(default_factory=Bill)
+    held: Bill = field(default_factory=Bill)
+    doubtful: Bill = field(default_factory=Bill)
     calls: int = 0
     doubtful_calls: int = 0
     calls_without_usage: int = 0
@@ -89,49 +105,71 @@ class Ledger:
             raise UsageError("A highest cost needs prices: give the price per million tokens in and out, or leave the limit off.")
         if self.limit is not None and not self.limit >= 0:
             raise UsageError("The highest cost must be a number that is not negative.")
+        if self.token_limit is not None and self.token_limit < 1:
+            raise UsageError("The most tokens that may be spent must be 1 or more.")
 
-    def worst(self, request: Request) -> float:
-        """The most that one call can cost; 0 without prices."""
-        if self.prices is None:
-            return 0.0
+    @property
+    def spent(self) -> float:
+        """Money, by the endpoint's own usage figures; 0 without prices."""
+        return self.paid.cost
+
+    def worst(self, request: Request) -> Bill:
+        """The most that one call can take."""
         most_in = round(request.most_prompt_tokens * self._stretch)
-        return self.prices.cost(Usage(most_in, request.max_tokens))
+        return self._bill(Usage(most_in, request.max_tokens))
 
     def fits(self, request: Request) -> bool:
-        if self.limit is None:
-            return True
-        return self.spent + self.doubtful + self.held + self.worst(request) <= self.limit + 1e-12
+        return self.refusal(request) is None
 
-    def hold(self, request: Request) -> float:
-        """Hold back the worst case of a call; give the same figure to `settle`, `lose` or `release` afterwards."""
+    def refusal(self, request: Request) -> str | None:
+        """Why a call may not be made now, as the middle of a sentence; None where it may."""
         worst = self.worst(request)
-        self.held += worst
+        after = self.paid.plus(self.doubtful).plus(self.held).plus(worst)
+        if self.limit is not None and after.cost > self.limit + 1e-12:
+            return (
+                f"the highest cost of {self.limit:g} could be passed: {self.paid.cost:.4g} is spent and the next call may cost "
+                f"{worst.cost:.4g}"
+            )
+        if self.token_limit is not None and after.tokens > self.token_limit:
+            return (
+                f"the most tokens, {self.token_limit:,}, could be passed: {self.paid.tokens:,} are spent and the next call may "
+                f"take {worst.tokens:,}"
+            )
+        return None
+
+    def hold(self, request: Request) -> Bill:
+        """Hold back the worst case of a call; give the same bill to `settle`, `lose` or `release` afterwards."""
+        worst = self.worst(request)
+        self.held = self.held.plus(worst)
         return worst
 
-    def settle(self, request: Request, held: float, usage: Usage | None) -> None:
+    def settle(self, request: Request, held: Bill, usage: Usage | None) -> None:
         """The call was answered."""
-        self.held -= held
+        self.held = self.held.minus(held)
         self.calls += 1
         if usage is None:
             self.calls_without_usage += 1
-            self.spent += held
+            self.paid = self.paid.plus(held)
             return
         self.usage += usage
         self._chars += request.chars
         if usage.prompt_tokens > request.most_prompt_tokens * self._stretch:
             self._stretch = usage.prompt_tokens / request.most_prompt_tokens  # the endpoint adds a text of its own
-        if self.prices is not None:
-            self.spent += self.prices.cost(usage)
+        self.paid = self.paid.plus(self._bill(usage))
 
-    def lose(self, held: float) -> None:
+    def lose(self, held: Bill) -> None:
         """The call brought no answer, and the endpoint may still bill it."""
-        self.held -= held
-        self.doubtful += held
+        self.held = self.held.minus(held)
+        self.doubtful = self.doubtful.plus(held)
         self.doubtful_calls += 1
 
-    def release(self, held: float) -> None:
+    def release(self, held: Bill) -> None:
         """The call was refused and costs nothing."""
-        self.held -= held
+        self.held = self.held.minus(held)
+
+    def _bill(self, usage: Usage) -> Bill:
+        cost = self.prices.cost(usage) if self.prices is not None else 0.0
+        return Bill(cost, usage.prompt_tokens + usage.completion_tokens)
 
     def preview(self, requests: Sequence[Request], cached: int) -> Preview:
         """The cost of `requests` (those not yet answered), with token counts sharpened by the answers so far."""
@@ -143,7 +181,7 @@ class Ledger:
             out = min(most_out, round(len(requests) * self.usage.completion_tokens / self._counted))
         prompt = round(sum(r.chars for r in requests) * per_char)
         cost = self.prices.cost(Usage(prompt, out)) if self.prices else None
-        most = sum(self.worst(r) for r in requests) if self.prices else None
+        most = sum(self.worst(r).cost for r in requests) if self.prices else None
         return Preview(len(requests), cached, prompt, out, most_out, cost, most, measured)
 
     @property
@@ -152,7 +190,7 @@ class Ledger:
 
     @property
     def cost(self) -> float | None:
-        """Spent in this run by the endpoint's own usage figures; None without prices."""
+        """`spent`, and None without prices."""
         return self.spent if self.prices else None
 
     def notes(self) -> list[str]:
@@ -163,6 +201,6 @@ class Ledger:
                 "can have cost."
             )
         if self.doubtful_calls:
-            most = f" (at most {self.doubtful:.4g} in all, not in the cost)" if self.prices else ""
+            most = f" (at most {self.doubtful.cost:.4g} in all, not in the cost)" if self.prices else ""
             said.append(f"{self.doubtful_calls} call(s) were cut or timed out and may have been billed{most}.")
         return said

@@ -14,6 +14,7 @@ from queue import SimpleQueue
 from urllib.parse import urlsplit
 
 from maskfork.errors import EndpointError, UsageError
+from maskfork.prompt.teachers.batch import FIRST_WAIT, Batches
 from maskfork.prompt.teachers.cache import AnswerCache
 from maskfork.prompt.teachers.cost import Ledger, Preview, Prices
 from maskfork.prompt.teachers.dialect import Dialect
@@ -35,8 +36,9 @@ class Endpoint:
     `url` ends in /v1 as a rule; None takes OPENAI_BASE_URL or OpenAI's own. The key is read from the variable
     `key_env` when it is needed, and is never written or logged. `timeout` (seconds) bounds one whole call. `retries` is
     the number of tries after the first, with waits up to min(backoff_cap, backoff * 2^try) seconds and never shorter
-    than the endpoint asks. Prices are per million tokens, in the user's currency. `max_cost` bounds what this object
-    spends: a call that could pass it is not made. `cache_dir` keeps the answers (None: in memory only).
+    than the endpoint asks. Prices are per million tokens, in the user's currency. `max_cost` and `max_tokens` (in and
+    out together) bound what this object spends: a call that could pass one is not made. `cache_dir` keeps the answers (None:
+    in memory only). With `batch` all questions but the first go out as batch files; the prices are then those of batches.
 
     Raises `UsageError` for values that make no sense, `EndpointError` for an address that is none.
     """
@@ -55,7 +57,9 @@ class Endpoint:
         price_in: float | None = None,
         price_out: float | None = None,
         max_cost: float | None = None,
+        max_tokens: int | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
+        batch: bool = False,
     ) -> None:
         url = url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL
         parts = urlsplit(url)
@@ -73,10 +77,11 @@ class Endpoint:
         self.model, self.url, self.key_env = model, url, key_env
         self.concurrency, self.timeout = concurrency, timeout
         self.patience = Patience(retries, backoff, backoff_cap)
-        self.ledger = Ledger(Prices.of(price_in, price_out), max_cost)
+        self.ledger = Ledger(Prices.of(price_in, price_out), max_cost, max_tokens)
         self.pace = Pace(concurrency)
         self.dialect = Dialect()
         self.reached = False
+        self.batch = batch
         self._identity = shown_url(url, query=True)
         self.cache = AnswerCache(cache_dir, self._identity, model)
         self.stopped: str | None = None
@@ -125,7 +130,13 @@ class Endpoint:
                 todo.append(request)
             else:
                 deliver(request, answer)
-        if todo:
+        if self.batch and todo:
+            # The first alone and at once: it tells a wrong key, and what the endpoint refuses, before a file is handed over.
+            first = [] if len(self.cache) else todo[:1]
+            if first:
+                self._run(first, deliver)
+            self._by_batch(todo[len(first) :], deliver)
+        elif todo:
             self._run(todo, deliver)
         return [a if a is not None else Answer("unanswered", error="not asked") for a in answers]
 
@@ -133,6 +144,27 @@ class Endpoint:
         """What the user should know about the run so far, as sentences."""
         stopped = [self.stopped] if self.stopped else []
         return [*self.cache.notes(), *self.dialect.notes(), *self.pace.notes(), *self.ledger.notes(), *stopped]
+
+    def _by_batch(self, todo: list[Request], deliver: Callable[[Request, Answer], None]) -> None:
+        if not todo or self.stopped is not None:
+            return
+        path = self.cache.path
+        batches = Batches(
+            name=self.name,
+            url=self.url,
+            api_key=read_key(self.url, self.key_env),
+            model=self.model,
+            timeout=self.timeout,
+            dialect=self.dialect,
+            ledger=self.ledger,
+            key_of=lambda request: request.key(self._identity, self.model),
+            keep=lambda request, answer: self.cache.put(request.key(self._identity, self.model), answer),
+            emit=deliver,
+            list_file=None if path is None else path.with_suffix(".batches"),
+            first_wait=min(FIRST_WAIT, self.patience.cap),
+        )
+        batches.all(todo)
+        self.stopped = batches.stopped
 
     def _run(self, todo: list[Request], deliver: Callable[[Request, Answer], None]) -> None:
         self.check()

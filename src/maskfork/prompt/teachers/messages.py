@@ -49,10 +49,14 @@ class Request:
     temperature: float = 0.0
     top_logprobs: int | None = None
     """How many likely tokens to ask for at each place; None asks for none."""
+    sample: int = 0
+    """Tells draws of the same question apart; it is not sent."""
+    choices: tuple[str, ...] | None = None
+    """The answer must be {"label": one of these}, where the endpoint can hold a model to a JSON schema."""
 
     def key(self, url: str, model: str) -> str:
         """SHA-256 of everything that decides the answer: address, model, messages, parameters."""
-        content = {
+        content: dict[str, object] = {
             "version": 1,
             "url": url,
             "model": model,
@@ -61,6 +65,10 @@ class Request:
             "temperature": self.temperature,
             "top_logprobs": self.top_logprobs,
         }
+        if self.sample:
+            content["sample"] = self.sample
+        if self.choices is not None:
+            content["choices"] = list(self.choices)
         # ensure_ascii keeps lone surrogates, which UTF-8 refuses, as their escapes.
         return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from maskfork.errors import EndpointError
-from maskfork.prompt.teachers.cost import Ledger
+from maskfork.prompt.teachers.cost import Bill, Ledger
 from maskfork.prompt.teachers.messages import Answer, Request
 from maskfork.prompt.teachers.pace import Pace, backoff, rate_limit_wait, retry_after
 from maskfork.prompt.teachers.reply import Trouble
@@ -128,14 +128,11 @@ class Run:
 
     async def _affordable(self, request: Request) -> bool:
         """Wait until the call fits under the highest cost; False, and the end of the run, if it never will."""
-        while not self.ledger.fits(request):
+        while (why := self.ledger.refusal(request)) is not None:
             if not self._flying:
                 if self.stopped is None:
-                    spent, next_one = self.ledger.spent, self.ledger.worst(request)
                     self.stopped = (
-                        f"Stopped before the highest cost of {self.ledger.limit:g} could be passed: {spent:.4g} is "
-                        f"spent and the next call may cost {next_one:.4g}; the rows without an answer are asked when "
-                        "you run again with a higher one."
+                        f"Stopped before {why}; the rows without an answer are asked when you run again with a higher one."
                     )
                 self._stop.set()
                 return False
@@ -154,7 +151,7 @@ class Run:
         if not call.cancelled() and call.exception() is not None:
             self._fail(call.exception())
 
-    async def _call(self, request: Request, attempt: int, done: set[Request], held: float) -> Trouble | None:
+    async def _call(self, request: Request, attempt: int, done: set[Request], held: Bill) -> Trouble | None:
         """One call and its bookkeeping; None when it was answered."""
         try:
             outcome = await self.wire.send(request)

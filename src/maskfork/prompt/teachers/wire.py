@@ -83,16 +83,18 @@ class Wire:
 
         while True:
             began = time.perf_counter()
+            body = self.dialect.body(self.model, request)
             try:
                 async with asyncio.timeout(self.timeout):
-                    raw = await self._client.chat.completions.with_raw_response.create(**self.dialect.body(self.model, request))
+                    raw = await self._client.chat.completions.with_raw_response.create(**body)
                     latency_ms = (time.perf_counter() - began) * 1000
                     return self._scrubbed(read_completion(raw.content, latency_ms, raw.headers))
             except openai.APIStatusError as error:
-                body = error.response.content
-                said, code, param = read_refusal(body)
-                if error.status_code in (400, 422) and self.dialect.learn(said, param, request):
-                    continue
+                said, code, param = read_refusal(error.response.content)
+                if error.status_code in (400, 422):
+                    learned = self.dialect.learn(said, param, request)
+                    if learned or self.dialect.body(self.model, request) != body:  # another call has learned it meanwhile
+                        continue
                 return self._scrubbed(await self._refused(error.status_code, said, code, error.response.headers))
             except (openai.APITimeoutError, TimeoutError) as error:
                 if type(error.__cause__).__name__ == "ConnectTimeout":
