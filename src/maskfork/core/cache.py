@@ -132,13 +132,13 @@ class Cache:
 
 def _ends(old: Batch, new: Batch) -> Tensor | None:
     """Where branches end once a tree, all of which goes on from what is stored, stands behind it."""
-    if new.ends is None and old.ends is None:
-        return None
     if old.ends is not None:
         raise UsageError("a tree of texts is stored and nothing goes on from all of it: read the texts from a copy of the cache")
+    if new.ends is None:
+        return None
     width = old.shape[1]
-    trunk = new.ends.new_full((new.ends.shape[0], width), width + new.shape[1])  # type: ignore[union-attr]
-    return torch.cat([trunk, new.ends + width], dim=1)  # type: ignore[operator]
+    trunk = new.ends.new_full((new.ends.shape[0], width), width + new.shape[1])
+    return torch.cat([trunk, new.ends + width], dim=1)
 
 
 def _rows_of(batch: Batch, rows_N: Tensor) -> Batch:
