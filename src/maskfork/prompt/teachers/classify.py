@@ -17,6 +17,7 @@ from maskfork.prompt.teachers.messages import Answer, Message, Request, Usage
 
 Source = Literal["likelihood", "stated", "none"]
 _JSON_TOKENS = 16  # for the braces and the key around a label
+OUTSIDE = "answered outside the labels"  # how the reason of such a row begins
 INSTRUCTION = "Classify the text of each message into exactly one of these labels."
 
 
@@ -38,7 +39,8 @@ class EndpointResult:
     confidence) or "none". `usage` and `cost` are for all N rows, as if each was paid now (also those paid in an earlier
     run and those with the same text); `spent` is what this call of `predict` paid. Costs are None without prices, and
     `cost` also where the endpoint gave no usage figures. `latencies_ms` [N] is the time of a row's calls as measured
-    when they were made, NaN where it has no answer. `outside` counts the rows left unlabelled because of what was
+    when they were made, NaN where it has no answer or came in a batch; `usages` [N] the tokens of a row, None where the endpoint
+    did not say. `outside` counts the rows left unlabelled because of what was
     answered, `repaired` those put right by asking once more, `failed` the calls that brought no answer.
     """
 
@@ -51,6 +53,7 @@ class EndpointResult:
     cost: float | None
     spent: float | None
     latencies_ms: npt.NDArray[np.float64]
+    usages: tuple[Usage | None, ...]
     outside: int
     repaired: int
     failed: int
@@ -192,25 +195,26 @@ class EndpointClassifier:
         source: list[Source] = []
         errors: list[str | None] = []
         latencies = np.full(n, np.nan)
-        usage = Usage(0, 0)
-        outside = repaired = uncounted = 0
+        usages: list[Usage | None] = []
+        outside = repaired = 0
         for i, answer in enumerate(answers):
             last = second.get(i, answer)
             probs[i], origin = self._probs(last, found[i])
             source.append(origin)
             calls = [a for a in (answer, second.get(i)) if a is not None and a.ok]
-            if calls:
-                latencies[i] = sum(a.latency_ms or 0.0 for a in calls)
-                for call in calls:
-                    usage += call.usage or Usage(0, 0)
-                    uncounted += call.usage is None
+            times = [call.latency_ms for call in calls if call.latency_ms]
+            if calls and len(times) == len(calls):
+                latencies[i] = sum(times)
+            usages.append(_sum_of([call.usage for call in calls]))
             repaired += i in second and found[i] is not None
             missed = found[i] is None and answer.ok
             outside += missed
-            errors.append(last.error or (f"answered outside the labels: {last.text[:80]!r}" if missed else None))
+            errors.append(last.error or (f"{OUTSIDE}: {last.text[:80]!r}" if missed else None))
         labels = np.array([-1 if label is None else label for label in found], dtype=np.int64)
         prices = self.endpoint.ledger.prices
         failed = sum(a.status == "failed" for a in answers)
+        counted = [own for own in usages if own is not None]
+        usage = _sum_of(counted) or Usage(0, 0)
         return EndpointResult(
             probs=probs,
             labels=labels,
@@ -218,9 +222,10 @@ class EndpointClassifier:
             source=tuple(source),
             errors=tuple(errors),
             usage=usage,
-            cost=prices.cost(usage) if prices and not uncounted else None,
+            cost=prices.cost(usage) if prices and len(counted) == n else None,
             spent=self.endpoint.ledger.spent - spent_before if prices else None,
             latencies_ms=latencies,
+            usages=tuple(usages),
             outside=outside,
             repaired=repaired,
             failed=failed,
@@ -264,6 +269,16 @@ class EndpointClassifier:
         if any(a.ok for a in answers):
             said.append(f"Latency was measured with up to {self.endpoint.concurrency} calls at once.")
         return said
+
+
+def _sum_of(usages: Sequence[Usage | None]) -> Usage | None:
+    """None where one is not known."""
+    total = Usage(0, 0)
+    for usage in usages:
+        if usage is None:
+            return None
+        total += usage
+    return total
 
 
 def _text(text: str, pair: str | None) -> str:

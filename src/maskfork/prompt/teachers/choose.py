@@ -1,0 +1,69 @@
+"""Which teacher a word on the command line means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from maskfork.errors import UsageError
+from maskfork.prompt.tasks.description import TaskDescription
+from maskfork.prompt.teachers.teacher import Teacher
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How a teacher is asked. Prices are per million tokens, in the user's currency; `max_cost` and `max_tokens` (in and out)
+    bound what is spent. All but `orders` and `calibrate` are for endpoints, `calibrate` is for decoders.
+    """
+
+    model: str | None = None
+    orders: int = 1
+    samples: int = 1
+    temperature: float = 0.7
+    answer_tokens: int = 16
+    batch: bool = False
+    concurrency: int = 8
+    price_in: float | None = None
+    price_out: float | None = None
+    max_cost: float | None = None
+    max_tokens: int | None = None
+    calibrate: bool = True
+
+
+def open_teacher(
+    where: str, description: TaskDescription, terms: Terms | None = None, *, cache_dir: Path | None = None
+) -> Teacher:
+    """`where` is a decoder's folder, a Hub id, or an http(s) address; `cache_dir` keeps what was answered.
+
+    Raises UsageError for terms that do not fit, ModelError and EndpointError for a teacher that cannot be had.
+    """
+    terms = terms or Terms()
+    if where.startswith(("http://", "https://")):
+        from maskfork.prompt.teachers.asked import EndpointTeacher, only_model
+        from maskfork.prompt.teachers.endpoint import Endpoint
+
+        endpoint = Endpoint(
+            terms.model or only_model(where),
+            where,
+            concurrency=terms.concurrency,
+            price_in=terms.price_in,
+            price_out=terms.price_out,
+            max_cost=terms.max_cost,
+            max_tokens=terms.max_tokens,
+            cache_dir=cache_dir,
+            batch=terms.batch,
+        )
+        return EndpointTeacher(
+            endpoint, description, orders=terms.orders, samples=terms.samples, temperature=terms.temperature,
+            answer_tokens=terms.answer_tokens,
+        )  # fmt: skip
+    for_endpoints = {
+        "--teacher-model": terms.model, "--samples": terms.samples > 1, "--batch": terms.batch, "--price-in": terms.price_in,
+        "--price-out": terms.price_out, "--max-cost": terms.max_cost, "--max-tokens": terms.max_tokens,
+    }  # fmt: skip
+    stray = next((name for name, value in for_endpoints.items() if value not in (None, False)), None)
+    if stray is not None:
+        raise UsageError(f"{stray} is for an endpoint, and {where} is a decoder here: leave it out, or give an http(s) address")
+    from maskfork.prompt.teachers.local import DecoderTeacher
+
+    return DecoderTeacher(where, description, orders=terms.orders, calibrate=terms.calibrate, cache_dir=cache_dir)
