@@ -22,34 +22,34 @@ Marks = NDArray[np.bool_]
 
 def multilabel_f1(truth: ArrayLike, predicted: ArrayLike, average: Average) -> float:
     """F1 of predictions [N, L], averaged over labels (macro) or over all decisions together (micro)."""
-    return float(_figure(average)(_counts(truth, predicted).sum(0)[:, None])[0])
+    return float(figure_of(average)(counts_of(truth, predicted).sum(0)[:, None])[0])
 
 
 def label_f1(truth: ArrayLike, predicted: ArrayLike) -> FloatArray:
     """F1 of each label, [L]."""
-    hits, said, actual = np.split(_counts(truth, predicted).sum(0), 3)
+    hits, said, actual = np.split(counts_of(truth, predicted).sum(0), 3)
     return np.asarray(2.0 * hits / np.maximum(said + actual, 1.0), dtype=np.float64)
 
 
 def f1_interval(truth: ArrayLike, predicted: ArrayLike, average: Average, resamples: int = 1000, seed: int = 0) -> Interval:
     """Interval of these very predictions' F1 on new rows, by a bootstrap over rows."""
-    return bootstrap_interval(_counts(truth, predicted), _figure(average), resamples=resamples, seed=seed)
+    return bootstrap_interval(counts_of(truth, predicted), figure_of(average), resamples=resamples, seed=seed)
 
 
 def f1_difference(
     truth: ArrayLike, a: ArrayLike, b: ArrayLike, average: Average, resamples: int = 1000, seed: int = 0
 ) -> Interval:
     """Interval of F1(a) - F1(b) on the same rows, over the same resamples."""
-    return bootstrap_difference(_counts(truth, a), _counts(truth, b), _figure(average), resamples=resamples, seed=seed)
+    return bootstrap_difference(counts_of(truth, a), counts_of(truth, b), figure_of(average), resamples=resamples, seed=seed)
 
 
-def _counts(truth: ArrayLike, predicted: ArrayLike) -> FloatArray:
-    """[N, 3 L]: of each row and label whether it is a hit, whether it is predicted, whether it is true."""
+def counts_of(truth: ArrayLike, predicted: ArrayLike) -> FloatArray:
+    """What F1 is made of, [N, 3 L]: of each row and label whether it is a hit, whether it is predicted, whether it is true."""
     gold, guess = _marks(truth, predicted)
     return np.concatenate([gold & guess, guess, gold], axis=1).astype(np.float64)
 
 
-def _figure(average: Average) -> Figure:
+def figure_of(average: Average) -> Figure:
     """Sums [3 L, B] -> F1 [B]."""
 
     def f1(sums: FloatArray) -> FloatArray:

@@ -250,3 +250,74 @@ def test_numbers_as_scipy_and_scikit_learn_score_them(tmp_path: Path) -> None:
     assert set(score_numbers("similarity", gold, one).metrics) == {"pearson", "spearman"}
     with pytest.raises(DataError, match="row 2 holds"):
         score_numbers("similarity", gold, lines(tmp_path / "x.txt", [1, "two", *range(118)]))
+
+
+def test_several_labels_as_scikit_learn_scores_them(tmp_path: Path) -> None:
+    from sklearn.metrics import accuracy_score, f1_score
+    from sklearn.preprocessing import MultiLabelBinarizer
+
+    rng = random.Random(0)
+    names = ["anger", "fear", "joy", "love"]
+    truth = [sorted(rng.sample(names, rng.choice([0, 1, 1, 2, 3]))) for _ in range(300)]
+    good, bad = ([[n for n in names if (n in row) != (rng.random() < share)] for row in truth] for share in (0.1, 0.4))
+    gold = lines(tmp_path / "gold.jsonl", [json.dumps({"label": row}) for row in truth])
+    one, two = (
+        lines(tmp_path / name, [json.dumps({"prediction": row}) for row in rows])
+        for name, rows in (("one.jsonl", good), ("two.jsonl", bad))
+    )
+    found = score_labels(gold, one, two)
+    marks = MultiLabelBinarizer(classes=names)
+    a, b = marks.fit_transform(truth), marks.fit_transform(good)
+    for name, average in (("macro_f1", "macro"), ("micro_f1", "micro")):
+        assert found.metrics[name].value == pytest.approx(f1_score(a, b, average=average), abs=1e-12)
+    assert found.metrics["exact"].value == pytest.approx(accuracy_score(a, b), abs=1e-15)
+    assert found.differences is not None
+    assert all(apart.low > 0 and apart.p < 0.01 for apart in found.differences.values())
+    assert found.more["labels"]["joy"]["gold"] == int(a[:, 2].sum())
+
+
+def worn(text: str, rng: random.Random) -> str:
+    """What a weak model writes: words lost, doubled and swapped."""
+    words = [word for word in text.split() if rng.random() > 0.15]
+    for _ in range(len(words) // 6):
+        i = rng.randrange(len(words))
+        words[i], words[i - 1] = words[i - 1], words[i]
+    return " ".join(words)
+
+
+@pytest.mark.parametrize("name", ["multi30k", "e2e_nlg", "scitldr_a"])
+def test_real_texts_as_sacrebleu_and_rouge_score_them(name: str, data_dir: Path, tmp_path: Path) -> None:
+    """References of the sets themselves, and predictions made of them: every figure to the last digit."""
+    import csv
+    import gzip
+
+    from rouge_score.rouge_scorer import RougeScorer
+    from sacrebleu import corpus_bleu, corpus_chrf
+
+    folder, rng = data_dir / "seq2seq" / name, random.Random(0)
+    if name == "multi30k":
+        with gzip.open(folder / "val.en.gz", "rt", encoding="utf-8") as file:
+            references = [[line.strip()] for line in file][:300]
+    elif name == "e2e_nlg":
+        of_meaning: dict[str, list[str]] = {}
+        with (folder / "devset.csv").open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                of_meaning.setdefault(row["mr"], []).append(" ".join(row["ref"].split()))
+        references = list(of_meaning.values())[:200]
+    else:
+        with (folder / "dev.jsonl").open(encoding="utf-8") as file:
+            references = [[" ".join(text.split()) for text in json.loads(line)["target"]] for line in file][:200]
+    said = [worn(row[-1], rng) for row in references]
+    count = max(map(len, references))
+    columns = [[row[k] if k < len(row) else "" for row in references] for k in range(count)]
+    gold, *more = (lines(tmp_path / f"gold{k}.txt", column) for k, column in enumerate(columns))
+    guess = lines(tmp_path / "said.txt", said)
+    streams = [[text or None for text in column] for column in columns]
+    found = score_writing("translate", gold, guess, more_references=more).metrics
+    assert found["bleu"].value == corpus_bleu(said, streams).score
+    assert found["chrf"].value == corpus_chrf(said, streams).score
+    summed = score_writing("summarise", gold, guess, more_references=more).metrics
+    scorer = RougeScorer(["rouge1", "rouge2", "rougeL", "rougeLsum"], use_stemmer=True)
+    each = [scorer.score_multi(row, text) for row, text in zip(references, said, strict=True)]
+    for measure in ("rouge1", "rouge2", "rougeL", "rougeLsum"):
+        assert summed[measure].value == pytest.approx(np.mean([one[measure].fmeasure for one in each]), abs=1e-15)

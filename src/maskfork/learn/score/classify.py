@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from maskfork.learn.data.labels import in_order
+from maskfork.learn.data.labels import in_order, separator_of, spell
 from maskfork.learn.score.reading import as_labels, joined
 from maskfork.learn.score.scored import MCNEMAR, RANDOMISATION, Scored, Sheet
+from maskfork.learn.score.several import score_several
 from maskfork.measure.bootstrap import bootstrap_difference, bootstrap_interval
 from maskfork.measure.intervals import score_interval
 from maskfork.measure.metrics import FloatArray, IntArray, confusion, f1_from_counts
@@ -22,13 +23,17 @@ def score_labels(
 ) -> Scored:
     """Files of label lines, or tables with a column of labels. The labels are those that any of the files names.
 
+    Where the gold cells hold several labels, `score_several` does it.
     Accuracy's interval is Wilson's and its test McNemar's exact one. Raises DataError.
     """
     notes: list[str] = []
-    truth, first = joined(gold, column, predictions, predicted, notes)
-    sides = [as_labels(first, predictions.name)]
-    if against is not None:
-        sides.append(as_labels(joined(gold, column, against, predicted, notes)[1], against.name))
+    files = [predictions, *([] if against is None else [against])]
+    pairs = [joined(gold, column, file, predicted, notes) for file in files]
+    truth, said = pairs[0][0], [guess for _, guess in pairs]
+    separator = separator_of(label for label in spell(list(truth)) if label is not None)
+    if separator is not None:
+        return score_several(truth, said, separator, notes)
+    sides = [as_labels(guess, file.name) for guess, file in zip(said, files, strict=True)]
     wanted = as_labels(truth, gold.name)
     names = in_order({*wanted, *(label for side in sides for label in side)})
     index = {name: i for i, name in enumerate(names)}
