@@ -1,11 +1,13 @@
 """Cross-entropy over a vocabulary without ever holding the logits of all tokens.
 
-    logits of a few rows -> softmax -> their loss, their part of dx, their part of dW -> thrown away, next rows
+    logits of a round of rows -> softmax -> their loss, their part of dx, their part of dW -> overwritten by the next round
+      the softmax goes by a few rows at a time, the part of dW by a few words at a time, so that both stay in the cache
 
 The gradient is worked out beside the loss, where the rows' probabilities are at hand, so that nothing of size [N, V] is kept
-for the way back (Wijmans et al. 2024, "Cut Your Losses"; the arithmetic is the usual one).
+for the way back (Wijmans et al. 2024, "Cut Your Losses"; the arithmetic is the usual one). All buffers are taken once and
+written over: fresh memory for each round was a quarter of the time (docs/log.md).
 
-Legend: N tokens, E width, V vocabulary.
+Legend: N tokens, E width, V vocabulary, R rows of a round.
 """
 
 from __future__ import annotations
@@ -14,12 +16,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 IGNORE_INDEX = -100  # a target that carries no loss
 
 #: how large the logits of one round may be: smaller rounds touch the weight's gradient more often (docs/log.md)
-ROUND_BYTES = 64 * 2**20
+ROUND_BYTES = 32 * 2**20
+#: how large the pieces of a round are that are worked on at a time; a core's share of the cache
+PIECE_BYTES = 2 * 2**20
 
 
 def linear_cross_entropy(
@@ -56,7 +59,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = grads
-        dx, dw, db = (None if slope is None else slope * grad for slope in ctx.saved_tensors)
+        alone = bool(grad == 1)  # the usual loss, which is asked for its own gradient: a copy of the table's is spared
+        dx, dw, db = (slope if slope is None or alone else slope * grad for slope in ctx.saved_tensors)
         return dx, dw, db, None, None, None
 
 
@@ -70,39 +74,59 @@ def _forward(
     wanted: tuple[bool, ...] = (False, False, False),
 ) -> tuple[Tensor, tuple[Tensor | None, Tensor | None, Tensor | None]]:
     """The loss, and d loss / d (x, weight, bias) where wanted."""
-    rows, vocabulary = x.shape[0], weight.shape[0]
-    working = weight if low is None else weight.to(low)
-    narrow = x if low is None else x.to(low)
-    total = torch.zeros((), dtype=torch.float32, device=x.device)
+    rows, (vocabulary, width) = x.shape[0], weight.shape
+    narrow, table = (x, weight) if low is None else (x.to(low), weight.to(low))
+    at_once = max(1, min(rows, ROUND_BYTES // (table.element_size() * vocabulary)))
+    held = table.new_empty(at_once, vocabulary)
+    cached = PIECE_BYTES if x.device.type == "cpu" else ROUND_BYTES  # a GPU wants few large calls
+    piece, words = max(1, min(at_once, cached // (4 * vocabulary))), max(1, cached // (4 * width))
+    scratch = table.new_empty(piece, vocabulary, dtype=torch.float32) if table.dtype.itemsize < 4 else None
     dx = torch.empty_like(x) if wanted[0] else None
-    dw = torch.zeros_like(weight) if wanted[1] else None
+    dw = torch.empty_like(weight) if wanted[1] else None
     db = torch.zeros_like(bias) if wanted[2] and bias is not None else None
-    step = max(1, min(rows, ROUND_BYTES // (4 * vocabulary)))
-    for start in range(0, rows, step):
-        part = slice(start, min(rows, start + step))
-        logits = F.linear(narrow[part], working).float()
-        if bias is not None:
-            logits += bias
-        flat = None
-        if softcap is not None:
-            flat = torch.tanh_(logits.div_(softcap))
-            logits = flat * softcap
-        picked = logits.gather(1, targets[part, None])
-        if not any(wanted):
-            total += (logits.logsumexp(1, keepdim=True) - picked).sum()
-            continue
-        highest = logits.amax(1, keepdim=True)
-        slope = logits.sub_(highest).exp_()
-        whole = slope.sum(1, keepdim=True)
-        total += (highest + whole.log() - picked).sum()
-        slope.div_(whole).scatter_add_(1, targets[part, None], slope.new_full((slope.shape[0], 1), -1.0)).div_(rows)
+    total = torch.zeros((), dtype=torch.float32, device=x.device)
+    for start in range(0, rows, at_once):
+        part = slice(start, min(rows, start + at_once))
+        logits = held[: part.stop - start]
+        torch.mm(narrow[part], table.t(), out=logits)
+        for low_row in range(0, len(logits), piece):
+            some = logits[low_row : low_row + piece]
+            exact = some if scratch is None else scratch[: len(some)].copy_(some)
+            asked = targets[start + low_row : start + low_row + len(some), None]
+            total += _slopes(exact, asked, bias, softcap, rows, any(wanted))
+            if db is not None:
+                db += exact.sum(0)
+            if scratch is not None and any(wanted):
+                some.copy_(exact)
+        if dx is not None:
+            dx[part] = logits @ table
+        if dw is not None:
+            for word in range(0, vocabulary, words):
+                few = slice(word, word + words)
+                mine = logits[:, few].t() @ narrow[part]
+                dw[few] = mine if start == 0 else dw[few].add_(mine)
+    if rows == 0 and dw is not None:
+        dw.zero_()
+    return total / max(rows, 1), (dx, dw, db)
+
+
+def _slopes(
+    logits_RV: Tensor, targets_R1: Tensor, bias_V: Tensor | None, softcap: float | None, rows: int, wanted: bool
+) -> Tensor:
+    """The sum of the rows' losses; where wanted, the logits become the mean loss's slopes by the products x W', in place."""
+    if bias_V is not None:
+        logits_RV += bias_V
+    flat = None
+    if softcap is not None:
+        flat = torch.tanh_(logits_RV.div_(softcap)).clone()
+        logits_RV *= softcap
+    picked = logits_RV.gather(1, targets_R1)
+    highest = logits_RV.amax(1, keepdim=True)
+    slope = logits_RV.sub_(highest).exp_()
+    whole = slope.sum(1, keepdim=True)
+    loss: Tensor = (highest + whole.log() - picked).sum()
+    if wanted:
+        slope.mul_(whole.mul(rows).reciprocal()).scatter_add_(1, targets_R1, whole.new_full(whole.shape, -1.0 / rows))
         if flat is not None:
             slope *= 1 - flat.square_()
-        if db is not None:
-            db += slope.sum(0)
-        slope = slope if low is None else slope.to(low)
-        if dx is not None:
-            dx[part] = slope @ working
-        if dw is not None:
-            dw.addmm_(slope.t(), narrow[part]) if low is None else dw.add_(slope.t() @ narrow[part])
-    return total / max(rows, 1), (dx, dw, db)
+    return loss
