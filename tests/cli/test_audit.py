@@ -53,3 +53,16 @@ def test_what_cannot_be(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["audit", str(file), "--label", "labe"]) == 2
     assert 'the nearest is "label"' in capsys.readouterr().err
     assert main(["audit", str(file), "--rows", "-1"]) == 2
+
+
+def test_a_cleaned_copy_is_written(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "clean.csv"
+    assert main(["audit", str(file), "--fix", str(out)]) == 0
+    said = capsys.readouterr().err
+    assert "30 of 33 rows stay, 3 removed" in said
+    assert "1 without a text" in said
+    assert len(out.read_text("utf-8").splitlines()) == 31
+    assert len(out.with_name("clean.removed.csv").read_text("utf-8").splitlines()) == 4
+    assert file.read_text("utf-8").startswith(ROWS)
+    assert main(["audit", str(file), "--fix", str(tmp_path / "clean.txt")]) == 2
+    assert "must end in" in capsys.readouterr().err

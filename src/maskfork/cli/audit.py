@@ -25,13 +25,14 @@ def audit(
     label: str | None = None,
     pair: str | None = None,
     html: Path | None = None,
+    fix: Path | None = None,
     rows: int = 5,
     json: JsonFlag = False,
     config: ConfigFile = None,
 ) -> None:
     """Say what is wrong with a data set: copies, leaks, contradicting and doubtful labels, broken and long texts, outliers.
 
-    Nothing is changed. Each finding says which rows (counted from 1, without the header) and what to do.
+    DATA is never changed. Each finding says which rows (counted from 1, without the header) and what to do.
 
     Parameters
     ----------
@@ -50,6 +51,9 @@ def audit(
         The column of the second texts; none for one text a row.
     html
         Write the findings as a page of their own, which loads nothing.
+    fix
+        Write a cleaned copy of DATA here (csv, tsv, jsonl or parquet): rows without a text, copies, leaks and texts with
+        contradicting labels go to a file beside it with the reason; labels that are probably wrong stay and are flagged.
     rows
         Rows of each finding that the terminal shows; --json and --html have them all.
     """
@@ -57,6 +61,12 @@ def audit(
         raise UsageError(f"--rows is how many rows of a finding are shown, 0 or more, not {rows}")
     import msgspec
 
+    if fix is not None:
+        from maskfork.learn.data.write import check_ending
+
+        check_ending(fix)
+        if test is not None and test.name == data.name:
+            raise UsageError(f"--fix tells rows by the names of their files: call {data} and {test} differently")
     from maskfork.learn.data.audit.length import USUAL, estimate
     from maskfork.learn.data.audit.material import read_material
     from maskfork.learn.data.audit.run import audit as look
@@ -73,6 +83,14 @@ def audit(
 
         found = look(material, encoder=encoder, count=count, limit=limit, model=model, progress=move)
     report = msgspec.to_builtins(found)
+    if fix is not None:
+        from maskfork.learn.data.audit.fix import decide, write_fixed
+        from maskfork.learn.data.read import read_table
+
+        frame = read_table(data, [name for name in (text, label, pair) if name]).frame
+        fixed = decide(found, data.name, frame.height)
+        written = write_fixed(frame, fixed, fix)
+        say(f"{fixed.sentence()}: {', '.join(str(path) for path in written)}")
     if html is not None:
         from maskfork.view.audit.page import write_audit_html
 

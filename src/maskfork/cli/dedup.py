@@ -12,7 +12,7 @@ from maskfork.cli.output import JsonFlag, emit, emit_json, progress, say
 from maskfork.errors import UsageError
 
 if TYPE_CHECKING:
-    import polars as pl
+    pass
 
 
 def dedup(
@@ -51,17 +51,19 @@ def dedup(
     """
     if not 0.0 < threshold <= 1.0 or not 0.0 < words <= 1.0:
         raise UsageError("--threshold and --words are above 0 and at most 1")
-    for path in (out, groups):
-        _writer(path)
     import numpy as np
     import polars as pl
 
     from maskfork.cli.where import ENCODER, model_place
     from maskfork.learn.data.read import read_table
     from maskfork.learn.data.unlabelled import read_texts
+    from maskfork.learn.data.write import check_ending, write_table
     from maskfork.learn.search import Index, doubles
     from maskfork.learn.tasks.embed.base import base_encoder
 
+    for path in (out, groups):
+        if path is not None:
+            check_ending(path)
     texts, _, notes = read_texts(file, text=text)
     for note in notes:
         say(note)
@@ -72,14 +74,14 @@ def dedup(
         say(note)
     found = doubles(texts, index.vectors, threshold, by_words=words)
     if out is not None:
-        _write(read_table(file, [text] if text else None).frame[found.kept], out)
+        write_table(read_table(file, [text] if text else None).frame[found.kept], out)
     sizes = np.bincount(found.group, minlength=len(texts))
     inside = np.flatnonzero(sizes[found.group] > 1)
     inside = inside[np.lexsort((inside, found.group[inside]))]
     if groups is not None:
         chosen = inside.tolist()
         columns = {"group": [int(found.group[i]) + 1 for i in chosen], "row": [i + 1 for i in chosen]}
-        _write(pl.DataFrame({**columns, "text": [texts[i] for i in chosen]}), groups)
+        write_table(pl.DataFrame({**columns, "text": [texts[i] for i in chosen]}), groups)
     said = {
         "rows": len(texts), "kept": len(found.kept), "groups": int((sizes > 1).sum()), "exact": found.exact,
         "by_words": found.words, "by_vectors": found.vectors, "threshold": threshold, "words": words,
@@ -103,20 +105,3 @@ def dedup(
 def _short(text: str) -> str:
     flat = " ".join(text.split())
     return flat if len(flat) <= 100 else flat[:99] + "…"
-
-
-def _writer(path: Path | None) -> None:
-    if path is not None and path.suffix.lower() not in (".csv", ".tsv", ".jsonl", ".parquet"):
-        raise UsageError(f"{path} must end in .csv, .tsv, .jsonl or .parquet")
-
-
-def _write(frame: pl.DataFrame, path: Path) -> None:
-    match path.suffix.lower():
-        case ".csv":
-            frame.write_csv(path)
-        case ".tsv":
-            frame.write_csv(path, separator="\t")
-        case ".jsonl":
-            frame.write_ndjson(path)
-        case _:
-            frame.write_parquet(path)

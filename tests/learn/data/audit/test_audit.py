@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,11 @@ import pytest
 from maskfork.errors import DataError
 from maskfork.learn.data.audit.brief import brief
 from maskfork.learn.data.audit.finding import Finding, Report
+from maskfork.learn.data.audit.fix import decide, write_fixed
 from maskfork.learn.data.audit.length import estimate
 from maskfork.learn.data.audit.material import read_material
 from maskfork.learn.data.audit.run import audit
+from maskfork.learn.data.read import read_table
 from maskfork.learn.data.rows import Rows
 
 TOPICS = {
@@ -138,7 +141,7 @@ def test_pairs_scores_and_no_labels(tmp_path: Path) -> None:
     scored = [[a, b, f"{i % 50 / 10}"] for i, (a, b, _) in enumerate(pairs)]
     report = audit(read_material(write(tmp_path / "s.csv", scored, ("sentence1", "sentence2", "score"))))
     assert "looks like a score" in " ".join(report.notes)
-    assert report.skipped["label errors"] == "there are no labels of one class a row"
+    assert report.skipped["label errors"] == "there are no labels that are classes"
     numbered = [[text, str(i)] for i, (text, _) in enumerate(texts(60))]
     alone = audit(read_material(write(tmp_path / "n.csv", numbered, ("text", "id"))))
     assert alone.label_column is None
@@ -176,3 +179,53 @@ def test_a_wrong_column_is_told(tmp_path: Path) -> None:
     path = write(tmp_path / "d.csv", texts(6))
     with pytest.raises(DataError, match="nearest"):
         read_material(path, label="labels_")
+
+
+def test_a_cleaned_copy_loses_nothing_in_silence(tmp_path: Path) -> None:
+    rows = [("a fine film", "pos"), ("A fine  film", "pos"), ("dull and long", "pos"), ("dull and long", "neg"),
+            ("dull and long", "neg"), ("one or the other", "pos"), ("one or the other", "neg"), ("", "pos"),
+            ("known from the test", "neg"), ("of its own", "neg")]  # fmt: skip
+    data, test = tmp_path / "rows.csv", tmp_path / "test.csv"
+    for path, part in ((data, rows), (test, [("Known from the test", "neg"), ("another", "pos")])):
+        with path.open("w", newline="") as file:
+            csv.writer(file).writerows([("text", "label", "source"), *((*row, i) for i, row in enumerate(part))])
+    report = audit(read_material(data, test))
+    frame = read_table(data).frame
+    fixed = decide(report, "rows.csv", frame.height)
+    written = write_fixed(frame, fixed, tmp_path / "clean.csv")
+    kept, gone = (read_table(path).frame for path in written)
+    assert written[1].name == "clean.removed.csv"
+    assert {*kept["source"].to_list(), *gone["source"].to_list()} == {str(i) for i in range(len(rows))}
+    assert kept["source"].to_list() == ["0", "3", "9"]
+    why = dict(zip(map(int, gone["source"].to_list()), gone["audit"].to_list(), strict=True))
+    assert "repeat an earlier row (rows.csv, row 1)" in why[1]
+    assert "they have neg" in why[2]
+    assert "repeat an earlier row (rows.csv, row 4)" in why[4]
+    assert "none of them in most" in why[5]
+    assert why[7] == "without a text"
+    assert "on the test side (test.csv, row 1)" in why[8]
+    assert "3 of 10 rows stay, 7 removed" in fixed.sentence()
+
+
+def test_rows_with_several_labels_are_audited(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    words = {"joy": "happy glad bright", "anger": "furious mad cross", "fear": "afraid scared dread"}
+    rows, planted = [], set()
+    for i in range(240):
+        own = sorted(rng.choice(list(words), int(rng.integers(1, 3)), replace=False).tolist())
+        text = " ".join([*rng.permutation([w for name in own for w in words[name].split()]), "today", str(i)])
+        if i % 12 == 0:
+            planted.add(i + 1)
+            own = sorted(set(words) - set(own))[:1]
+        rows.append({"text": text, "labels": own})
+    rows += [{"text": "rare words here", "labels": ["Joy"]}, {"text": "rare words here", "labels": ["fear", "anger"]}]
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    report = audit(read_material(file, label="labels"))
+    found = {finding.check: finding for finding in report.findings}
+    assert report.labels.keys() >= {"joy", "anger", "fear"}
+    assert found["label spellings"].names == {"Joy": 1}
+    assert {hit.row for hit in found["conflicting labels"].rows} == {241, 242}
+    doubted = {hit.row for hit in found["label errors"].rows}
+    assert len(doubted & planted) >= 0.9 * len(planted)
+    assert len(doubted & planted) >= 0.6 * len(doubted)

@@ -16,7 +16,7 @@ _SKEW = 20.0
 
 def label_counts(material: Material) -> Counter[str]:
     """Rows a label, those without left out."""
-    return Counter(label for label in material.labels or () if label is not None)
+    return Counter(name for i in range(len(material)) for name in material.names(i))
 
 
 def rare_labels(material: Material) -> Finding | None:
@@ -75,9 +75,9 @@ def label_spellings(material: Material) -> Finding | None:
     if not odd:
         return None
     hits = [
-        material.hit(i, suggested=odd[label])
-        for i, label in enumerate(material.labels or ())
-        if label is not None and label in odd
+        material.hit(i, suggested=" ".join(odd.get(name, name) for name in names))
+        for i, names in enumerate(map(material.names, range(len(material))))
+        if odd.keys() & set(names)
     ]
     shown = ", ".join(f'"{one}" and "{best}"' for one, best in list(odd.items())[:4])
     return Finding(
@@ -97,9 +97,8 @@ def one_sided_labels(material: Material) -> Finding | None:
     if not material.held.any() or material.held.all():
         return None
     sides: tuple[set[str], set[str]] = (set(), set())
-    for label, held in zip(material.labels or (), material.held.tolist(), strict=True):
-        if label is not None:
-            sides[held].add(label)
+    for i, held in enumerate(material.held.tolist()):
+        sides[held].update(material.names(i))
     train, test = sides
     if train == test:
         return None
@@ -123,4 +122,4 @@ def one_sided_labels(material: Material) -> Finding | None:
 
 
 def _of(material: Material, names: set[str]) -> list[Hit]:
-    return [material.hit(i) for i, label in enumerate(material.labels or ()) if label in names]
+    return [material.hit(i) for i in range(len(material)) if names & set(material.names(i))]

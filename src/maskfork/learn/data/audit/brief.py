@@ -15,11 +15,11 @@ _TEXTS = (("texts", "pairs"), ("questions", "contexts"), ("sources", "targets"),
 OUTSIDE = "(fits no label)"
 
 
-def brief(train: Any, test: Any = None) -> list[str]:
+def brief(train: Any, test: Any = None, *, copies: bool = True) -> list[str]:
     """A sentence for each thing that is wrong with rows that are about to be trained on; none for rows without texts.
 
     The checks that train nothing: empty and broken texts, copies, leaks, contradictions, labels. What a limit cuts the training
-    itself counts.
+    itself counts. Without `copies` nobody looks for copies, leaks and contradictions, because the reading has.
     """
     sides = [side for side in (train, test) if side is not None and len(side)]
     named = next((names for names in _TEXTS if sides and _strings(sides[0], names[0]) is not None), None)
@@ -38,7 +38,8 @@ def brief(train: Any, test: Any = None) -> list[str]:
             tuple((name, i + 1) for side, name in zip(sides, ("train", "test"), strict=False) for i in range(len(side))),
             (named[0], named[1], None),
             classes=classes,
-        )
+        ),
+        copies=copies,
     )
 
 

@@ -28,7 +28,7 @@ def _finding(material: Material, rows: IntArray, ids: IntArray, inner: IntArray 
             groups.setdefault(group, []).append(place)
     hits, texts = [], 0
     for members in groups.values():
-        labels = {(material.labels or ())[int(rows[place])] for place in members}
+        labels = {frozenset(material.names(int(rows[place]))) for place in members}
         if len(labels) < 2 or (inner is not None and len({int(inner[place]) for place in members}) < 2):
             continue
         if inner is not None and not _across(material, rows, inner, members):
@@ -44,7 +44,9 @@ def _finding(material: Material, rows: IntArray, ids: IntArray, inner: IntArray 
         check=check,
         level="warning" if inner is None else "note",
         title=f"{stand} ({len(hits):,} rows).",
-        advice="Decide for one label each, or drop these rows; if both are right, the task has several labels a text.",
+        advice="Decide for one label each, or drop these rows; if both are right, the task has several labels a text."
+        if material.separator is None
+        else "Decide for one set of labels each, or drop these rows.",
         count=len(hits),
         total=len(rows),
         rows=hits,
@@ -53,7 +55,7 @@ def _finding(material: Material, rows: IntArray, ids: IntArray, inner: IntArray 
 
 def _across(material: Material, rows: IntArray, exact: IntArray, members: list[int]) -> bool:
     """Whether two different texts of the group differ in label, so that it is not an exact conflict told again."""
-    of_text: dict[int, set[str | None]] = {}
+    of_text: dict[int, set[frozenset[str]]] = {}
     for place in members:
-        of_text.setdefault(int(exact[place]), set()).add((material.labels or ())[int(rows[place])])
+        of_text.setdefault(int(exact[place]), set()).add(frozenset(material.names(int(rows[place]))))
     return len({frozenset(labels) for labels in of_text.values()}) > 1

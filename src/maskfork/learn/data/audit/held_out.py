@@ -20,12 +20,21 @@ Step = Callable[[float, str], None]
 
 
 def out_of_fold(
-    counts: Any, vectors: NDArray[np.float32] | None, labels: IntArray, copies: IntArray, progress: Step, seed: int = 0
+    counts: Any,
+    vectors: NDArray[np.float32] | None,
+    labels: IntArray,
+    copies: IntArray,
+    progress: Step,
+    seed: int = 0,
+    trusted: NDArray[np.bool_] | None = None,
+    linear: bool = True,
 ) -> FloatArray:
     """Log probabilities [N, C] of the labels, int64 [N] in range(C).
 
     counts: sparse [N, V], TF-IDF of n-grams, for naive Bayes and a regression; vectors: [N, E] of an encoder, whose regression
-    then takes the place of that on TF-IDF. `copies` int64 [N]: rows of one number share a fold.
+    then takes the place of that on TF-IDF. `copies` int64 [N]: rows of one number share a fold. `trusted` bool [N]: the rows that
+    are learnt from, all of them by default; every row is judged. Without `linear` naive Bayes speaks alone where there are no
+    vectors.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.multiclass import OneVsRestClassifier
@@ -35,15 +44,16 @@ def out_of_fold(
     makers: list[tuple[Any, Any]] = [(lambda: MultinomialNB(alpha=_SMOOTHING), counts)]
     if vectors is not None:
         makers.append((lambda: LogisticRegression(C=_STRENGTH, max_iter=300), vectors))
-    elif classes <= _MOST_CLASSES and classes * len(labels) <= _MOST_CELLS:
-        linear = LogisticRegression(C=_STRENGTH, solver="liblinear", dual=True, tol=0.01, random_state=seed)
-        makers.append((lambda: OneVsRestClassifier(linear) if classes > 2 else linear, counts))
+    elif linear and classes <= _MOST_CLASSES and classes * len(labels) <= _MOST_CELLS:
+        judge = LogisticRegression(C=_STRENGTH, solver="liblinear", dual=True, tol=0.01, random_state=seed)
+        makers.append((lambda: OneVsRestClassifier(judge) if classes > 2 else judge, counts))
     folds = fold_of(labels, copies, FOLDS, seed)
+    learnt = np.ones(len(labels), dtype=np.bool_) if trusted is None else trusted
     members = [np.full((len(labels), classes), np.log(_FLOOR)) for _ in makers]
     for fold in range(FOLDS):
         progress(fold / FOLDS, "reading labels out of fold")
-        held, train = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
-        if not len(held):
+        held, train = np.flatnonzero(folds == fold), np.flatnonzero((folds != fold) & learnt)
+        if not len(held) or len(set(labels[train].tolist())) < 2:
             continue
         for logs, (make, features) in zip(members, makers, strict=True):
             with warnings.catch_warnings():

@@ -16,7 +16,7 @@ from maskfork.errors import DataError
 from maskfork.learn.data.audit.finding import EXCERPT, Hit
 from maskfork.learn.data.columns import Columns, find_columns, resolve
 from maskfork.learn.data.gather import same_columns, split_column
-from maskfork.learn.data.labels import refuse_non_classes, spell
+from maskfork.learn.data.labels import parts_of, refuse_non_classes, separator_of, spell
 from maskfork.learn.data.names import TEST_SPLIT, TRAIN_SPLIT, quoted, simplify
 from maskfork.learn.data.read import read_table
 from maskfork.learn.data.rows import IntArray, Rows
@@ -29,7 +29,8 @@ class Material:
     """N rows in the order of the files, train first where there is a test file.
 
     `held` bool [N]: the row is on the test side. `places` [N]: (file, data row from 1). `labels` [N] as written, None where the
-    cell is empty; None for a file without labels. `classes` says that labels are one class a row.
+    cell is empty; None for a file without labels. `classes` says that labels are classes: one a row, or several with `separator`
+    between them (`data.labels.separator_of`).
     """
 
     texts: tuple[str, ...]
@@ -40,6 +41,7 @@ class Material:
     columns: tuple[str, str | None, str | None]  # text, pair, label
     classes: bool
     notes: tuple[str, ...] = ()
+    separator: str | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -55,6 +57,13 @@ class Material:
             held=self.held[indices],
             places=tuple(self.places[i] for i in where),
         )
+
+    def names(self, i: int) -> tuple[str, ...]:
+        """The labels of row `i`."""
+        label = None if self.labels is None else self.labels[i]
+        if label is None:
+            return ()
+        return (label,) if self.separator is None else parts_of(label, self.separator)
 
     def hit(self, i: int, of: int | None = None, **more: Any) -> Hit:
         """Row `i` as a finding shows it, beside row `of`."""
@@ -111,11 +120,15 @@ def read_material(
     texts = [one for part in parts for one in part[0]]
     pairs = [one for part in parts for one in part[1] or ()] if columns.pair else None
     labels = spell([one for part in parts for one in part[2]]) if columns.label else None
-    classes = False
+    classes, separator = False, None
     if labels is not None:
         known = [one for one in labels if one is not None]
+        separator = separator_of(known)
         try:
-            refuse_non_classes(known, columns.label, path)
+            if separator is None:
+                refuse_non_classes(known, columns.label, path)
+            else:
+                notes.append(f"{quoted(columns.label)} holds several labels a row.")
             classes = len(set(known)) > 1
         except DataError as error:
             notes.append(f"Checks of classes are left out: {error}")
@@ -128,6 +141,7 @@ def read_material(
         (columns.text, columns.pair, columns.label or None),
         classes,
         tuple(note for note in notes if note),
+        separator,
     )
 
 

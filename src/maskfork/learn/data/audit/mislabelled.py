@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from maskfork.learn.data.audit.confident import suspect
+from maskfork.learn.data.audit.confident import FloatArray, Suspicion, suspect
 from maskfork.learn.data.audit.features import Features
 from maskfork.learn.data.audit.finding import Finding
 from maskfork.learn.data.audit.held_out import Step, out_of_fold
@@ -14,7 +16,9 @@ from maskfork.learn.data.audit.material import Material
 from maskfork.learn.data.rows import IntArray
 
 CHECK = "label errors"
-SUSPECT = 0.3  # the chance of being wrong from which on a label is worth a look; docs/audit.md has what that finds
+FOUND = 0.86  # the share of all wrong labels that is expected among the listed; docs/audit.md has what that finds
+SUSPECT = 0.2  # a lower chance of being wrong is not worth a look
+DISTRUST = 0.5  # a higher one, and the second round learns nothing from the row
 LEAST_ROWS, LEAST_OF_A_LABEL = 40, 5
 TRUSTED = 0.4  # Cohen's kappa of the judges with the labels (Landis & Koch 1977: moderate from there on)
 
@@ -35,10 +39,8 @@ def label_errors(
     number = {name: i for i, name in enumerate(names)}
     labels = np.array([number[given[i] or ""] for i in judged.tolist()], dtype=np.int64)
     vectors = None if features.vectors is None else features.vectors[judged]
-    seen = out_of_fold(features.counts[judged], vectors, labels, copies[judged], progress)
-    found = suspect(seen, labels)
-    order = np.argsort(-found.wrong, kind="stable")
-    order = order[found.wrong[order] > SUSPECT]
+    seen, found = _judge(features.counts[judged], vectors, labels, copies[judged], progress)
+    order = worth_a_look(found.wrong)
     if not len(order):
         return None, ""
     hits = [
@@ -56,8 +58,7 @@ def label_errors(
     more = f" Most often {a} that looks like {b} ({most:,})." if len(pairs) > 1 else ""
     guessed = seen.argmax(axis=1)
     right = float((guessed == labels).mean())
-    chance = float((np.bincount(guessed, minlength=len(names)) / len(labels)) @ (np.bincount(labels) / len(labels)))
-    sure = right - chance >= TRUSTED * (1.0 - chance)
+    sure = agreement(guessed, labels) >= TRUSTED
     who = f"models that never saw the row ({features.about})"
     know = f"which give {'' if sure else 'only '}{right:.0%} of the labels themselves"
     said = f"are probably wrong, say {who}, {know}" if sure else f"are doubted by {who}, {know}"
@@ -72,3 +73,30 @@ def label_errors(
         total=len(judged),
         rows=hits,
     ), ""
+
+
+def agreement(guessed: IntArray, labels: IntArray) -> float:
+    """Cohen's kappa of two label columns [N]."""
+    classes = int(max(guessed.max(), labels.max())) + 1
+    shares = [np.bincount(side, minlength=classes) / len(labels) for side in (guessed, labels)]
+    chance = float(shares[0] @ shares[1])
+    return (float((guessed == labels).mean()) - chance) / max(1e-12, 1.0 - chance)
+
+
+def worth_a_look(wrong: FloatArray) -> IntArray:
+    """Rows by their chance [N] of being wrong, the highest first: so many that `FOUND` of all wrong labels are expected there."""
+    order = np.argsort(-wrong, kind="stable")
+    expected = np.cumsum(wrong[order])
+    enough = int(np.searchsorted(expected, FOUND * expected[-1])) + 1
+    listed = order[:enough]
+    return np.asarray(listed[wrong[listed] > SUSPECT], dtype=np.int64)
+
+
+def _judge(
+    counts: Any, vectors: NDArray[np.float32] | None, labels: IntArray, copies: IntArray, progress: Step
+) -> tuple[FloatArray, Suspicion]:
+    """Two rounds: judges of the second have not learnt the labels that those of the first think wrong."""
+    seen = out_of_fold(counts, vectors, labels, copies, lambda share, what: progress(share / 2, what))
+    trusted = suspect(seen, labels).wrong <= DISTRUST
+    seen = out_of_fold(counts, vectors, labels, copies, lambda share, what: progress(0.5 + share / 2, what), trusted=trusted)
+    return seen, suspect(seen, labels)

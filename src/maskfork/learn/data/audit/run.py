@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from maskfork.learn.data.audit import balance, conflicts, copies, leaks, length, lettering, mislabelled, missing, outliers
+from maskfork.learn.data.audit import (
+    balance,
+    conflicts,
+    copies,
+    leaks,
+    length,
+    lettering,
+    mislabelled,
+    missing,
+    outliers,
+    several,
+)
 from maskfork.learn.data.audit.features import features_of
 from maskfork.learn.data.audit.finding import LEVELS, Finding, Report
 from maskfork.learn.data.audit.held_out import Step
@@ -20,7 +31,7 @@ if TYPE_CHECKING:
     from maskfork.learn.tasks.probe import Embedder
 
 Found = list[Finding | None]
-_COUNTING = "counting tokens"
+_COUNTING, _COPIES, _CONTRADICTIONS = "counting tokens", "looking for copies", "looking for contradictions"
 _PASSED = {
     missing.EMPTY: "every row has a text",
     missing.NEAR_EMPTY: "no text is a placeholder",
@@ -88,11 +99,12 @@ def audit(
     )
 
 
-def sentences(material: Material) -> list[str]:
+def sentences(material: Material, *, copies: bool = True) -> list[str]:
     """The checks that train nothing and count no tokens, a sentence for what is a problem or a warning."""
     found: Found = []
+    left_out = {_COUNTING} if copies else {_COUNTING, _COPIES, _CONTRADICTIONS}
     for _, what, part in _parts(material, length.estimate, length.USUAL, False, {}):
-        found += part() if what != _COUNTING else []
+        found += part() if what not in left_out else []
     return [f"{finding.title} {finding.advice}" for finding in found if finding is not None and finding.level != "note"]
 
 
@@ -114,7 +126,7 @@ def _parts(
             copies.near_duplicates(material, rows, found[0]),
         ]
 
-    yield 0.1, "looking for copies", doubles
+    yield 0.1, _COPIES, doubles
     if not material.held.any():
         skipped |= dict.fromkeys((leaks.EXACT, leaks.NEAR, balance.UNSEEN), "there is one side only: give --test FILE")
     if material.labels is not None:
@@ -122,17 +134,16 @@ def _parts(
     if material.classes:
         yield (
             0.32,
-            "reading labels",
+            _CONTRADICTIONS,
             lambda: [conflicts.conflicts(material, rows, found[0]), conflicts.near_conflicts(material, rows, found[0])],
         )
         yield 0.33, "reading labels", lambda: [check(material) for check in _OF_LABELS]
     else:
         names: tuple[str, ...] = (missing.UNLABELLED,) if material.labels is None else ()
         names += (conflicts.CHECK, conflicts.NEAR, balance.RARE, balance.SKEWED, balance.SPELLINGS, balance.UNSEEN)
-        skipped |= dict.fromkeys((*names, mislabelled.CHECK), "there are no labels of one class a row")
+        skipped |= dict.fromkeys((*names, mislabelled.CHECK), "there are no labels that are classes")
 
 
-_OF_TEXTS = (conflicts.conflicts, conflicts.near_conflicts)
 _OF_LABELS = (balance.rare_labels, balance.imbalance, balance.label_spellings, balance.one_sided_labels)
 
 
@@ -145,9 +156,8 @@ def _doubts(material: Material, rows: IntArray, encoder: Embedder | None, skippe
     exact = _clusters(material, rows).exact
     results: Found = []
     if material.classes:
-        finding, why = mislabelled.label_errors(
-            material, rows, features, exact, lambda share, what: step(0.5 + 0.4 * share, what)
-        )
+        judge = mislabelled.label_errors if material.separator is None else several.several_label_errors
+        finding, why = judge(material, rows, features, exact, lambda share, what: step(0.5 + 0.4 * share, what))
         results.append(finding)
         if why:
             skipped[mislabelled.CHECK] = why
