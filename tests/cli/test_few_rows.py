@@ -1,13 +1,14 @@
-"""`maskfork train classify` on few rows says which few-shot way is the better on them."""
+"""Few rows on the command line: what `maskfork train classify` says of them, and a few-shot folder that is evaluated."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from maskfork.cli import main
-from tests.learn.tiny import make, rows
+from tests.learn.tiny import make, rows, sentences
 
 
 def test_few_rows_are_told_of_a_better_way(
@@ -23,3 +24,22 @@ def test_few_rows_are_told_of_a_better_way(
     said = capsys.readouterr().err
     assert "rows of 2 labels are few: in 3-fold cross-validation" in said
     assert "`maskfork train few-shot --set way=" in said
+
+
+def test_a_few_shot_folder_is_evaluated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """All rows of the file are judged, by the labels' names; a label that the model does not know counts as wrong."""
+    base = make("bert").save(tmp_path / "base")
+    texts, labels = sentences(40, 2)
+    file = tmp_path / "few.csv"
+    named = [f'"{text}",{("bad", "good")[label]}' for text, label in zip(texts, labels, strict=True)]
+    file.write_text("\n".join(["text,label", *named]) + "\n", "utf-8")
+    out = tmp_path / "out"
+    main(["train", "few-shot", str(file), "--model", str(base), "-o", str(out), "--set", "way=probe", "--on-long", "chunk"])
+    other = tmp_path / "new.csv"
+    other.write_text("\n".join(["text,label", *named[:10], '"a film",ugly', '"the plot",ugly']) + "\n", "utf-8")
+    capsys.readouterr()
+    assert main(["evaluate", str(out), str(other), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)[str(out)]
+    assert (said["task"], said["rows"]) == ("few-shot", 12)
+    assert said["values"]["accuracy"]["value"] <= 10 / 12
+    assert "does not know" in said["notes"][0]

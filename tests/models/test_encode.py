@@ -110,8 +110,8 @@ def test_a_short_text_is_one_window() -> None:
     assert [found.encoding.ids[0], found.encoding.ids[-1]] == plain.ids
     assert (found.starts[:2], found.starts[-1] - found.starts[-2]) == ([0, 1], 1)
     assert found.lengths[0] == plain.lengths[0]
-    assert found.note(64) == "1 of 3 texts are longer than 64 tokens and are read in windows; no token is lost"
-    assert encode_windows(model, ["a film"]).note(64) is None
+    assert found.note == "1 of 3 texts are longer than 64 tokens and are read in windows; no token is lost"
+    assert encode_windows(model, ["a film"]).note is None
 
 
 @pytest.mark.parametrize("pair", [None, "the plot", LONG])

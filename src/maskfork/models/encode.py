@@ -42,10 +42,13 @@ class Encoding:
 
 @dataclass(frozen=True)
 class Windows:
-    """N texts as M windows: `encoding` is of the windows, and text n has those from `starts[n]` to before `starts[n + 1]`."""
+    """N texts as M windows of at most `limit` tokens: `encoding` is of the windows, and text n has those from `starts[n]` to
+    before `starts[n + 1]`; one each where nothing is read in several.
+    """
 
     encoding: Encoding
     starts: list[int]
+    limit: int | None = None
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -53,24 +56,46 @@ class Windows:
     @property
     def lengths(self) -> list[int]:
         """Tokens of each text, those that two windows share counted twice, [N]."""
-        own = self.encoding.lengths
-        return [sum(own[a:b]) for a, b in zip(self.starts, self.starts[1:], strict=False)]
+        return self._sums(self.encoding.lengths)
 
-    def note(self, limit: int) -> str | None:
-        """One sentence on how many texts are read in several windows, or None."""
+    @property
+    def lost(self) -> list[int]:
+        """Tokens of each text that are not read, [N]."""
+        return self._sums(self.encoding.lost)
+
+    @property
+    def note(self) -> str | None:
+        """One sentence on what was cut, or on how many texts are read in several windows; None where all fit."""
         several = sum(1 for a, b in zip(self.starts, self.starts[1:], strict=False) if b - a > 1)
         if not several:
-            return None
-        return f"{several} of {len(self)} texts are longer than {limit} tokens and are read in windows; no token is lost"
+            return self.encoding.lost_note(self.limit or 0)
+        return f"{several} of {len(self)} texts are longer than {self.limit} tokens and are read in windows; no token is lost"
+
+    @staticmethod
+    def joined(parts: Sequence[Windows]) -> Windows:
+        """The texts of all parts, which were read by one model to one limit."""
+        first = parts[0].encoding
+        types = None if first.types is None else [own for part in parts for own in part.encoding.types or ()]
+        lost = [count for part in parts for count in part.encoding.lost]
+        one = Encoding([ids for part in parts for ids in part.encoding.ids], types, lost, any(p.encoding.middle for p in parts))
+        starts = [0]
+        for part in parts:
+            begin = starts[-1]
+            starts += [begin + start for start in part.starts[1:]]
+        return Windows(one, starts, parts[0].limit)
+
+    def _sums(self, own: list[int]) -> list[int]:
+        return [sum(own[a:b]) for a, b in zip(self.starts, self.starts[1:], strict=False)]
 
 
 def encode(
-    model: Model, texts: Sequence[str], pairs: Sequence[str] | None = None, limit: int | None = None, on_long: OnLong = "truncate"
-) -> Encoding:
+    model: Model, texts: Sequence[str], pairs: Sequence[str] | None = None, limit: int | None = None,
+    on_long: OnLong = "truncate", held: int = 0,
+) -> Encoding:  # fmt: skip
     """Encode for this model; `limit` in tokens, special ones included, is also bounded by the model's positions.
 
-    Raises TokenizerError where the limit leaves no room beside the special tokens, DataError for a text over the limit where
-    `on_long` is "error". "chunk" is `encode_windows`'s.
+    The first `held` tokens (a prompt's) stay whatever is cut. Raises TokenizerError where the limit leaves no room beside the
+    special tokens, DataError for a text over the limit where `on_long` is "error". "chunk" is `encode_windows`'s.
     """
     longest = limit_of(model, limit)
     encoded = model.tokenizer.encode_many(texts, pairs, limit=None if on_long == "head+tail" else longest)
@@ -82,7 +107,7 @@ def encode(
         return found
     for i in (i for i, n in enumerate(found.lengths) if n > longest):
         whole, sides = model.tokenizer.encode_sided(texts[i], None if pairs is None else pairs[i])
-        kept = both_ends(sides, longest)
+        kept = both_ends(_held(sides, held), longest)
         found.lost[i] = len(whole.ids) - len(kept)
         found.ids[i] = [whole.ids[k] for k in kept]
         if found.types is not None:
@@ -91,11 +116,13 @@ def encode(
 
 
 def encode_windows(
-    model: Model, texts: Sequence[str], pairs: Sequence[str] | None = None, limit: int | None = None, overlap: int | None = None
-) -> Windows:
+    model: Model, texts: Sequence[str], pairs: Sequence[str] | None = None, limit: int | None = None,
+    overlap: int | None = None, held: int = 0,
+) -> Windows:  # fmt: skip
     """Encode without losing a token: a text over the limit becomes several windows (see `windows`).
 
-    `overlap` is how many tokens neighbours share; an eighth of the limit where it is None. Raises TokenizerError.
+    `overlap` is how many tokens neighbours share; an eighth of the limit where it is None. The first `held` tokens stand in
+    every window. Raises TokenizerError.
     """
     longest = limit_of(model, limit)
     encoded = model.tokenizer.encode_many(texts, pairs)
@@ -106,10 +133,25 @@ def encode_windows(
             parts.append((whole.ids, whole.types))
         else:
             _, sides = model.tokenizer.encode_sided(texts[i], None if pairs is None else pairs[i])
-            for kept in windows(sides, longest, longest // 8 if overlap is None else overlap):
+            for kept in windows(_held(sides, held), longest, longest // 8 if overlap is None else overlap):
                 parts.append(([whole.ids[k] for k in kept], [whole.types[k] for k in kept]))
         starts.append(len(parts))
-    return Windows(_encoding(model, parts, [0] * len(parts)), starts)
+    return Windows(_encoding(model, parts, [0] * len(parts)), starts, longest)
+
+
+def read_texts(
+    model: Model, texts: Sequence[str], pairs: Sequence[str] | None = None, limit: int | None = None,
+    on_long: OnLong = "truncate", overlap: int | None = None, held: int = 0,
+) -> Windows:  # fmt: skip
+    """Texts in windows ("chunk"), or one sequence each as `encode` makes it. Raises TokenizerError, DataError."""
+    if on_long == "chunk":
+        return encode_windows(model, texts, pairs, limit, overlap, held)
+    return Windows(encode(model, texts, pairs, limit, on_long, held), list(range(len(texts) + 1)), limit_of(model, limit))
+
+
+def _held(sides: Sequence[int | None], count: int) -> list[int | None]:
+    """The first tokens as special ones, which are in all that is kept."""
+    return [*([None] * min(count, len(sides))), *sides[count:]]
 
 
 def _encoding(model: Model, parts: Sequence[tuple[list[int], list[int]]], lost: list[int]) -> Encoding:

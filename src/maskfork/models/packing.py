@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from maskfork.core.batch import Batch
-from maskfork.models.encode import Encoding
+from maskfork.models.encode import Encoding, Windows
 
 #: tokens of one prediction batch: large enough to fill two cores, small enough to stay in their cache
 TOKENS = 2048
@@ -35,3 +35,10 @@ def make_batch(encoding: Encoding, rows: np.ndarray) -> Batch:
     types = None if encoding.types is None else [encoding.types[i] for i in rows]
     ids = [encoding.ids[i] for i in rows]
     return Batch.packed(ids, types, multiple=64 if sum(map(len, ids)) >= 512 else 1)
+
+
+def window_batch(read: Windows, rows: np.ndarray) -> tuple[Batch, list[int] | None]:
+    """These texts packed, and how many windows each has; None where each is one."""
+    counts = [read.starts[row + 1] - read.starts[row] for row in rows.tolist()]
+    windows = np.concatenate([np.arange(read.starts[row], read.starts[row + 1]) for row in rows.tolist()])
+    return make_batch(read.encoding, windows), counts if max(counts) > 1 else None

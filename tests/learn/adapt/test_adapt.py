@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -105,3 +106,17 @@ def test_merged_is_a_whole_model(base: Path, tmp_path: Path) -> None:
         Classifier.train(base, ROWS, settings=TaskSettings(adapter="prefix", merge=True))
     with pytest.raises(UsageError, match="none is trained"):
         Classifier.train(base, ROWS, settings=TaskSettings(merge=True))
+
+
+@pytest.mark.parametrize("name", ["prefix:length=9", "prompt:length=9"])
+def test_virtual_tokens_leave_texts_that_fit(name: str, base: Path, tmp_path: Path) -> None:
+    """A text over the limit is cut so far that it and the virtual tokens have places, in training as in use."""
+    texts = tuple(f"{text} " * 60 for text in TEXTS)
+    settings = TaskSettings(epochs=1, min_steps=1, batch_size=8, adapter=name, precision="fp32")
+    made = Classifier.train(base, replace(ROWS, texts=texts), settings=settings)
+    most = made.model.spec.max_length
+    assert most is not None
+    assert made.model.longest == made.max_length == most - 9
+    assert any(f"longer than {most - 9} tokens" in note for note in made.notes)
+    assert made.tokens_lost(texts) == Classifier.open(made.save(tmp_path / "out")).tokens_lost(texts)
+    assert np.isfinite(made.predict(texts)).all()

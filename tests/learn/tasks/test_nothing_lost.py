@@ -37,6 +37,7 @@ FILES: dict[str, Any] = {
     "instruct": lambda t, y, i: {"prompt": t, "completion": y},
     "choose": lambda t, y, i: {"question": t, "choices": ["good", "bad"], "answer": i % 2},
 }  # fmt: skip
+MORE = {"few-shot": {"steps_wanted": 1}}
 FAMILIES = {"seq2seq": "t5", "instruct": "llama"}
 #: what tells a long row's fate
 SAID = re.compile(r"\d+ (tokens|of \d+ (texts|rows|pairs|questions|examples))")
@@ -60,7 +61,7 @@ def test_what_is_not_read_is_said(name: str, on_long: str, bases: dict[str, Path
     rows = [FILES[name](text, label, i) for i, (text, label) in enumerate(zip(WORDS, LABELS, strict=True))]
     file = tmp_path / "rows.jsonl"
     file.write_text("\n".join(map(json.dumps, rows)) + "\n", "utf-8")
-    given = {"on_long": on_long, "max_length": LIMIT, "epochs": 0.01, "min_steps": 1, "precision": "fp32"}
+    given = {"on_long": on_long, "max_length": LIMIT, "epochs": 0.01, "min_steps": 1, "precision": "fp32", **MORE.get(name, {})}
     refused: MaskforkError | None = None
     try:
         settings = settings_of(task.settings, given)

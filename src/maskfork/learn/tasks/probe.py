@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 from maskfork.errors import DataError, ModelError
 from maskfork.learn.data.rows import Rows
 from maskfork.models.device import best_device
-from maskfork.models.encode import encode
+from maskfork.models.encode import OnLong
 from maskfork.models.hub import load
 from maskfork.models.model import Model
 from maskfork.models.sentence import Normalize, Pooling, SentenceEncoder
@@ -22,17 +22,17 @@ from maskfork.models.sentence import Normalize, Pooling, SentenceEncoder
 class Embedder:
     """Texts to unit-length mean-pooled vectors of a frozen model."""
 
-    def __init__(self, base: str | Path | Model, max_length: int | None = None) -> None:
+    def __init__(self, base: str | Path | Model, max_length: int | None = None, on_long: OnLong = "truncate") -> None:
         self.model = base if isinstance(base, Model) else load(base, "none").to(best_device())
         self.max_length = max_length
         stages = (Pooling(self.model.spec.hidden_size), Normalize())
-        self._encoder = SentenceEncoder(self.model, stages, max_seq_length=max_length)
+        self.encoder = SentenceEncoder(self.model, stages, max_seq_length=max_length, on_long=on_long)
         self.notes: list[str] = []
 
     def embed(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> np.ndarray:
         """[N, E] float32, each of length one. What the limit cut is added to `notes`."""
-        vectors = self._encoder.encode(list(texts), pairs)
-        self.notes += [note for note in self._encoder.notes if note not in (*self.notes, *self.model.notes)]
+        vectors = self.encoder.encode(list(texts), pairs)
+        self.notes += [note for note in self.encoder.notes if note not in (*self.notes, *self.model.notes)]
         return vectors
 
 
@@ -93,7 +93,8 @@ class Probe:
         if not file.is_file():
             raise ModelError(f"{folder} has no probe.safetensors: give a folder that was saved as a probe")
         tensors, about = load_file(str(file)), json.loads((folder / "probe.json").read_text("utf-8"))
-        return Probe(Embedder(folder, about["max_length"]), tuple(about["labels"]), tensors["weight"], tensors["bias"])
+        embedder = Embedder(folder, about["max_length"], about.get("on_long", "truncate"))
+        return Probe(embedder, tuple(about["labels"]), tensors["weight"], tensors["bias"])
 
     def predict(
         self, texts: Sequence[str], pairs: Sequence[str] | None = None, *, vectors: np.ndarray | None = None
@@ -113,12 +114,15 @@ class Probe:
 
     def tokens_lost(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[int]:
         """How many tokens of each text the encoder's limit cuts."""
-        return encode(self.embedder.model, texts, pairs, self.embedder.max_length).lost
+        return self.embedder.encoder.read(texts, pairs).lost
 
     def save(self, folder: str | Path) -> Path:
         """The encoder's folder with probe.safetensors and probe.json beside it."""
         folder = self.embedder.model.save(folder)
         save_file({"weight": self.weight, "bias": self.bias}, str(folder / "probe.safetensors"))
-        about = {"labels": list(self.label_names), "max_length": self.embedder.max_length, "pooling": "mean", "normalised": True}
+        about = {
+            "labels": list(self.label_names), "max_length": self.embedder.max_length, "on_long": self.embedder.encoder.on_long,
+            "pooling": "mean", "normalised": True,
+        }  # fmt: skip
         (folder / "probe.json").write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", "utf-8")
         return folder

@@ -13,12 +13,14 @@ from torch import Tensor, nn
 
 from maskfork import __version__
 from maskfork.errors import ModelError, UsageError
+from maskfork.models.about import said_of
+from maskfork.models.encode import OnLong
 from maskfork.models.hub import find_folder, load, read_config
 from maskfork.models.model import Model
 from maskfork.models.sentence.activations import activation_of, path_of
 from maskfork.models.sentence.folder import Described, describe, fit, longest, write_modules
 from maskfork.models.sentence.pipeline import Pipeline, body_head, lower
-from maskfork.models.sentence.stages import SCORES, Features, Stage
+from maskfork.models.sentence.stages import SCORES, Stage
 
 #: the old name of the activation in config.json
 OLD = "sbert_ce_default_activation_function"
@@ -34,7 +36,12 @@ class Ranked:
 
 
 class CrossEncoder(Pipeline):
-    """`load_cross_encoder(folder)` gives one. The model has a classification head, or stages that end in `scores`."""
+    """`load_cross_encoder(folder)` gives one. The model has a classification head, or stages that end in `scores`.
+
+    A document in windows is as relevant as its best window (MaxP, Dai & Callan 2019); several labels have the windows' mean.
+    """
+
+    gives = SCORES
 
     def __init__(
         self,
@@ -45,9 +52,11 @@ class CrossEncoder(Pipeline):
         prompts: Mapping[str, str] | None = None,
         default_prompt_name: str | None = None,
         max_seq_length: int | None = None,
+        on_long: OnLong = "truncate",
     ) -> None:
         super().__init__(
-            model, stages, prompts=prompts, default_prompt_name=default_prompt_name, max_seq_length=max_seq_length
+            model, stages, prompts=prompts, default_prompt_name=default_prompt_name, max_seq_length=max_seq_length,
+            on_long=on_long,
         )  # fmt: skip
         head = model.spec.head
         where = str(model.folder or "this model")
@@ -77,13 +86,16 @@ class CrossEncoder(Pipeline):
             if isinstance(pair, str) or len(pair) != 2:
                 raise UsageError(f"{pair!r} is not a pair: give (text, text) for each")
 
-        def read(features: Features) -> Tensor:
-            scores: Tensor = (activation or self.activation)(features[SCORES].float())
+        def read(logits: Tensor) -> Tensor:
+            scores: Tensor = (activation or self.activation)(logits)
             return scores.softmax(-1) if softmax and self.num_labels > 1 else scores
 
         firsts, seconds = [first for first, _ in pairs], [second for _, second in pairs]
         found = self.collect(firsts, seconds, self.prompt_of(prompt, prompt_name), self.num_labels, read)
         return found[:, 0] if self.num_labels == 1 else found
+
+    def join(self, said_MD: Tensor) -> Tensor:
+        return said_MD.amax(0) if self.num_labels == 1 else said_MD.mean(0)
 
     def rank(self, query: str, documents: Sequence[str], top_k: int | None = None, **options: Any) -> list[Ranked]:
         """The documents by their score with the query, best first. `options` are `predict`'s. Raises UsageError."""
@@ -134,6 +146,7 @@ def load_cross_encoder(where: str | Path, *, dtype: torch.dtype = torch.float32)
     return CrossEncoder(
         model, described.stages, activation=_activation(described, config, folder), prompts=described.prompts,
         default_prompt_name=described.about.get("default_prompt_name"), max_seq_length=longest(described, model.tokenizer),
+        on_long=said_of(folder).get("on_long", "truncate"),
     ).eval()  # fmt: skip
 
 

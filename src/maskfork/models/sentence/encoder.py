@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from maskfork.errors import ModelError, UsageError
+from maskfork.models.about import said_of
+from maskfork.models.encode import OnLong
 from maskfork.models.families import family_of
 from maskfork.models.hub import find_folder, load
 from maskfork.models.model import Model
@@ -18,14 +20,19 @@ from maskfork.models.sentence import similarity as compare
 from maskfork.models.sentence.folder import Described, describe, fit, longest, write_modules
 from maskfork.models.sentence.pipeline import Pipeline, body_head, lower
 from maskfork.models.sentence.pooling import Pooling
-from maskfork.models.sentence.stages import SENTENCE, Features, Stage
+from maskfork.models.sentence.stages import SENTENCE, Normalize, Stage
 
 #: the prompts that every model has, empty unless its folder says otherwise
 PROMPTS = {"query": "", "document": ""}
 
 
 class SentenceEncoder(Pipeline):
-    """`load_sentence_encoder(folder)` gives one; `SentenceEncoder(model)` pools the mean of any model's token vectors."""
+    """`load_sentence_encoder(folder)` gives one; `SentenceEncoder(model)` pools the mean of any model's token vectors.
+
+    A text in windows is the mean of their vectors, of length one where theirs are.
+    """
+
+    gives = SENTENCE
 
     def __init__(
         self,
@@ -37,11 +44,12 @@ class SentenceEncoder(Pipeline):
         max_seq_length: int | None = None,
         similarity_fn_name: str = "cosine",
         truncate_dim: int | None = None,
+        on_long: OnLong = "truncate",
     ) -> None:
         after = [Pooling(model.spec.hidden_size)] if stages is None else list(stages)
         super().__init__(
             model, after, prompts={**PROMPTS, **(prompts or {})}, default_prompt_name=default_prompt_name,
-            max_seq_length=max_seq_length,
+            max_seq_length=max_seq_length, on_long=on_long,
         )  # fmt: skip
         self.width = fit(after, model.spec.hidden_size, str(model.folder or "this encoder"))
         if not after or SENTENCE not in {stage.target for stage in after}:
@@ -62,8 +70,8 @@ class SentenceEncoder(Pipeline):
         """Vectors [N, D] float32 of texts (or of pairs, each read as one), [D] of a single text.
 
         The prompt (given, or by its name among `prompts`, or the default one) stands before every text. `truncate_dim` keeps
-        the first dimensions, and `normalize` then makes the length one. Texts longer than `max_seq_length` are cut, which
-        `notes` says. Raises UsageError, TokenizerError.
+        the first dimensions, and `normalize` then makes the length one. What becomes of texts longer than `max_seq_length`
+        `on_long` says, and `notes`. Raises UsageError, TokenizerError.
         """
         if isinstance(texts, str):
             vector: np.ndarray = self.encode(
@@ -74,11 +82,15 @@ class SentenceEncoder(Pipeline):
         if size is not None and not 0 < size <= self.width:
             raise UsageError(f"truncate_dim is {size} and the vectors have {self.width} numbers: take at most as many")
 
-        def read(features: Features) -> Tensor:
-            vectors = features[SENTENCE].float()[:, :size]
+        def read(vectors: Tensor) -> Tensor:
+            vectors = vectors[:, :size]
             return torch.nn.functional.normalize(vectors, dim=-1) if normalize else vectors
 
         return self.collect(texts, pairs, self.prompt_of(prompt, prompt_name), size or self.width, read)
+
+    def join(self, said_MD: Tensor) -> Tensor:
+        mean = said_MD.mean(0)
+        return torch.nn.functional.normalize(mean, dim=0) if isinstance(self.stages[-1], Normalize) else mean
 
     def encode_query(self, texts: str | Sequence[str], **options: Any) -> np.ndarray:
         """`encode` with the prompt named "query" unless another is given: for what is searched for."""
@@ -137,7 +149,7 @@ def load_sentence_encoder(where: str | Path, *, dtype: torch.dtype = torch.float
     encoder = SentenceEncoder(
         model, stages, prompts=described.prompts, default_prompt_name=about.get("default_prompt_name"),
         max_seq_length=longest(described, model.tokenizer), similarity_fn_name=about.get("similarity_fn_name") or "cosine",
-        truncate_dim=about.get("truncate_dim"),
+        truncate_dim=about.get("truncate_dim"), on_long=said_of(folder).get("on_long", "truncate"),
     )  # fmt: skip
     if described.plain:
         encoder.notes.append(_said(folder, stages[0], described))

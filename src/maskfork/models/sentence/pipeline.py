@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -13,11 +14,11 @@ from torch import Tensor, nn
 
 from maskfork.core.batch import Batch
 from maskfork.errors import ModelError, UsageError
-from maskfork.models.encode import encode, limit_of
+from maskfork.models.encode import OnLong, Windows, limit_of, read_texts
 from maskfork.models.families import family_of
 from maskfork.models.hub import read_config
 from maskfork.models.model import Model
-from maskfork.models.packing import TOKENS, by_tokens, make_batch
+from maskfork.models.packing import TOKENS, by_tokens, window_batch
 from maskfork.models.sentence.stages import SCORES, Features, Stage
 from maskfork.models.sentence.stages import TOKENS as TOKEN_VECTORS
 from maskfork.models.tokenizers.face import Tokenizer
@@ -26,7 +27,13 @@ _SPECIAL = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 
 
 class Pipeline(nn.Module):
-    """`max_seq_length` counts special tokens and prompt; None leaves only the model's own limit. What it cuts is in `notes`."""
+    """`max_seq_length` counts special tokens and prompt; None leaves only the model's own limit. What it cuts is in `notes`.
+
+    `on_long` says what becomes of longer texts; the windows of "chunk" are answered one by one and `join`ed. Legend: N texts,
+    M windows, D numbers of an answer.
+    """
+
+    gives: str  # the feature that is the answer
 
     def __init__(
         self,
@@ -36,6 +43,7 @@ class Pipeline(nn.Module):
         prompts: Mapping[str, str] | None = None,
         default_prompt_name: str | None = None,
         max_seq_length: int | None = None,
+        on_long: OnLong = "truncate",
     ) -> None:
         super().__init__()
         self.model = model
@@ -44,7 +52,7 @@ class Pipeline(nn.Module):
         self.default_prompt_name = default_prompt_name
         if default_prompt_name is not None and default_prompt_name not in self.prompts:
             raise ModelError(f"the default prompt '{default_prompt_name}' is not one of {', '.join(self.prompts) or 'none'}")
-        self.max_seq_length = max_seq_length
+        self.max_seq_length, self.on_long = max_seq_length, on_long
         self.notes: list[str] = list(model.notes)
 
     def forward(self, batch: Batch, prompt_length: int = 0) -> Features:
@@ -57,24 +65,43 @@ class Pipeline(nn.Module):
             cast(Stage, stage)(features, batch, prompt_length)
         return features
 
+    def read(self, texts: Sequence[str], pairs: Sequence[str] | None = None, prompt: str = "") -> Windows:
+        """N texts as the model reads them, the prompt before each (in every window of it). Raises TokenizerError, DataError."""
+        whole = [prompt + text for text in texts] if prompt else texts
+        return read_texts(
+            self.model, whole, pairs, self.max_seq_length, self.on_long, held=self.prompt_tokens(prompt)
+        )  # fmt: skip
+
+    def answers(self, features: Features, counts: Sequence[int] | None) -> Tensor:
+        """What is said of each text, [N, D] float32; `counts` [N] are their windows, None where each is one."""
+        said = features[self.gives].float()
+        return said if counts is None else torch.stack([self.join(part) for part in torch.split(said, list(counts))])
+
+    @abstractmethod
+    def join(self, said_MD: Tensor) -> Tensor:
+        """One answer [D] from those of a text's windows."""
+
     def collect(
-        self, texts: Sequence[str], pairs: Sequence[str] | None, prompt: str, width: int, read: Callable[[Features], Tensor]
+        self, texts: Sequence[str], pairs: Sequence[str] | None, prompt: str, width: int, read: Callable[[Tensor], Tensor]
     ) -> np.ndarray:
-        """What `read` takes of each text's features, [N, width] float32: longest texts first, packed, without gradients."""
-        encoding = encode(self.model, [prompt + text for text in texts] if prompt else texts, pairs, self.max_seq_length)
-        cut = encoding.lost_note(limit_of(self.model, self.max_seq_length) or 0)
-        if cut is not None and cut not in self.notes:
-            self.notes.append(cut)
-        length = prompt_length(self.model.tokenizer, prompt, limit_of(self.model, self.max_seq_length)) if prompt else 0
+        """What `read` makes of each text's answer, [N, width] float32: longest texts first, packed, without gradients."""
+        found = self.read(texts, pairs, prompt)
+        if found.note is not None and found.note not in self.notes:
+            self.notes.append(found.note)
+        length = self.prompt_tokens(prompt)
         out, was_training = torch.zeros(len(texts), width), self.training
         self.eval()
         with torch.inference_mode():
-            for part in by_tokens(encoding.lengths, TOKENS):
-                features = self(make_batch(encoding, part).to(self.model.device), length)
-                out[torch.from_numpy(part)] = read(features).cpu()
+            for part in by_tokens(found.lengths, TOKENS):
+                batch, counts = window_batch(found, part)
+                out[torch.from_numpy(part)] = read(self.answers(self(batch.to(self.model.device), length), counts)).cpu()
         self.train(was_training)
-        found: np.ndarray = out.numpy()
-        return found
+        values: np.ndarray = out.numpy()
+        return values
+
+    def prompt_tokens(self, prompt: str) -> int:
+        """Tokens that a prompt takes, special ones before it included; none for no prompt."""
+        return prompt_length(self.model.tokenizer, prompt, limit_of(self.model, self.max_seq_length)) if prompt else 0
 
     def prompt_of(self, prompt: str | None, name: str | None) -> str:
         """The prompt itself, the one of that name, the default one, or none. Raises UsageError for a name that is not known."""

@@ -14,8 +14,10 @@ from maskfork.errors import DataError, UsageError
 from maskfork.learn.tasks.common.contract import Sources
 from maskfork.learn.tasks.common.settings import settings_of
 from maskfork.learn.tasks.embed import TASK
+from maskfork.learn.tasks.embed.base import base_encoder
 from maskfork.learn.tasks.embed.settings import EmbedSettings
 from maskfork.learn.tasks.embed.trained import TrainedEncoder
+from maskfork.models.sentence import load_sentence_encoder
 from tests.learn.tiny import BAD, GOOD, PLAIN, make
 
 
@@ -135,7 +137,46 @@ def test_wrong_settings_and_columns_are_said(tmp_path: Path) -> None:
         trained(tmp_path, "pairs", loss="cosent")
     with pytest.raises(UsageError, match="name at most 32"):
         trained(tmp_path, "pairs", dims="999")
-    with pytest.raises(UsageError, match="reads the beginning"):
-        trained(tmp_path, "pairs", on_long="chunk")
     with pytest.raises(DataError, match="give anchor and positive"):
         TASK.read(Sources(table(tmp_path / "odd.csv", ["colour", "size"], [["red", "a b"], ["blue", "c d"]])), EmbedSettings())
+
+
+@pytest.mark.parametrize("prompt", ["", "the film with a scene : "])
+def test_a_long_text_is_the_mean_of_its_windows(prompt: str, tmp_path: Path) -> None:
+    """Every window holds the prompt; what stands late counts; search and the folder read alike."""
+    base = make("bert").save(tmp_path / "base")
+    encoder = base_encoder(base, query_prompt=prompt or None, max_length=24, on_long="chunk")
+    late = [" ".join([*["film plot scene"] * 12, word]) for word in ("superb", "hollow")]
+    a, b = encoder.encode_query(late)
+    assert np.abs(a - b).max() > 1e-4
+    windows = encoder.read(late[:1], prompt=prompt)
+    held = encoder.prompt_tokens(prompt)
+    assert len(windows.encoding.ids) > 1
+    assert {tuple(ids[:held]) for ids in windows.encoding.ids} == {tuple(windows.encoding.ids[0][:held])}
+    one = [encoder.model.tokenizer.inner.decode(ids[held:], skip_special_tokens=True) for ids in windows.encoding.ids]
+    each = encoder.encode_query(one)
+    assert np.abs(each.mean(0) - a).max() < 1e-5
+    assert "no token is lost" in encoder.notes[-1]
+    cut = base_encoder(base, query_prompt=prompt or None, max_length=24)
+    assert np.abs(np.subtract(*cut.encode_query(late))).max() < 1e-6
+    saved = load_sentence_encoder(TrainedEncoder(encoder).save(tmp_path / "saved"))
+    assert saved.on_long == "chunk"
+    assert np.abs(saved.encode_query(late) - encoder.encode_query(late)).max() < 1e-6
+
+
+@pytest.mark.parametrize("on_long", ["head+tail", "chunk"])
+def test_long_texts_are_learnt_from(on_long: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    words = [str(w) for w in rng.choice([*GOOD[:2], *BAD[:2]], 80)]
+    rows = [[" ".join([*rng.choice(PLAIN, 30).tolist(), w]), w] for w in words]
+    file = table(tmp_path / "long.csv", ["text", "label"], rows)
+    given = {"on_long": on_long, "max_length": 16, "min_steps": 80, "learning_rate": 3e-3, "batch_size": 16, "precision": "fp32"}
+    settings = settings_of(EmbedSettings, given)
+    split = TASK.read(Sources(file), settings)
+    made = TASK.train(make("bert").save(tmp_path / "base"), split, settings)
+    assert isinstance(made, TrainedEncoder)
+    before = base_encoder(tmp_path / "base", max_length=16)
+    after, at_first = (one.evaluate(split.test).values["ndcg@10"].value for one in (made, TrainedEncoder(before)))
+    assert after > at_first + 0.2
+    lost = [answer["tokens_lost"] for answer in made.predict([{"text": text} for text, _ in rows[:3]])]
+    assert all(n == 0 for n in lost) if on_long == "chunk" else all(n > 10 for n in lost)

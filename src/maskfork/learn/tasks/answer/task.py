@@ -10,7 +10,7 @@ from maskfork.learn.tasks.answer.settings import AnswerSettings
 from maskfork.learn.tasks.answer.trained import Answerer, Reading
 from maskfork.learn.tasks.answer.training import Held, aims_of, loss_of
 from maskfork.learn.tasks.common.contract import Progress, Sources, Split, Task
-from maskfork.learn.tasks.common.fitting import fit_rows
+from maskfork.learn.tasks.common.fitting import fit_rows, within
 from maskfork.learn.tasks.common.hold import divided, each, with_validation
 from maskfork.learn.tasks.common.settings import TaskSettings
 from maskfork.models.device import best_device
@@ -46,6 +46,7 @@ class AnswerTask(Task[Questions]):
         how = AnswerSettings.of(settings)
         rows, held_rows = with_validation(split, lambda r: r.contexts, how, seed)
         model = load(base, "span", seed=seed).to(best_device())
+        how = within(model, how)
         reading = Reading(how.max_length, how.on_long, how.stride, how.max_answer, how.n_best)
         made = Answerer(model, reading, 0.0 if split.train.with_no_answer else None)
         windows = made.windows(rows.questions, rows.contexts)

@@ -15,7 +15,7 @@ from maskfork.learn.tasks.choose.chooser import Chooser, read, scores_of
 from maskfork.learn.tasks.choose.examples import Questions
 from maskfork.learn.tasks.choose.reading import ROLES, read_questions
 from maskfork.learn.tasks.common.contract import Progress, Sources, Split, Task
-from maskfork.learn.tasks.common.fitting import fit_rows
+from maskfork.learn.tasks.common.fitting import fit_rows, within
 from maskfork.learn.tasks.common.hold import divided, each, with_validation
 from maskfork.learn.tasks.common.settings import TaskSettings
 from maskfork.models.device import best_device
@@ -50,6 +50,7 @@ class ChooseTask(Task[Questions]):
         if settings.on_long == "chunk":
             raise UsageError("a choice is read beside its question in one piece: on_long is error, truncate or head+tail")
         model = load(base, "choice", seed=seed).to(best_device())
+        settings = within(model, settings)
         rows, held = with_validation(split, lambda r: r.keys(), settings, seed)
         made = Chooser(model, settings.max_length, settings.on_long)
         lesson, answers = read(model, rows.rows, settings.max_length, settings.on_long), rows.answers

@@ -14,12 +14,14 @@ from torch.nn.functional import cross_entropy
 
 from maskfork.core.batch import Batch
 from maskfork.errors import DataError, ModelError
+from maskfork.learn.adapt import room
 from maskfork.learn.data.rows import Rows
 from maskfork.learn.tasks.classify.hold import validation_split
 from maskfork.learn.tasks.classify.losses import loss_of
 from maskfork.learn.tasks.classify.reading import run
 from maskfork.learn.tasks.common.contract import Progress
 from maskfork.learn.tasks.common.fitting import fit_rows
+from maskfork.learn.tasks.common.settings import TaskSettings
 from maskfork.learn.train.run import Record
 from maskfork.learn.train.settings import FineTuneSettings
 from maskfork.measure.calibration import fit_temperature
@@ -59,9 +61,10 @@ class Classifier:
         if len(set(rows.labels.tolist())) < 2:
             raise DataError("training needs rows of two labels at least: take more labelled rows")
         model = load(base, "classify", labels=rows.label_names, seed=seed).to(best_device())
-        made = Classifier(model, tuple(rows.label_names), settings.max_length)
-        encoding = encode(model, rows.texts, rows.pairs, settings.max_length)
-        if (cut := encoding.lost_note(limit_of(model, settings.max_length) or 0)) is not None:
+        limit = room(model, settings.adapter if isinstance(settings, TaskSettings) else None, settings.max_length)
+        made = Classifier(model, tuple(rows.label_names), limit)
+        encoding = encode(model, rows.texts, rows.pairs, limit)
+        if (cut := encoding.lost_note(limit_of(model, limit) or 0)) is not None:
             made.notes.append(cut)
         inside, held = validation_split(rows.labels, settings, seed)
         labels = torch.from_numpy(rows.labels)

@@ -22,6 +22,7 @@ from maskfork.learn.tasks.classify.examples import Labelled, Problem
 from maskfork.learn.tasks.classify.reading import TextBatch
 from maskfork.learn.tasks.classify.settings import ClassifySettings
 from maskfork.learn.tasks.classify.sorter import Sorter
+from maskfork.learn.tasks.common.teach import soft_loss
 from maskfork.models.model import Model
 
 
@@ -61,8 +62,7 @@ class Teacher:
         if problem == "multi":
             said = F.binary_cross_entropy_with_logits(logits / soften, (wisdom / soften).sigmoid())
             return said * soften**2
-        said, meant = (x.div(soften).log_softmax(-1) for x in (logits, wisdom))
-        return F.kl_div(said, meant, reduction="batchmean", log_target=True) * soften**2
+        return soft_loss(logits, wisdom, soften)
 
 
 class Student(nn.Module):

@@ -50,10 +50,10 @@ def read(sources: Sources, settings: ClassifySettings) -> Split[Labelled]:
     if not len(train):
         raise DataError(f"{sources.train.name}: no row is left to train on, because all of its texts are held out.")
     if sources.validation is None:
-        return Split(train, None, test, tuple(notes))
+        return Split(train, None, test, tuple(notes), copies_told=True)
     validation, more = _validation(sources, found, train, settings)
     train, validation, gone = _apart(train, validation, test)
-    return Split(train, validation, test, (*notes, *more, *gone))
+    return Split(train, validation, test, (*notes, *more, *gone), copies_told=True)
 
 
 def _gather(sources: Sources, path: Path, test: Path | None, like: Gathered | None = None) -> Gathered:

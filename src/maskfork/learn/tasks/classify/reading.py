@@ -16,10 +16,10 @@ from maskfork.core.batch import Batch
 from maskfork.errors import DataError
 from maskfork.learn.tasks.classify.settings import Aggregate
 from maskfork.learn.train.precision import autocast
-from maskfork.models.encode import Encoding, OnLong, encode, encode_windows, limit_of
+from maskfork.models.encode import Encoding, OnLong, Windows, read_texts
 from maskfork.models.heads import pool
 from maskfork.models.model import Model, Output
-from maskfork.models.packing import TOKENS, by_tokens, make_batch
+from maskfork.models.packing import TOKENS, by_tokens, window_batch
 
 
 @dataclass(frozen=True)
@@ -37,37 +37,9 @@ class Reading:
         return self.on_long == "chunk" and self.aggregate != "first"
 
 
-@dataclass(frozen=True)
-class Texts:
-    """N encoded texts; with `starts` [N + 1] text n is the windows from `starts[n]` to before `starts[n + 1]`."""
-
-    encoding: Encoding
-    starts: np.ndarray | None = None
-    note: str | None = None
-
-    @property
-    def lengths(self) -> list[int]:
-        """Tokens of each text, [N]."""
-        own = self.encoding.lengths
-        return own if self.starts is None else np.add.reduceat(own, self.starts[:-1]).tolist()
-
-    @property
-    def lost(self) -> list[int]:
-        """Tokens of each text that are not read, [N]."""
-        return self.encoding.lost if self.starts is None else [0] * (len(self.starts) - 1)
-
-    def batch(self, rows: np.ndarray) -> TextBatch:
-        """These texts, packed."""
-        if self.starts is None:
-            return TextBatch(make_batch(self.encoding, rows))
-        counts = self.starts[rows + 1] - self.starts[rows]
-        windows = np.concatenate([np.arange(self.starts[row], self.starts[row + 1]) for row in rows])
-        return TextBatch(make_batch(self.encoding, windows), counts.tolist())
-
-
 @dataclass(frozen=True, eq=False)
 class TextBatch:
-    """Packed tokens; `counts` [n] are the windows of each text, None for one each."""
+    """Packed tokens; `counts` [n] are the windows of each text, None where each is one."""
 
     tokens: Batch
     counts: list[int] | None = None
@@ -76,14 +48,15 @@ class TextBatch:
         return TextBatch(self.tokens.to(device), self.counts)
 
 
-def read_texts(model: Model, texts: Sequence[str], pairs: Sequence[str] | None, how: Reading) -> Texts:
-    """Encode as `how` says; what that costs is in `lost` and `note`. Raises DataError, TokenizerError."""
-    limit = limit_of(model, how.max_length) or 0
-    if how.windows:
-        found = encode_windows(model, texts, pairs, how.max_length, how.overlap)
-        return Texts(found.encoding, np.array(found.starts), found.note(limit))
-    encoding = encode(model, texts, pairs, how.max_length, "truncate" if how.on_long == "chunk" else how.on_long)
-    return Texts(encoding, note=encoding.lost_note(limit))
+def encode_for(model: Model, texts: Sequence[str], pairs: Sequence[str] | None, how: Reading) -> Windows:
+    """Encode as `how` says. Raises DataError, TokenizerError."""
+    way = "truncate" if how.on_long == "chunk" and not how.windows else how.on_long
+    return read_texts(model, texts, pairs, how.max_length, way, how.overlap)
+
+
+def batch_of(texts: Windows, rows: np.ndarray) -> TextBatch:
+    """These texts, packed."""
+    return TextBatch(*window_batch(texts, rows))
 
 
 class Reader(nn.Module):
@@ -119,7 +92,7 @@ class Reader(nn.Module):
         return torch.stack([(w.softmax(0) * part).sum(0) for w, part in zip(weights, parts, strict=True)])
 
 
-def answers(reader: Reader, texts: Texts, rows: np.ndarray | None = None, *, bf16: bool = False) -> Tensor:
+def answers(reader: Reader, texts: Windows, rows: np.ndarray | None = None, *, bf16: bool = False) -> Tensor:
     """Logits [n, C] float32 of the chosen texts, packed by token budget, in their order."""
     lengths = texts.lengths
     chosen = np.arange(len(lengths)) if rows is None else rows
@@ -131,7 +104,7 @@ def answers(reader: Reader, texts: Texts, rows: np.ndarray | None = None, *, bf1
     reader.eval()
     with torch.inference_mode(), autocast(model.device, bf16=bf16):
         for part in by_tokens([lengths[i] for i in chosen], TOKENS):
-            logits = reader(texts.batch(chosen[part]).to(model.device))
+            logits = reader(batch_of(texts, chosen[part]).to(model.device))
             if out is None:
                 out = torch.empty(len(chosen), logits.shape[-1])
             out[torch.from_numpy(part)] = logits.cpu()
@@ -144,6 +117,6 @@ def answers(reader: Reader, texts: Texts, rows: np.ndarray | None = None, *, bf1
 def run(model: Model, encoding: Encoding, rows: np.ndarray | None = None, *, bf16: bool = False) -> Tensor:
     """Logits [n, C] float32 of the chosen rows of texts that are one sequence each, in their order."""
     was_training = model.training
-    found = answers(Reader(model), Texts(encoding), rows, bf16=bf16)
+    found = answers(Reader(model), Windows(encoding, list(range(len(encoding.ids) + 1))), rows, bf16=bf16)
     model.train(was_training)
     return found

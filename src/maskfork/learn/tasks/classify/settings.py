@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from maskfork.errors import UsageError
-from maskfork.learn.tasks.common.settings import TaskSettings
+from maskfork.learn.tasks.common.teach import TaughtSettings
 from maskfork.measure.conformal import Way
 
 Aggregate = Literal["max", "mean", "attention", "first"]
@@ -16,7 +16,7 @@ UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
-class ClassifySettings(TaskSettings):
+class ClassifySettings(TaughtSettings):
     """`problem`: one label, several, or a number; seen in the labels where it is auto.
     `focal`: the power that makes easy rows count less (Lin et al. 2017); 0 is off, 2 is usual.
     `aggregate`, `overlap`: how the windows of a long text become one answer, and how many tokens two of them share.
@@ -24,7 +24,7 @@ class ClassifySettings(TaskSettings):
     `coverage`: the share of rows whose set of labels is to hold the truth; `sets`: lac or aps.
     `max_error`: the share of errors among what is answered; the model abstains from the rest.
     `calibration_share`, `calibration_max`: rows that neither training nor any choice sees, for `coverage`.
-    With `teacher`: `soft` is its share in the loss and `soften` its temperature; `hidden` the weight of its states;
+    With `teacher`, beside `soft` and `soften`: `hidden` is the weight of its states;
     `student` layers starts from every other layer of it instead of the base; `stages` 2 learns its states and attention
     first and its answers after that (TinyBERT).
     """
@@ -39,8 +39,6 @@ class ClassifySettings(TaskSettings):
     max_error: float | None = None
     calibration_share: float = 0.1
     calibration_max: int = 2000
-    soft: float = 0.5
-    soften: float = 2.0
     hidden: float = 0.0
     student: Literal["base", "layers"] = "base"
     stages: Literal["1", "2"] = "1"
@@ -51,7 +49,7 @@ class ClassifySettings(TaskSettings):
             value = getattr(self, name)
             if value is not None and not 0.0 < value < 1.0:
                 raise UsageError(f"{name.replace('_', ' ')} is a share between 0 and 1, such as 0.95, not {value}")
-        if not 0.0 <= self.soft <= 1.0 or self.soften <= 0.0 or self.hidden < 0.0 or self.focal < 0.0:
-            raise UsageError("soft is a share from 0 to 1, soften is above 0, hidden and focal are 0 or more")
+        if self.hidden < 0.0 or self.focal < 0.0:
+            raise UsageError("hidden and focal are 0 or more")
         if self.teacher is None and (self.student, self.stages, self.hidden) != ("base", "1", 0.0):
             raise UsageError("student, stages and hidden speak of a teacher: name its folder with --teacher")

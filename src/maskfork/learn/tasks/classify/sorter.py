@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from maskfork.errors import DataError, ModelError
 from maskfork.learn.data.names import listed, quoted
 from maskfork.learn.tasks.classify.examples import HUB, NO_LABEL, Labelled, Problem
-from maskfork.learn.tasks.classify.reading import Reader, Reading, answers, read_texts
+from maskfork.learn.tasks.classify.reading import Reader, Reading, answers, encode_for
 from maskfork.learn.tasks.classify.rules import Rules, answers_of
 from maskfork.learn.tasks.classify.score import scores_of
 from maskfork.learn.tasks.common.contract import Answer, Scores, Trained
@@ -72,7 +72,7 @@ class Sorter(Trained):
 
     def logits(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> np.ndarray:
         """[N, C] float32, in the order of the texts."""
-        found: np.ndarray = answers(self.reader, read_texts(self.reader.model, texts, pairs, self.reading)).numpy()
+        found: np.ndarray = answers(self.reader, encode_for(self.reader.model, texts, pairs, self.reading)).numpy()
         return found
 
     def predict(self, rows: Sequence[Mapping[str, Any]]) -> list[Answer]:
@@ -82,14 +82,14 @@ class Sorter(Trained):
         texts = [_text(row, "text", i) for i, row in enumerate(rows)]
         paired = any(row.get("pair") is not None for row in rows)
         pairs = [_text(row, "pair", i) for i, row in enumerate(rows)] if paired else None
-        read = read_texts(self.reader.model, texts, pairs, self.reading)
+        read = encode_for(self.reader.model, texts, pairs, self.reading)
         found = answers_of(self.problem, self.label_names, self.rules, answers(self.reader, read).numpy())
         return [{**answer, "tokens_lost": lost} for answer, lost in zip(found, read.lost, strict=True)]
 
     def evaluate(self, examples: Labelled) -> Scores:
         """Labels are matched by their names. Raises DataError for labels that the model does not have."""
         rows = self._matched(examples)
-        read = read_texts(self.reader.model, rows.texts, rows.pairs, self.reading)
+        read = encode_for(self.reader.model, rows.texts, rows.pairs, self.reading)
         scores = scores_of(rows, answers(self.reader, read).numpy(), self.rules)
         return scores if read.note is None else replace(scores, notes=(*scores.notes, read.note))
 

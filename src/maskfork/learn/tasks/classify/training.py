@@ -16,13 +16,13 @@ from maskfork.learn.tasks.classify.distil import Student, Teacher
 from maskfork.learn.tasks.classify.examples import HUB, NO_LABEL, Labelled
 from maskfork.learn.tasks.classify.hold import validation_split
 from maskfork.learn.tasks.classify.losses import loss_of
-from maskfork.learn.tasks.classify.reading import Reader, Reading, TextBatch, answers, read_texts
+from maskfork.learn.tasks.classify.reading import Reader, Reading, TextBatch, answers, batch_of, encode_for
 from maskfork.learn.tasks.classify.rules import Rules, probabilities
 from maskfork.learn.tasks.classify.settings import ClassifySettings
 from maskfork.learn.tasks.classify.sorter import Sorter
 from maskfork.learn.tasks.classify.tune import scope_name, tune_abstention, tune_scope, tune_sets, tune_thresholds
 from maskfork.learn.tasks.common.contract import Progress, Split
-from maskfork.learn.tasks.common.fitting import fit_rows
+from maskfork.learn.tasks.common.fitting import fit_rows, within
 from maskfork.measure.conformal import least_rows
 from maskfork.measure.multilabel import multilabel_f1
 from maskfork.models.device import best_device
@@ -60,6 +60,7 @@ def train_sorter(
     else:
         model = load(base, "classify", labels=parts.fit.label_names, seed=seed).to(best_device())
     model.config["problem_type"] = HUB[parts.fit.problem]
+    settings = within(model, settings)
     reading = Reading(settings.max_length, settings.on_long, settings.aggregate, settings.overlap)
     reader = Reader(model, settings.aggregate if reading.windows else "mean")
     made = Sorter(reader, parts.fit.problem, parts.fit.label_names, reading)
@@ -122,12 +123,14 @@ def _fit(
     work: Path | None,
 ) -> None:  # fmt: skip
     reader, model, rows = made.reader, made.reader.model, parts.fit
-    texts = read_texts(model, rows.texts, rows.pairs, made.reading)
-    held = read_texts(model, parts.choose.texts, parts.choose.pairs, made.reading) if len(parts.choose) else None
+    texts = encode_for(model, rows.texts, rows.pairs, made.reading)
+    held = encode_for(model, parts.choose.texts, parts.choose.pairs, made.reading) if len(parts.choose) else None
     made.notes += [*model.notes, *([texts.note] if texts.note else [])]
     scale = _scale(model, rows) if made.problem == "regression" else (0.0, 1.0)
     aims = rows.targets if made.problem != "regression" else ((rows.targets - scale[0]) / scale[1]).astype(np.float32)
     targets = torch.from_numpy(np.ascontiguousarray(aims))
+    if made.problem == "multi":
+        _start_at_shares(model, rows.targets)
     measure = loss_of(made.problem, rows.targets, len(made.label_names), settings, settings.focal)
     module: nn.Module = reader
     if teacher is not None and (settings.hidden or settings.stages == "2"):
@@ -136,7 +139,7 @@ def _fit(
 
     def make(part: np.ndarray) -> Fed:
         where = torch.from_numpy(part)
-        return texts.batch(part), targets[where], where
+        return batch_of(texts, part), targets[where], where
 
     def loss(_: nn.Module, batch: Fed) -> Tensor:
         fed = batch[0].to(model.device)
@@ -170,6 +173,19 @@ def _fit(
     made.notes += made.record.notes
     if made.problem == "regression":
         _unscale(model, scale)
+
+
+def _start_at_shares(model: Model, targets: np.ndarray) -> None:
+    """Let a fresh output layer say each label's share of the rows (Lin et al. 2017, section 4.1), targets [N, C].
+
+    From 0, which is a half for every label, a few hundred steps go into that alone and drown what the texts say.
+    """
+    head: Any = model.head
+    if head.out.bias is None or bool(head.out.bias.any()):  # it has learnt something
+        return
+    shares = np.clip(targets.mean(0), 0.5 / len(targets), 1.0 - 0.5 / len(targets))
+    with torch.no_grad():
+        head.out.bias.copy_(torch.from_numpy(np.log(shares / (1.0 - shares))))
 
 
 def _half(progress: Progress | None, start: float) -> Progress | None:

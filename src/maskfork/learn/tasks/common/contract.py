@@ -61,12 +61,14 @@ class Split(Generic[E]):
     """Rows to learn from, to choose by (None: the training keeps some back), and to be judged on (None: there are none).
 
     `notes` are full sentences: which column was taken for what, what was left out and how much of it, how it was split.
+    `copies_told`: copies, leaks and contradictions are among them, so nobody needs to look for them again.
     """
 
     train: E
     validation: E | None
     test: E | None
     notes: tuple[str, ...] = ()
+    copies_told: bool = False
 
 
 @dataclass(frozen=True)

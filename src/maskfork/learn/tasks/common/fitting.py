@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -10,7 +11,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from maskfork.errors import UsageError
-from maskfork.learn.adapt import adapt, again, by_name, check_merges, rate_for
+from maskfork.learn.adapt import adapt, again, by_name, check_merges, rate_for, room
 from maskfork.learn.tasks.common.contract import Progress
 from maskfork.learn.tasks.common.settings import TaskSettings
 from maskfork.learn.train import batches as batching
@@ -20,6 +21,12 @@ from maskfork.learn.train.settings import FineTuneSettings
 from maskfork.models.model import Model
 
 B = TypeVar("B")
+S = TypeVar("S", bound=TaskSettings)
+
+
+def within(model: Model, settings: S) -> S:
+    """Settings whose `max_length` leaves the places that the adapter to be trained will take."""
+    return replace(settings, max_length=room(model, settings.adapter, settings.max_length))
 
 
 def fit_rows(

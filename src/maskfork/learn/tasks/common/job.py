@@ -65,7 +65,10 @@ def train_task(
         return Done(out, record, again=True)
     began = time.perf_counter()
     split = task.read(sources, settings)
-    looked = [*split.notes, *(note for note in brief(split.train, split.test) if note not in split.notes)]
+    looked = [
+        *split.notes,
+        *(note for note in brief(split.train, split.test, copies=not split.copies_told) if note not in split.notes),
+    ]
     for note in looked:
         tell(note)
     work = _work(out, identity)

@@ -7,8 +7,7 @@ from typing import ClassVar
 
 from maskfork.errors import UsageError
 from maskfork.learn.tasks.common.contract import Progress, Role, Sources, Split, Task
-from maskfork.learn.tasks.common.hold import kept_back
-from maskfork.learn.tasks.common.refuse import one_reading
+from maskfork.learn.tasks.common.hold import with_validation
 from maskfork.learn.tasks.common.settings import TaskSettings
 from maskfork.learn.tasks.embed.base import base_encoder
 from maskfork.learn.tasks.embed.examples import TextRows
@@ -44,33 +43,24 @@ class EmbedTask(Task[TextRows]):
     ) -> TrainedEncoder:
         """Raises UsageError for settings that do not fit the rows, and the errors of loading."""
         assert isinstance(settings, EmbedSettings)
-        one_reading(settings, self.name)
         settings.loss_of(split.train.kind)  # a loss of another kind is said before anything is loaded
         encoder = base_encoder(
             base, pooling=settings.pooling, normalise=settings.normalise, query_prompt=settings.query_prompt,
-            document_prompt=settings.document_prompt, max_length=settings.max_length,
+            document_prompt=settings.document_prompt, max_length=settings.max_length, on_long=settings.on_long,
         )  # fmt: skip
         notes = list(encoder.notes)
-        rows, held = _held_back(split, settings, seed)
+        rows, held = with_validation(split, lambda r: r.keys(), settings, seed)
         if settings.negatives:
             if rows.kind not in ("pairs", "triplets"):
                 raise UsageError(f"negatives are mined for pairs and triplets, not for {rows.kind} rows: leave negatives out")
             rows, said = mine(encoder, rows, settings.negatives, settings.negative_share)
             notes.append(said)
-        record, said_of_it = fit_vectors(encoder, rows, settings, held=held, seed=seed, progress=progress, work=work)
+        record, said_of_it = fit_vectors(encoder, rows, settings, held=held or None, seed=seed, progress=progress, work=work)
         return TrainedEncoder(encoder.eval(), settings.dims, [*notes, *said_of_it], record)
 
     def open(self, folder: Path) -> TrainedEncoder:
         encoder = load_sentence_encoder(folder)
         return TrainedEncoder(encoder, tuple(said_of(folder).get("dims", ())), list(encoder.notes))
-
-
-def _held_back(split: Split[TextRows], settings: EmbedSettings, seed: int) -> tuple[TextRows, TextRows | None]:
-    """Rows to learn from, and those that choose the best epoch: the validation file's, else some that are kept back."""
-    if split.validation is not None:
-        return split.train, split.validation
-    inside, held = kept_back(split.train.keys(), settings, seed)
-    return split.train.take(inside), split.train.take(held) if len(held) else None
 
 
 TASK = EmbedTask()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from maskfork.errors import UsageError
 from maskfork.models.device import best_device
+from maskfork.models.encode import OnLong
 from maskfork.models.hub import find_folder
 from maskfork.models.sentence import Normalize, Pooling, SentenceEncoder, load_sentence_encoder
 from maskfork.models.sentence.folder import MODULES
@@ -25,6 +26,7 @@ def base_encoder(
     query_prompt: str | None = None,
     document_prompt: str | None = None,
     max_length: int | None = None,
+    on_long: OnLong = "truncate",
 ) -> SentenceEncoder:
     """`base` as an encoder; what is given replaces what its folder says. A raw [CLS] is warned of in `notes`.
 
@@ -48,7 +50,7 @@ def base_encoder(
     made = SentenceEncoder(
         encoder.model, stages, prompts={**encoder.prompts, **prompts}, default_prompt_name=encoder.default_prompt_name,  # type: ignore[arg-type]
         max_seq_length=encoder.max_seq_length if max_length is None else max_length,
-        similarity_fn_name=encoder.similarity_fn_name, truncate_dim=encoder.truncate_dim,
+        similarity_fn_name=encoder.similarity_fn_name, truncate_dim=encoder.truncate_dim, on_long=on_long,
     )  # fmt: skip
     made.notes = encoder.notes
     return made.to(best_device()).eval()

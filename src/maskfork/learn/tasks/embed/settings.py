@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from maskfork.errors import UsageError
-from maskfork.learn.tasks.common.settings import TaskSettings
+from maskfork.learn.tasks.common.teach import TaughtSettings
 
 LossName = Literal["auto", "ranking", "symmetric", "triplet", "cosent", "cosine", "supervised", "all-pairs", "batch-triplet"]
 PoolingName = Literal["cls", "lasttoken", "max", "mean", "mean_sqrt_len_tokens", "weightedmean"]
@@ -20,14 +20,15 @@ LOSSES_OF: dict[str, tuple[LossName, ...]] = {
 
 
 @dataclass(frozen=True)
-class EmbedSettings(TaskSettings):
+class EmbedSettings(TaughtSettings):
     """loss: auto takes the first of `LOSSES_OF`; scale multiplies cosines in it, margin is the triplets'.
 
     dims: the vectors' first so many numbers are trained to be good vectors too (Matryoshka), as in dims=256,128,64;
     pooling, normalise: none keeps what the base's folder says, or the mean where it says nothing;
     query_prompt, document_prompt: written before anchors, and before all other texts; none keeps the base's own;
     negatives: so many hard negatives a row are mined with the base itself from the other rows' texts; the most alike ones that
-    are less alike than `negative_share` of the positive's cosine, since what is above may well belong to the anchor too;
+    are less alike than `negative_share` of the positive's cosine, since what is above may well belong to the anchor too.
+    With `teacher`, an encoder's folder: how alike texts are to it is learnt beside the rows (`soft`, `soften`).
     """
 
     epochs: float = 1.0

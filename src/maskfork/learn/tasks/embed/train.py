@@ -11,21 +11,23 @@ from torch import Tensor, nn
 
 from maskfork.core.batch import Batch
 from maskfork.errors import DataError
+from maskfork.learn.adapt import room
 from maskfork.learn.tasks.common.contract import Progress
 from maskfork.learn.tasks.common.fitting import fit_rows
 from maskfork.learn.tasks.embed.batches import alike, any_order, apart
 from maskfork.learn.tasks.embed.examples import TextRows
 from maskfork.learn.tasks.embed.losses import loss_of
+from maskfork.learn.tasks.embed.prompts import prompts_of
 from maskfork.learn.tasks.embed.score import main_of, quick
 from maskfork.learn.tasks.embed.settings import EmbedSettings
+from maskfork.learn.tasks.embed.teach import Teacher
 from maskfork.learn.train.run import Record
-from maskfork.models.encode import encode, limit_of
-from maskfork.models.packing import make_batch
+from maskfork.models.encode import Windows
+from maskfork.models.packing import window_batch
 from maskfork.models.sentence import SentenceEncoder
-from maskfork.models.sentence.pipeline import prompt_length
-from maskfork.models.sentence.stages import SENTENCE
 
-Made = tuple[list[tuple[Batch, int]], Tensor]
+#: packed texts with their windows and the tokens of their prompt, and the rows that they are of
+Made = tuple[list[tuple[Batch, list[int] | None, int]], Tensor]
 
 
 def fit_vectors(
@@ -43,19 +45,16 @@ def fit_vectors(
     Scores are taken to 0..1 by their smallest and largest where they are outside. Raises UsageError, DataError.
     """
     notes: list[str] = []
+    encoder.max_seq_length = room(encoder.model, settings.adapter, encoder.max_seq_length)
     name = settings.loss_of(rows.kind)
     of = loss_of(name, len(rows.columns), settings, encoder.width)
     values = _values(rows, notes)
-    prompts = _prompts(encoder, rows)
-    everything = [prompt + text for prompt, column in zip(prompts, rows.columns, strict=True) for text in column]
-    texts = list(dict.fromkeys(everything))
-    number = {text: i for i, text in enumerate(texts)}
-    numbers_NK = np.array([number[text] for text in everything], dtype=np.int64).reshape(-1, len(rows)).T
-    encoding = encode(encoder.model, texts, limit=encoder.max_seq_length, on_long=settings.on_long)
-    limit = limit_of(encoder.model, encoder.max_seq_length)
-    if (cut := encoding.lost_note(limit or 0)) is not None:
-        notes.append(cut)
-    skips = [prompt_length(encoder.model.tokenizer, p, limit) if p else 0 for p in prompts]
+    prompts = prompts_of(encoder, rows.kind, len(rows.columns))
+    read, numbers_NK = _read(encoder, rows, prompts)
+    if read.note is not None:
+        notes.append(read.note)
+    skips = [encoder.prompt_tokens(prompt) for prompt in prompts]
+    teacher = None if settings.teacher is None else Teacher(settings.teacher, rows.columns, rows.kind)
 
     def order(rng: np.random.Generator) -> Iterator[np.ndarray]:
         size = settings.rows_a_step(len(rows))
@@ -66,14 +65,19 @@ def fit_vectors(
     def make(chosen: np.ndarray) -> Made:
         """All texts of a batch in one packed batch, row by row; one a column where their prompts are not pooled."""
         if len(set(skips)) == 1:
-            return [(make_batch(encoding, numbers_NK[chosen].ravel()), skips[0])], values[chosen]
-        return [(make_batch(encoding, numbers_NK[chosen, k]), skip) for k, skip in enumerate(skips)], values[chosen]
+            parts = [(*window_batch(read, numbers_NK[chosen].ravel()), skips[0])]
+        else:
+            parts = [(*window_batch(read, numbers_NK[chosen, k]), skip) for k, skip in enumerate(skips)]
+        return parts, torch.from_numpy(chosen)
 
     def loss(module: nn.Module, made: Made) -> Tensor:
-        parts = [module(batch.to(encoder.model.device), skip)[SENTENCE].float() for batch, skip in made[0]]
-        count = len(made[1])
-        vectors = parts[0].unflatten(0, (count, -1)) if len(parts) == 1 else torch.stack(parts, dim=1)
-        return of(vectors, made[1].to(vectors.device))
+        rows_n = made[1]
+        parts = [encoder.answers(module(batch.to(encoder.model.device), skip), counts) for batch, counts, skip in made[0]]
+        vectors = parts[0].view(len(rows_n), -1, parts[0].shape[-1]) if len(parts) == 1 else torch.stack(parts, dim=1)
+        total = of(vectors, values[rows_n].to(vectors.device))
+        if teacher is None:
+            return total
+        return (1.0 - settings.soft) * total + settings.soft * teacher.loss(vectors, rows_n, settings)
 
     def judge(_: nn.Module) -> tuple[float, float]:
         return quick(encoder, held) if held is not None else 0.0, 0.0
@@ -93,11 +97,17 @@ def fit_vectors(
     return record, notes
 
 
-def _prompts(encoder: SentenceEncoder, rows: TextRows) -> list[str]:
-    """What is written before each column's texts: anchors search, all others are searched; what is alike has no direction."""
-    if rows.kind in ("labelled", "scored"):
-        return [encoder.prompt_of(None, None)] * len(rows.columns)
-    return [encoder.prompts.get("query", ""), *[encoder.prompts.get("document", "")] * (len(rows.columns) - 1)]
+def _read(encoder: SentenceEncoder, rows: TextRows, prompts: list[str]) -> tuple[Windows, np.ndarray]:
+    """Every text once with each of its prompts, and which of them each row holds, int64 [N, K]."""
+    parts: list[Windows] = []
+    number: dict[tuple[str, str], int] = {}
+    for prompt in dict.fromkeys(prompts):
+        own = [column for p, column in zip(prompts, rows.columns, strict=True) if p == prompt]
+        texts = list(dict.fromkeys(text for column in own for text in column))
+        number |= {(prompt, text): len(number) + i for i, text in enumerate(texts)}
+        parts.append(encoder.read(texts, prompt=prompt))
+    each = [[number[prompt, text] for text in column] for prompt, column in zip(prompts, rows.columns, strict=True)]
+    return Windows.joined(parts), np.array(each, dtype=np.int64).T
 
 
 def _values(rows: TextRows, notes: list[str]) -> Tensor:

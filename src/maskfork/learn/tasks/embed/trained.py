@@ -13,7 +13,6 @@ from maskfork.learn.tasks.embed.examples import TextRows
 from maskfork.learn.tasks.embed.score import evaluate
 from maskfork.learn.train.run import Record
 from maskfork.models.about import describe
-from maskfork.models.encode import encode
 from maskfork.models.sentence import SentenceEncoder
 
 
@@ -45,8 +44,7 @@ class TrainedEncoder(Trained):
         return [{"similarity": float(s), "tokens_lost": n} for s, n in zip(alike, lost, strict=True)]
 
     def _lost(self, texts: list[str]) -> list[int]:
-        prompt = self.encoder.prompt_of(None, None)
-        return encode(self.encoder.model, [prompt + text for text in texts], limit=self.encoder.max_seq_length).lost
+        return self.encoder.read(texts, prompt=self.encoder.prompt_of(None, None)).lost
 
     def evaluate(self, examples: TextRows) -> Scores:
         return evaluate(self.encoder, examples, self.dims)
@@ -54,5 +52,5 @@ class TrainedEncoder(Trained):
     def save(self, folder: Path) -> Path:
         """A sentence-transformers folder, and maskfork.json."""
         folder = self.encoder.save(folder)
-        describe(folder, {"kind": self.task, "dims": list(self.dims)})
+        describe(folder, {"kind": self.task, "dims": list(self.dims), "on_long": self.encoder.on_long})
         return folder

@@ -49,7 +49,7 @@ class FewShotTask(Task[Rows]):
             sources.train, test_path=sources.test, text=text, label=label, pair="none", test_share=sources.test_share,
             seed=sources.seed,
         )  # fmt: skip
-        return Split(found.train, None, found.test, tuple(found.report.notes))
+        return Split(found.train, None, found.test, tuple(found.report.notes), copies_told=True)
 
     def train(
         self,

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from maskfork.errors import DataError
+from maskfork.errors import DataError, UsageError
 from maskfork.learn.data.rows import Rows
 from maskfork.learn.tasks.common.contract import Progress
-from maskfork.learn.tasks.common.refuse import one_reading
 from maskfork.learn.tasks.embed.base import base_encoder
 from maskfork.learn.tasks.embed.examples import TextRows
 from maskfork.learn.tasks.embed.settings import EmbedSettings
@@ -27,10 +26,11 @@ def train(
     work: Path | None = None,
 ) -> FewShot:
     """Train on labelled rows. Raises DataError where fewer than two labels have rows."""
-    one_reading(settings, FewShot.task)
+    if settings.teacher is not None:
+        raise UsageError("few-shot learns from its rows and from no teacher: leave teacher out")
     if len(set(rows.labels.tolist())) < 2:
         raise DataError("training needs rows of two labels at least: take more labelled rows")
-    encoder = base_encoder(base, pooling="mean", normalise=True, max_length=settings.max_length)
+    encoder = base_encoder(base, pooling="mean", normalise=True, max_length=settings.max_length, on_long=settings.on_long)
     notes = list(encoder.notes)
     record = None
     if settings.way == "contrastive":
@@ -44,5 +44,5 @@ def train(
         )  # fmt: skip
         record, said = fit_vectors(encoder, texts, how, seed=seed, progress=progress, work=work)
         notes += said
-    probe = Probe.train(Embedder(encoder.model.eval(), encoder.max_seq_length), rows, seed)
+    probe = Probe.train(Embedder(encoder.model.eval(), encoder.max_seq_length, settings.on_long), rows, seed)
     return FewShot(probe, [*notes, *(note for note in probe.notes if note not in notes)], record)

@@ -9,7 +9,7 @@ from torch import nn
 
 from maskfork.errors import UsageError
 from maskfork.learn.tasks.common.contract import Progress, Sources, Split, Task
-from maskfork.learn.tasks.common.fitting import fit_rows
+from maskfork.learn.tasks.common.fitting import fit_rows, within
 from maskfork.learn.tasks.common.hold import divided, each, with_validation
 from maskfork.learn.tasks.common.settings import TaskSettings
 from maskfork.learn.tasks.instruct.assistant import Assistant
@@ -55,6 +55,7 @@ class InstructTask(Task[Lessons]):
             cure = "give a decoder (gpt2, llama, ...), or train seq2seq with an encoder-decoder"
             raise UsageError(f"{model.spec.family} is no lone decoder, so it is not taught to answer: {cure}")
         check_head(model.spec, "causal_lm")
+        how = within(model, how)
         made = Assistant(model, answers=how.answers)
         talks = not isinstance(split.train.rows[0], Pair)
         if talks and template_of(model.tokenizer) is None:

@@ -109,6 +109,12 @@ class Understander(Trained):
 
     def understand(self, prepared: Prepared, words: Sequence[Sequence[tuple[int, int]]]) -> list[Understood]:
         """Every command, in one pass; of a text in several windows the intents' mean."""
+        rows, probs_NI = self.heard(prepared)
+        slots = self.tagger.find(prepared, words, rows)
+        return [Understood(probs, found) for probs, found in zip(probs_NI, slots, strict=True)]
+
+    def heard(self, prepared: Prepared) -> tuple[list[npt.NDArray[np.float32]], npt.NDArray[np.float64]]:
+        """(slot logits of each window, probabilities [N, I] of each text's intents)"""
         encoding = prepared.windows.encoding
         rows: list[npt.NDArray[np.float32]] = [np.zeros((0, 0), dtype=np.float32)] * len(encoding.ids)
         intents = np.zeros((len(encoding.ids), len(self.intents)))
@@ -118,9 +124,7 @@ class Understander(Trained):
             intents[part] = self.joint.intents(out.last_hidden_state, batch).float().cpu().numpy()
             for row, (_, start, n) in zip(part.tolist(), batch.sequences, strict=True):
                 rows[row] = values[start : start + n]
-        slots = self.tagger.find(prepared, words, rows)
-        means = [np.exp(log_softmax(intents[own])).mean(0) for own in prepared.windows.of_text()]
-        return [Understood(probs, found) for probs, found in zip(means, slots, strict=True)]
+        return rows, np.stack([np.exp(log_softmax(intents[own])).mean(0) for own in prepared.windows.of_text()])
 
     def evaluate(self, examples: Commands) -> Scores:
         """Accuracy of intents, strict F1 of slots, and the share of commands with both right, by command."""

@@ -5,20 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
-from maskfork.errors import DataError
+from maskfork.errors import DataError, UsageError
 from maskfork.learn.tasks.common.contract import Progress, Sources, Split, Task
-from maskfork.learn.tasks.common.fitting import fit_rows
+from maskfork.learn.tasks.common.fitting import fit_rows, within
 from maskfork.learn.tasks.common.hold import divided, each, with_validation
 from maskfork.learn.tasks.common.settings import TaskSettings
 from maskfork.learn.tasks.intent_slots.commands import ROLES, Commands, read_commands
 from maskfork.learn.tasks.intent_slots.joint import Joint, Understander
 from maskfork.learn.tasks.tag.examples import tag_names
-from maskfork.learn.tasks.tag.prepare import Reading, prepare
+from maskfork.learn.tasks.tag.prepare import Prepared, Reading, prepare
 from maskfork.learn.tasks.tag.settings import TagSettings
+from maskfork.learn.tasks.tag.teach import check_teacher, token_loss, wisdom_of
 from maskfork.learn.tasks.tag.trained import Tagger
 from maskfork.learn.tasks.tag.training import TagBatch, aims_of, weights_of
 from maskfork.models.device import best_device
@@ -56,25 +57,29 @@ class IntentSlotsTask(Task[Commands]):
             raise DataError("training needs two intents at least: give more rows, or train tag for the slots alone.")
         names = tag_names("spans", split.train.tagged.label_names())
         model = load(base, "tag", labels=names, seed=seed).to(best_device())
+        how = within(model, how)
         tagger = Tagger(model, "spans", Reading(how.max_length, how.on_long, how.stride, how.label_on))
         made = Understander(Joint(model, len(intents), seed), tagger, intents)
         ready = prepare(model, rows.tagged.texts, rows.tagged.words, tagger.how)
         made.notes += tagger.losses(ready, rows.tagged)
-        aims = aims_of(tagger, ready, rows.tagged)
+        wisdom, wise_intents = (None, None) if how.teacher is None else _taught(how.teacher, made, ready, rows)
+        aims = aims_of(tagger, ready, rows.tagged, wisdom)
         weights = weights_of(tagger, aims, how)
         wanted = torch.tensor([intents.index(rows.intents[text]) for text in ready.windows.text[aims.window].tolist()])
 
+        texts = torch.from_numpy(ready.windows.text[aims.window])
+
         def make(chosen: np.ndarray) -> tuple[TagBatch, Tensor]:
-            return aims.make(chosen), wanted[torch.from_numpy(chosen)]
+            return aims.make(chosen), torch.from_numpy(chosen)
 
         def loss(module: nn.Module, batch: tuple[TagBatch, Tensor]) -> Tensor:
-            (tokens, places, classes), truth = batch
+            (tokens, places, classes, wise), windows = batch
             device = model.device
             slots, said = module(tokens.to(device))
-            smooth = how.label_smoothing
-            slots = slots[places.to(device)].float()
-            of_slots = cross_entropy(slots, classes.to(device), weight=weights, label_smoothing=smooth)
-            return of_slots + cross_entropy(said.float(), truth.to(device), label_smoothing=smooth)
+            wise = None if wise is None else wise.to(device)
+            of_slots = token_loss(slots[places.to(device)], classes.to(device), wise, weights, how)
+            known = None if wise_intents is None else wise_intents[texts[windows]].to(device)
+            return of_slots + token_loss(said, wanted[windows].to(device), known, None, how)
 
         def evaluate(module: nn.Module) -> tuple[float, float]:
             values = made.evaluate(held_rows).values
@@ -89,3 +94,18 @@ class IntentSlotsTask(Task[Commands]):
 
     def open(self, folder: Path) -> Understander:
         return Understander.open(folder)
+
+
+def _taught(
+    folder: str, made: Understander, ready: Prepared, rows: Commands
+) -> tuple[list[npt.NDArray[np.float64]], Tensor]:  # fmt: skip
+    """What the teacher says of every word, and of every command's intent: logarithms of probabilities [N, I]."""
+    teacher = Understander.open(Path(folder))
+    check_teacher(teacher.tagger, made.tagger.names, "spans", folder)
+    if set(teacher.intents) != set(made.intents):
+        raise UsageError(f"the teacher {folder} knows other intents than the rows: take one that was trained on the same")
+    theirs = prepare(teacher.tagger.model, rows.tagged.texts, rows.tagged.words, teacher.tagger.how)
+    read, probs_NI = teacher.heard(theirs)
+    order = [teacher.intents.index(name) for name in made.intents]
+    logs = torch.from_numpy(np.log(np.maximum(probs_NI[:, order], 1e-12))).float()
+    return wisdom_of(teacher.tagger, theirs, made.tagger.names, ready, read), logs

@@ -7,8 +7,7 @@ from typing import ClassVar
 
 from maskfork.errors import DataError
 from maskfork.learn.tasks.common.contract import Progress, Role, Sources, Split, Task
-from maskfork.learn.tasks.common.hold import kept_back
-from maskfork.learn.tasks.common.refuse import one_reading
+from maskfork.learn.tasks.common.hold import with_validation
 from maskfork.learn.tasks.common.settings import TaskSettings
 from maskfork.learn.tasks.rerank.examples import RankRows
 from maskfork.learn.tasks.rerank.read import ROLES, read
@@ -58,16 +57,12 @@ class RerankTask(Task[RankRows]):
     ) -> TrainedReranker:
         """`base` is an encoder, whose head starts fresh, or a cross-encoder with one score, which is trained on."""
         assert isinstance(settings, RerankSettings)
-        one_reading(settings, self.name)
         if not any(0 < (grades > 0).sum() < len(grades) for grades in split.train.grades):
             raise DataError("no training query has both a relevant and an irrelevant document: give rows of both.")
         encoder = _encoder(base, settings, seed)
-        rows, held = split.train, split.validation
-        if held is None:
-            inside, out = kept_back(rows.keys(), settings, seed)
-            rows, held = rows.take(inside), rows.take(out) if len(out) else None
+        rows, held = with_validation(split, lambda r: r.keys(), settings, seed)
         notes = list(encoder.notes)
-        record, said = fit_scores(encoder, rows, settings, held=held, seed=seed, progress=progress, work=work)
+        record, said = fit_scores(encoder, rows, settings, held=held or None, seed=seed, progress=progress, work=work)
         return TrainedReranker(encoder.eval(), [*notes, *said], record)
 
     def open(self, folder: Path) -> TrainedReranker:
@@ -83,6 +78,7 @@ def _encoder(base: str | Path, settings: RerankSettings, seed: int) -> CrossEnco
     else:
         model = load(described.root, "classify", labels=["relevance"], seed=seed)
         encoder = CrossEncoder(model, max_seq_length=longest(described, model.tokenizer))
+    encoder.on_long = settings.on_long
     if settings.max_length is not None:
         encoder.max_seq_length = settings.max_length
     return encoder.to(best_device()).eval()

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from maskfork.errors import UsageError
-from maskfork.learn.tasks.common.settings import TaskSettings
+from maskfork.learn.tasks.common.teach import TaughtSettings
 
 
 @dataclass(frozen=True)
-class RerankSettings(TaskSettings):
+class RerankSettings(TaughtSettings):
     """batch_size: queries of a step, each with up to `documents` of its documents, relevant ones first, others drawn anew each
     epoch; negatives: how many documents of other queries a query gets that has relevant ones alone.
     """

@@ -10,19 +10,19 @@ import torch
 from torch import Tensor, nn
 
 from maskfork.core.batch import Batch
+from maskfork.learn.adapt import room
 from maskfork.learn.tasks.common.contract import Progress
 from maskfork.learn.tasks.common.fitting import fit_rows
 from maskfork.learn.tasks.rerank.examples import RankRows
 from maskfork.learn.tasks.rerank.losses import LOSSES
 from maskfork.learn.tasks.rerank.score import MAIN, evaluate
 from maskfork.learn.tasks.rerank.settings import RerankSettings
+from maskfork.learn.tasks.rerank.teach import Teacher
 from maskfork.learn.train.run import Record
-from maskfork.models.encode import encode, limit_of
-from maskfork.models.packing import make_batch
+from maskfork.models.packing import window_batch
 from maskfork.models.sentence import CrossEncoder
-from maskfork.models.sentence.stages import SCORES
 
-Made = tuple[Batch, Tensor, Tensor]
+Made = tuple[Batch, list[int] | None, Tensor]  # packed pairs, the windows of each, which pairs they are
 
 
 def fit_scores(
@@ -36,14 +36,14 @@ def fit_scores(
     work: Path | None = None,
 ) -> tuple[Record, list[str]]:
     """Train `encoder` in place; `held` queries choose the best epoch. Returns the record and what is to be said."""
+    encoder.max_seq_length = room(encoder.model, settings.adapter, encoder.max_seq_length)
     owner = np.repeat(np.arange(len(rows)), [len(d) for d in rows.documents])
     documents = [text for texts in rows.documents for text in texts]
-    grades = np.concatenate(rows.grades)
+    owner_P, grades_P = torch.from_numpy(owner), torch.from_numpy(np.concatenate(rows.grades)).float()
     prompt = encoder.prompt_of(None, None)
-    encoding = encode(
-        encoder.model, [prompt + rows.queries[i] for i in owner], documents, encoder.max_seq_length, settings.on_long
-    )
-    cut = encoding.lost_note(limit_of(encoder.model, encoder.max_seq_length) or 0)
+    queries = [rows.queries[i] for i in owner]
+    read = encoder.read(queries, documents, prompt)
+    teacher = None if settings.teacher is None else Teacher(settings.teacher, queries, documents)
     of = LOSSES[settings.loss]
     first = np.concatenate([[0], np.cumsum([len(d) for d in rows.documents])])
 
@@ -55,11 +55,16 @@ def fit_scores(
             yield np.concatenate([_drawn(first[i], rows.grades[i], settings.documents, rng) for i in order[start : start + size]])
 
     def make(pairs: np.ndarray) -> Made:
-        return make_batch(encoding, pairs), torch.from_numpy(grades[pairs]).float(), torch.from_numpy(owner[pairs])
+        return *window_batch(read, pairs), torch.from_numpy(pairs)
 
     def loss(module: nn.Module, made: Made) -> Tensor:
-        scores = module(made[0].to(encoder.model.device))[SCORES].float()[:, 0]
-        return of(scores, made[1].to(scores.device), made[2].to(scores.device), settings.margin)
+        batch, counts, pairs = made
+        scores = encoder.answers(module(batch.to(encoder.model.device)), counts)[:, 0]
+        graded, owned = grades_P[pairs].to(scores.device), owner_P[pairs].to(scores.device)
+        total = of(scores, graded, owned, settings.margin)
+        if teacher is None:
+            return total
+        return (1.0 - settings.soft) * total + settings.soft * teacher.loss(scores, pairs, owned)
 
     def judge(_: nn.Module) -> tuple[float, float]:
         return (evaluate(encoder, held).values[MAIN].value if held is not None else 0.0), 0.0
@@ -69,7 +74,7 @@ def fit_scores(
         progress=progress, work=work, order=lists,
     )  # fmt: skip
     notes = [f"loss {settings.loss} on {len(rows):,} queries with {len(documents):,} documents, {len(record.losses):,} steps"]
-    return record, [*([cut] if cut else []), *notes, *record.notes]
+    return record, [*([read.note] if read.note else []), *notes, *record.notes]
 
 
 def _drawn(first: int, grades: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:

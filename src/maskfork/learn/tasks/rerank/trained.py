@@ -13,7 +13,6 @@ from maskfork.learn.tasks.rerank.examples import RankRows
 from maskfork.learn.tasks.rerank.score import evaluate
 from maskfork.learn.train.run import Record
 from maskfork.models.about import describe
-from maskfork.models.encode import encode
 from maskfork.models.sentence import CrossEncoder
 
 
@@ -31,8 +30,7 @@ class TrainedReranker(Trained):
             raise DataError("a row to score holds a query and a document.")
         queries, documents = [str(row["query"]) for row in rows], [str(row["document"]) for row in rows]
         scores = self.encoder.predict(list(zip(queries, documents, strict=True)))
-        prompt = self.encoder.prompt_of(None, None)
-        lost = encode(self.encoder.model, [prompt + q for q in queries], documents, self.encoder.max_seq_length).lost
+        lost = self.encoder.read(queries, documents, self.encoder.prompt_of(None, None)).lost
         return [{"score": float(s), "tokens_lost": n} for s, n in zip(scores, lost, strict=True)]
 
     def evaluate(self, examples: RankRows) -> Scores:
@@ -41,5 +39,5 @@ class TrainedReranker(Trained):
     def save(self, folder: Path) -> Path:
         """A cross-encoder's folder as sentence-transformers reads it, and maskfork.json."""
         folder = self.encoder.save(folder)
-        describe(folder, {"kind": self.task})
+        describe(folder, {"kind": self.task, "on_long": self.encoder.on_long})
         return folder

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from maskfork.core.batch import Batch
 from maskfork.learn.tasks.common.contract import Progress, Sources, Split, Task
-from maskfork.learn.tasks.common.fitting import fit_rows
+from maskfork.learn.tasks.common.fitting import fit_rows, within
 from maskfork.learn.tasks.common.hold import divided, each, with_validation
 from maskfork.learn.tasks.common.settings import TaskSettings
 from maskfork.learn.tasks.seq2seq.examples import Rewritten
@@ -53,6 +53,7 @@ class Seq2SeqTask(Task[Rewritten]):
         """All weights of `base`, its best epoch by the loss on validation rows. Raises DataError, UsageError."""
         how = Seq2SeqSettings.of(settings)
         model = open_writer(base, "rewrite texts")
+        how = within(model, how)
         rows, held = with_validation(split, lambda r: r.sources, how, seed)
         lesson, notes = lesson_of(model, *rows.pairs(), how)
         made = Writer(model, how.metric, how.max_length, how.on_long, notes=notes)

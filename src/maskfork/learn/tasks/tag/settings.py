@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from maskfork.errors import UsageError
-from maskfork.learn.tasks.common.settings import TaskSettings
+from maskfork.learn.tasks.common.teach import TaughtSettings
 from maskfork.models.encode import OnLong
 
 LabelOn = Literal["first", "all"]
 
 
 @dataclass(frozen=True)
-class TagSettings(TaskSettings):
+class TagSettings(TaughtSettings):
     """`label_on`: a word is judged by its first token, or by all of its tokens; `stride`: tokens that two windows of a long text
     share; `tag_names`: what tags that are numbers mean, in their order.
     """
@@ -25,7 +25,5 @@ class TagSettings(TaskSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.teacher is not None:
-            raise UsageError("spans are not learnt from a teacher: leave teacher out")
         if self.stride < 0:
             raise UsageError(f"stride is a number of tokens from 0 on, not {self.stride}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ from maskfork.learn.tasks.classify.classifier import fold_temperature
 from maskfork.learn.tasks.tag.examples import Tagged
 from maskfork.learn.tasks.tag.prepare import Prepared, prepare, rest_of, tokens_of
 from maskfork.learn.tasks.tag.settings import TagSettings
+from maskfork.learn.tasks.tag.teach import token_loss
 from maskfork.learn.tasks.tag.trained import Tagger
 from maskfork.learn.tasks.tag.units import targets
 from maskfork.measure.spans import score_spans
@@ -25,17 +26,19 @@ from maskfork.models.encode import Encoding
 from maskfork.models.packing import make_batch
 
 IntArray = npt.NDArray[np.int64]
-TagBatch = tuple[Batch, Tensor, Tensor]  # packed tokens; places in them [M], their classes [M]
+#: packed tokens; places in them [M], their classes [M], what a teacher says of them [M, C]
+TagBatch = tuple[Batch, Tensor, Tensor, Tensor | None]
 
 
 @dataclass(frozen=True)
 class Aims:
-    """R windows with something to learn: for each the places in its row and their classes."""
+    """R windows with something to learn: for each the places in its row, their classes, and what a teacher says of them."""
 
     encoding: Encoding
     window: IntArray
     places: list[IntArray]
     classes: list[IntArray]
+    wisdom: list[npt.NDArray[np.float32]] | None = None
 
     @property
     def lengths(self) -> list[int]:
@@ -46,16 +49,23 @@ class Aims:
         batch = make_batch(self.encoding, self.window[rows])
         starts = np.cumsum([0, *(len(self.encoding.ids[self.window[r]]) for r in rows)])
         places = np.concatenate([self.places[r] + start for r, start in zip(rows.tolist(), starts.tolist(), strict=False)])
-        return batch, torch.from_numpy(places), torch.from_numpy(np.concatenate([self.classes[r] for r in rows.tolist()]))
+        classes = torch.from_numpy(np.concatenate([self.classes[r] for r in rows.tolist()]))
+        wise = None if self.wisdom is None else torch.from_numpy(np.concatenate([self.wisdom[r] for r in rows.tolist()]))
+        return batch, torch.from_numpy(places), classes, wise
 
 
-def aims_of(made: Tagger, ready: Prepared, rows: Tagged) -> Aims:
-    """Each unit is learnt once, in the window that reads it best. Raises DataError where there is nothing to learn."""
+def aims_of(made: Tagger, ready: Prepared, rows: Tagged, wisdom: Sequence[npt.NDArray[np.float64]] | None = None) -> Aims:
+    """Each unit is learnt once, in the window that reads it best; `wisdom` [N] of [U, C] is a teacher's, for its first token.
+
+    Raises DataError where there is nothing to learn.
+    """
     names = made.names
     index = {name: i for i, name in enumerate(names)}
     rest = rest_of(names, bound=made.bound)
     places: dict[int, list[int]] = {}
     classes: dict[int, list[int]] = {}
+    wise: dict[int, list[npt.NDArray[np.float64]]] = {}
+    silent = np.full(len(names), np.nan)
     for text, own in enumerate(ready.units):
         wanted = targets(own, rows.spans[text], index, words=made.kind == "words")
         for unit, (window, target) in enumerate(zip(ready.window[text].tolist(), wanted.tolist(), strict=True)):
@@ -64,6 +74,8 @@ def aims_of(made: Tagger, ready: Prepared, rows: Tagged) -> Aims:
             at = tokens_of(ready, text, unit, made.how.label_on)
             places.setdefault(window, []).extend(at)
             classes.setdefault(window, []).extend([target, *([int(rest[target])] * (len(at) - 1))])
+            if wisdom is not None:
+                wise.setdefault(window, []).extend([wisdom[text][unit], *([silent] * (len(at) - 1))])
     if not places:
         raise DataError("no word of the train rows has a token to learn from: the tokenizer does not know this text.")
     window = np.array(sorted(places), dtype=np.int64)
@@ -72,17 +84,20 @@ def aims_of(made: Tagger, ready: Prepared, rows: Tagged) -> Aims:
         window,
         [np.array(places[w], dtype=np.int64) for w in window.tolist()],
         [np.array(classes[w], dtype=np.int64) for w in window.tolist()],
+        None if wisdom is None else [np.stack(wise[w]).astype(np.float32) for w in window.tolist()],
     )
 
 
 def loss_of(made: Tagger, aims: Aims, settings: TagSettings) -> Callable[[nn.Module, TagBatch], Tensor]:
-    """Cross-entropy, the mean over the tokens that have a class."""
+    """The loss of a batch's tokens (`token_loss`)."""
     model, weights = made.model, weights_of(made, aims, settings)
 
     def loss(module: nn.Module, batch: TagBatch) -> Tensor:
-        tokens, places, classes = batch
-        logits = module(tokens.to(model.device)).logits[0][places.to(model.device)].float()
-        return cross_entropy(logits, classes.to(model.device), weight=weights, label_smoothing=settings.label_smoothing)
+        tokens, places, classes, wise = batch
+        logits = module(tokens.to(model.device)).logits[0][places.to(model.device)]
+        return token_loss(
+            logits, classes.to(model.device), None if wise is None else wise.to(model.device), weights, settings
+        )  # fmt: skip
 
     return loss
 
