@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from maskfork.cli.asked import columns_of, out_and_base
 from maskfork.cli.config import ConfigFile
 from maskfork.cli.lines import score_lines
 from maskfork.cli.output import JsonFlag, emit, emit_json, say, share_of
-from maskfork.errors import UsageError
 
 if TYPE_CHECKING:
     from maskfork.learn.tasks.common.contract import Sources
@@ -107,23 +107,13 @@ def train(
     from maskfork.learn.tasks.common.job import train_task
     from maskfork.learn.tasks.common.settings import assignments, settings_of
 
-    if out is None:
-        raise UsageError("name the folder to write with -o")
-    base = model or chosen.base
-    if base is None:
-        raise UsageError(f"{chosen.name} starts from a model of yours: name it with --model")
+    out, base = out_and_base(chosen, out, model)
     values: dict[str, Any] = {
         "epochs": epochs, "learning_rate": learning_rate, "batch_size": batch_size, "max_length": max_length,
         "on_long": on_long, "adapter": adapter, "teacher": teacher, "precision": precision,
     }  # fmt: skip
     settings = settings_of(chosen.settings, {k: v for k, v in values.items() if v is not None} | assignments(set_ or []))
-    named = {"text": text, "pair": pair, "label": label}
-    columns = {k: v for k, v in named.items() if v is not None} | assignments(column or [])
-    known = [role.name for role in chosen.roles]
-    stranger = next((role for role in columns if role not in known), None)
-    if stranger is not None:
-        raise UsageError(f"{chosen.name} reads no {stranger!r}: its columns are {', '.join(known)}")
-    sources = Sources(data, validation, test, columns, test_share, split_seed)
+    sources = Sources(data, validation, test, columns_of(chosen, text, pair, label, column), test_share, split_seed)
     with share_of(f"training to {chosen.name}") as moved:
         command = shlex.join(["maskfork", *sys.argv[1:]])
         done = train_task(

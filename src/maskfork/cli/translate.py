@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from maskfork.cli import writing
 from maskfork.cli.config import ConfigFile
-from maskfork.cli.output import JsonFlag, say
+from maskfork.cli.output import JsonFlag
 from maskfork.cli.texts import texts_of
 
 
@@ -44,7 +44,4 @@ def translate(
     wanted = texts_of(texts, file, text, "translate")
     loaded = open_writer(model, "translate")
     manner = translating(loaded, source, target)
-    for note in (*loaded.notes, *manner.notes):
-        say(note)
-    asked = writing.settings(set_, max_new_tokens=max_new_tokens, num_beams=beams)
-    writing.write(loaded, [manner.before + one for one in wanted], {"max_new_tokens": 256, **manner.settings, **asked}, json=json)
+    writing.rewrite(loaded, manner, wanted, set_, 256, json=json, max_new_tokens=max_new_tokens, num_beams=beams)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from maskfork.cli.asked import columns_of, out_and_base
 from maskfork.cli.config import ConfigFile
 from maskfork.cli.output import JsonFlag, emit, emit_json, say, share_of
-from maskfork.errors import UsageError
 
 if TYPE_CHECKING:
     from maskfork.learn.tune.job import Tuned
@@ -92,21 +92,11 @@ def tune(
     from maskfork.learn.tasks.common.settings import assignments, settings_of
     from maskfork.learn.tune.job import tune_task
 
-    if out is None:
-        raise UsageError("name the folder to write with -o")
-    base = model or chosen.base
-    if base is None:
-        raise UsageError(f"{chosen.name} starts from a model of yours: name it with --model")
+    out, base = out_and_base(chosen, out, model)
     fixed = assignments(set_ or [])
     settings = settings_of(chosen.settings, fixed)
     given = {name: getattr(settings, name) for name in (key.replace("-", "_") for key in fixed)}
-    named = {"text": text, "pair": pair, "label": label}
-    columns = {k: v for k, v in named.items() if v is not None} | assignments(column or [])
-    known = [role.name for role in chosen.roles]
-    stranger = next((role for role in columns if role not in known), None)
-    if stranger is not None:
-        raise UsageError(f"{chosen.name} reads no {stranger!r}: its columns are {', '.join(known)}")
-    sources = Sources(data, validation, test, columns, test_share, split_seed)
+    sources = Sources(data, validation, test, columns_of(chosen, text, pair, label, column), test_share, split_seed)
     with share_of(f"tuning {chosen.name}") as moved:
         done = tune_task(
             chosen, sources, model_place(base), given, settings, out, minutes=minutes, called=base,

@@ -15,6 +15,7 @@ from maskfork.errors import UsageError
 if TYPE_CHECKING:
     from maskfork.models.model import Model
     from maskfork.prompt.generate import Text
+    from maskfork.prompt.rewrite import Manner
 
 MaxNew = Annotated[int, Parameter(name="--max-new-tokens", help="Tokens to write at most.")]
 Sample = Annotated[bool, Parameter(negative="", help="Draw tokens, as --temperature and --top-p do too.")]
@@ -74,6 +75,16 @@ def write(model: Model, prompts: Sequence[str], asked: Mapping[str, Any], *, jso
             emit("\n".join(" ".join(text.text.split()) for text in texts))
     for note in notes:
         say(note)
+
+
+def rewrite(
+    model: Model, manner: Manner, texts: Sequence[str], more: Sequence[str] | None, longest: int, *, json: bool, **named: Any
+) -> None:
+    """`write`, by a manner of rewriting and its settings; at most `longest` tokens unless another number is named."""
+    for note in (*model.notes, *manner.notes):
+        say(note)
+    asked = {"max_new_tokens": longest, **manner.settings, **settings(more, **named)}
+    write(model, [manner.before + one for one in texts], asked, json=json)
 
 
 def _told(prompts: Sequence[str], text: Text) -> dict[str, Any]:
