@@ -21,26 +21,15 @@ from transformers import (
     DataCollatorWithPadding,
     PrinterCallback,
     Trainer,
-    TrainerCallback,
 )
 
 from maskfork.learn.tasks.answer.examples import Questions
 from maskfork.learn.tasks.answer.settings import AnswerSettings
 from maskfork.learn.tasks.tag.examples import Tagged
 from maskfork.learn.train.settings import FineTuneSettings
-from support.trainer import arguments
+from support.trainer import Clock, arguments
 
 IGNORED = -100
-
-
-class Clock(TrainerCallback):
-    """When each step ended."""
-
-    def __init__(self) -> None:
-        self.ends: list[float] = []
-
-    def on_step_end(self, *_: Any, **__: Any) -> None:
-        self.ends.append(time.perf_counter())
 
 
 class Peer:

@@ -21,6 +21,7 @@ from transformers import (
     PreTrainedModel,
     PrinterCallback,
     Trainer,
+    TrainerCallback,
     TrainingArguments,
 )
 
@@ -32,6 +33,16 @@ transformers.logging.set_verbosity_error()
 transformers.utils.logging.disable_progress_bar()
 
 LONGEST = 512  # MiniLM's positions, the limit that ours takes too
+
+
+class Clock(TrainerCallback):
+    """When each step ended."""
+
+    def __init__(self) -> None:
+        self.ends: list[float] = []
+
+    def on_step_end(self, *_: Any, **__: Any) -> None:
+        self.ends.append(time.perf_counter())
 
 
 class Examples:
@@ -147,8 +158,9 @@ def train(
 
 
 def loop(
-    model: PreTrainedModel, tokenizer: Any, args: TrainingArguments, examples: Examples, held: Examples | None
-) -> tuple[float, list[float]]:
+    model: PreTrainedModel, tokenizer: Any, args: TrainingArguments, examples: Examples, held: Examples | None,
+    clock: Clock | None = None,
+) -> tuple[float, list[float]]:  # fmt: skip
     """Seconds of the Trainer's loop, and the validation accuracy of each epoch."""
     trainer = Trainer(
         model=model,
@@ -157,6 +169,7 @@ def loop(
         eval_dataset=held,
         data_collator=DataCollatorWithPadding(tokenizer),
         compute_metrics=lambda p: {"accuracy": float((p.predictions.argmax(-1) == p.label_ids).mean())},
+        callbacks=None if clock is None else [clock],
     )
     trainer.remove_callback(PrinterCallback)
     started = time.perf_counter()
