@@ -10,14 +10,17 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.special import softmax
 
 from maskfork import Model
 from maskfork.errors import DataError, ModelError, TokenizerError, UsageError
 from maskfork.models.hub import their_tensors
-from maskfork.prompt import score
 from maskfork.prompt.score import CONTENT_FREE, PromptedClassifier, load_decoder
-from maskfork.prompt.templates import PLAIN, Template
+from maskfork.prompt.scoring import LabelTrie, reader
+from maskfork.prompt.scoring.trie import one_begins_another
+from maskfork.prompt.templates import CHAT, PLAIN, Template
 from tests.learn.tiny import make, sentences
 from tests.prompt.teachers.stories import make_hf, stories_folder
 
@@ -47,22 +50,30 @@ def theirs(family: str) -> Any:
 
 
 def prompt_ids(family: str, text: str, pair: str | None, shots: Any, words: Any, template: Template) -> list[int]:
-    def ids(part: str) -> list[int]:
-        return decoder(family).tokenizer.encode(part, special=False)
-
+    """The whole prompt, tokenised as one text."""
     begin = {"llama": ["<s>"], "bart": ["<s>"]}.get(family, [])
-    prompt = [decoder(family).tokenizer.id(t) for t in begin] + ids(template.opening(words))
-    for said, other, label in shots:
-        prompt += ids(template.shot((said, other, words[label])))
-    return prompt + ids(template.question(text, pair))  # type: ignore[operator]
+    solved = "".join(template.shot((said, other, words[label])) for said, other, label in shots)
+    whole = template.opening(words) + solved + template.question(text, pair)
+    return [decoder(family).tokenizer.id(t) for t in begin] + decoder(family).tokenizer.encode(whole, special=False)  # type: ignore[misc]
 
 
-def label_ids(family: str, word: str) -> list[int]:
-    """As the word stands after `Label:` in a solved example; at a text's beginning where the decoder writes alone."""
+def label_ids(family: str, word: str, words: Any = WORDS) -> list[int]:
+    """As the word stands after `Label:` in a solved example; at a text's beginning where the decoder writes alone.
+
+    With the end of the answer where some label's tokens begin another's.
+    """
     encode = decoder(family).tokenizer.encode
+
+    def bare(word: str, end: str = "") -> list[int]:
+        if family in ("bart", "t5"):
+            return encode(word, special=False)
+        return encode(f"Label: {word}{end}", special=False)[len(encode("Label:", special=False)) :]
+
+    if not any(bare(a) == bare(b)[: len(bare(a))] for a in words for b in words if a != b):
+        return bare(word)
     if family in ("bart", "t5"):
-        return encode(word, special=False)
-    return encode(f"Label: {word}", special=False)[len(encode("Label:", special=False)) :]
+        return [*bare(word), decoder(family).tokenizer.special("eos")]  # type: ignore[list-item]
+    return bare(word, "\n\n")[: len(bare(word)) + 1]
 
 
 def brute(
@@ -71,7 +82,7 @@ def brute(
     """log p of each label, one full pass a label."""
     prompt, found = prompt_ids(family, text, pair, shots, words, template), []
     for word in words:
-        label = label_ids(family, word)
+        label = label_ids(family, word, words)
         with torch.no_grad():
             if family in ("bart", "t5"):
                 start = [2, 0] if family == "bart" else [0]  # </s> <s>, as BART is trained; <pad>
@@ -91,7 +102,8 @@ def test_likelihoods_are_brute_force(family: str, shots: Any, monkeypatch: pytes
     asked = PromptedClassifier(decoder(family), WORDS, shots)
     lengths = {len(label_ids(family, w)) for w in WORDS}
     assert len(lengths) > 1
-    monkeypatch.setattr(score, "TOKENS", 600)  # several batches of unlike lengths
+    monkeypatch.setattr(reader, "TOKENS", 60)  # several forwards
+    monkeypatch.setattr(reader, "SOURCE_TOKENS", 600)
     wanted = np.array([brute(family, text, shots=shots) for text in TEXTS])
     found = asked.label_logprobs(TEXTS)
     np.testing.assert_allclose(found, wanted, atol=2e-4)
@@ -134,15 +146,15 @@ def test_a_spaces_own_token_is_not_doubled() -> None:
     """A tokenizer that puts a space before whatever it is given (Llama's) scores the word as the examples have it."""
     asked = PromptedClassifier(decoder("llama"), ("good", "bad"))
     solved = decoder("llama").tokenizer.encode(PLAIN.shot(("x", None, "good")), special=False)
-    (token, *_) = asked._tokens[0]
+    (token, *_) = asked.wording.label_ids(("good", "bad"))[0]
     assert token in solved
     assert decoder("llama").tokenizer.token(token).startswith("▁g")
 
 
-@pytest.mark.parametrize(("family", "shots"), [("gpt2", SHOTS), ("llama", SHOTS)])
-def test_the_shared_part_is_read_once(family: str, shots: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Instruction and examples once in all; a text's tokens once; a label's further tokens once a text."""
-    asked = PromptedClassifier(decoder(family), WORDS, shots)
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_what_prompts_share_is_read_once(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Instruction and examples once in all; then a forward has each text's own tokens and each label's inner ones, no padding."""
+    asked = PromptedClassifier(decoder(family), WORDS, SHOTS)
     read: list[tuple[int, int]] = []
     plain = Model.forward
 
@@ -151,14 +163,50 @@ def test_the_shared_part_is_read_once(family: str, shots: Any, monkeypatch: pyte
         return plain(self, tokens, *more, **named)
 
     monkeypatch.setattr(Model, "forward", forward)
-    texts = ["a film", "a plot"] * 3
+    texts = ["a film", "the plot", "music"]
     asked.label_logprobs(texts)
     asked.label_logprobs(texts)
-    prefix = prompt_ids(family, "", None, shots, WORDS, PLAIN)
-    prefix = prefix[: len(prefix) - len(decoder(family).tokenizer.encode(PLAIN.question(""), special=False))]
-    width = max(len(decoder(family).tokenizer.encode(PLAIN.question(t), special=False)) for t in texts)
-    further = [(6, len(label_ids(family, w)) - 1) for w in WORDS if len(label_ids(family, w)) > 1]
-    assert read == [(1, len(prefix)), (6, width), *further, (6, width), *further]
+    prompts = [prompt_ids(family, text, None, SHOTS, WORDS, PLAIN) for text in texts]
+    shared = read[0][1]
+    assert all(prompt[:shared] == prompts[0][:shared] for prompt in prompts)
+    assert len(prompts[0]) - shared < 15
+    inner = {tuple(ids[:n]) for ids in (label_ids(family, w) for w in WORDS) for n in range(1, len(ids))}
+    tree = (1, sum(len(prompt) - shared + len(inner) for prompt in prompts))
+    assert read == [(1, shared), tree, tree]
+
+
+def test_a_label_that_begins_another_is_asked_with_its_end() -> None:
+    """Else the longer label could never win; labels that exclude each other by themselves need no end."""
+    family = "gpt2"
+    asked = PromptedClassifier(decoder(family), ("good", "good film"), template=PLAIN)
+    plain = PromptedClassifier(decoder(family), ("good", "bad"))
+    end = decoder(family).tokenizer.encode("\n\n", special=False)[0]
+    assert [ids[-1] for ids in asked.wording.label_ids(asked.label_words)] == [end, end]
+    assert end not in [ids[-1] for ids in plain.wording.label_ids(plain.label_words)]
+    nothing = make("t5", "causal_lm")
+    assert [ids[-1] for ids in PromptedClassifier(nothing, WORDS).wording.label_ids(WORDS)] == [nothing.spec.eos_id] * len(WORDS)
+
+
+@given(st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=5), min_size=1, max_size=9))
+def test_a_trie_spells_every_label(labels: list[list[int]]) -> None:
+    trie = LabelTrie.of(labels)
+    path = [[token] for token in trie.tokens]
+    for i, parent in enumerate(trie.parents):
+        assert parent < i
+        path[i] = (path[parent] if parent >= 0 else []) + path[i]
+    for label, steps in zip(labels, trie.steps, strict=True):
+        assert [token for _, token in steps] == label
+        assert [path[at] if at >= 0 else [] for at, _ in steps] == [label[:n] for n in range(len(label))]
+    assert len({tuple(p) for p in path}) == len(path)  # nothing is read twice
+    assert one_begins_another(labels) == any(
+        a == b[: len(a)] for i, a in enumerate(labels) for j, b in enumerate(labels) if i != j
+    )
+
+
+def test_many_labels_of_shared_beginnings() -> None:
+    words = tuple(f"the {a} {b} {c}" for a in ("good", "bad") for b in ("film", "plot") for c in ("of music", "of light", "of"))
+    asked = PromptedClassifier(decoder("gpt2"), words, template=PLAIN)
+    np.testing.assert_allclose(asked.label_logprobs(TEXTS[:3]), [brute("gpt2", t, words=words) for t in TEXTS[:3]], atol=2e-4)
 
 
 def test_the_shared_cache_is_not_written_on() -> None:
@@ -205,7 +253,8 @@ def test_examples_that_do_not_fit_are_dropped_and_said(family: str) -> None:
     assert 3 < kept < 80
     assert asked.notes == [f"{kept} of 80 examples fit into the context of {LONG} tokens"]
     assert asked.shots == [(t, p, WORDS[label]) for t, p, label in many[:kept]]
-    assert LONG - len(asked._prefix) >= min(LONG // 2, 256)
+    shared = prompt_ids(family, "", None, many[:kept], WORDS, PLAIN)
+    assert LONG - len(shared) - max(len(label_ids(family, w)) for w in WORDS) >= min(LONG // 2, 256)
     np.testing.assert_allclose(
         asked.label_logprobs(TEXTS[:2]), [brute(family, t, shots=many[:kept]) for t in TEXTS[:2]], atol=2e-4
     )
@@ -222,10 +271,10 @@ def test_without_a_limit_all_examples_stay() -> None:
 def test_too_long_texts_lose_their_ends_and_it_is_counted(family: str) -> None:
     asked = PromptedClassifier(decoder(family), WORDS, SHOTS)
     long = "film story " * 600
-    ids = decoder(family).tokenizer.encode(PLAIN.question(long), special=False)
-    room = LONG - len(asked._prefix) - max(len(label_ids(family, w)) for w in WORDS)
+    ids = prompt_ids(family, long, None, SHOTS, WORDS, PLAIN)
+    room = LONG - max(len(label_ids(family, w)) for w in WORDS)
     assert asked.tokens_lost([long, "a film"]) == [len(ids) - room, 0]
-    kept = asked._question_ids(long, None)
+    kept = asked.prompts.cut(ids)
     assert len(kept) == room
     tail = decoder(family).tokenizer.encode("\nLabel:", special=False)
     assert kept == ids[: room - len(tail)] + tail
@@ -236,7 +285,7 @@ def test_too_long_texts_lose_their_ends_and_it_is_counted(family: str) -> None:
 def test_a_context_that_the_instruction_fills_is_said() -> None:
     small = make("gpt2", "causal_lm", n_positions=24)
     names = [f"label number {i}" for i in range(30)]
-    with pytest.raises(DataError, match=r"the instruction with its 30 labels takes \d+ of this decoder's 24 tokens"):
+    with pytest.raises(DataError, match=r"the instruction takes \d+ of this decoder's 24 tokens and leaves no room"):
         PromptedClassifier(small, names).predict(["a film"])
 
 
@@ -288,3 +337,78 @@ def test_stories_are_read_by_a_real_decoder(tmp_path: Path) -> None:
     assert margin[0] > 0
     # far above chance (1/512 a token): the words are put as the model knows them
     assert asked.label_logprobs(texts)[0, 0] > -6.0
+
+
+def test_orders_are_averaged() -> None:
+    asked = PromptedClassifier(decoder("gpt2"), WORDS, SHOTS, orders=4, seed=3)
+    assert asked.prompts.orders[0] == [0, 1, 2]
+    assert len({tuple(order) for order in asked.prompts.orders}) == 4
+    each = np.stack(
+        [
+            PromptedClassifier(decoder("gpt2"), WORDS, [SHOTS[i] for i in order]).label_logprobs(TEXTS)
+            for order in asked.prompts.orders
+        ]
+    )
+    np.testing.assert_allclose(asked.by_order(TEXTS), each, atol=1e-5)
+    found = asked.ask(TEXTS)
+    np.testing.assert_allclose(found.probs, softmax(each, axis=-1).mean(0), atol=1e-5)
+    votes = each.argmax(-1) == softmax(each, axis=-1).mean(0).argmax(-1)
+    np.testing.assert_allclose(found.agreement, votes.mean(0))
+    assert np.isnan(PromptedClassifier(decoder("gpt2"), WORDS, SHOTS).ask(TEXTS[:1]).agreement).all()
+    few = PromptedClassifier(decoder("gpt2"), WORDS, SHOTS[:2], orders=5)
+    assert few.notes == ["of 2 examples there are 2 orders, not 5"]
+
+
+def test_orders_are_calibrated_each() -> None:
+    asked = PromptedClassifier(decoder("gpt2"), WORDS, SHOTS, orders=3, calibrate=True)
+    each = [
+        PromptedClassifier(decoder("gpt2"), WORDS, [SHOTS[i] for i in order], calibrate=True).predict(TEXTS)
+        for order in asked.prompts.orders
+    ]
+    np.testing.assert_allclose(asked.predict(TEXTS), np.mean(each, axis=0), atol=1e-4)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "t5"])
+def test_examples_of_each_texts_own(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = [[0, 1], [2], [1, 2, 0], []]
+    pool = [*SHOTS]
+    texts = TEXTS[:4]
+    choose = lambda texts, pairs: own[: len(texts)]  # noqa: E731
+    plain = PromptedClassifier(decoder(family), WORDS, pool, choose=choose)
+    wanted = [brute(family, text, shots=[pool[i] for i in rows]) for text, rows in zip(texts, own, strict=True)]
+    np.testing.assert_allclose(plain.label_logprobs(texts), wanted, atol=2e-4)
+    read: list[int] = []
+    forward = Model.forward
+    monkeypatch.setattr(Model, "forward", lambda self, t=None, *m, **n: read.append(t.shape[1]) or forward(self, t, *m, **n))
+    found = PromptedClassifier(decoder(family), WORDS, pool, choose=choose, calibrate=True).predict(texts)
+    for text, rows, row in zip(texts, own, found, strict=True):
+        one = PromptedClassifier(decoder(family), WORDS, [pool[i] for i in rows], calibrate=True)
+        np.testing.assert_allclose(one.predict([text])[0], row, atol=1e-4)
+
+
+def test_a_chat_template_of_the_models_own() -> None:
+    """The instruction is the system's (or the first user's, where the template knows no system), answers are the assistant's."""
+    model = make("gpt2", "causal_lm", n_positions=LONG)
+    form = "{% for m in messages %}<|endoftext|>{{ m['role'] }}\n{{ m['content'] }}{% endfor %}<|endoftext|>assistant:"
+    strict = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}" + form
+    said = "Which?\n\nLabels:\n- good: a warm one\n- bad\n\nAnswer with the label and nothing else."
+    for source, opened in (
+        (form, f"<|endoftext|>system\n{said}<|endoftext|>user\nx"),
+        (strict, f"<|endoftext|>user\n{said}\n\nx"),
+    ):
+        model.tokenizer.config["chat_template"] = source
+        asked = PromptedClassifier(
+            model, ("good", "bad"), [("x", None, 1)], template=CHAT, what="Which?", descriptions=["a warm one", None]
+        )
+        whole = f"{opened}<|endoftext|>assistant\nbad<|endoftext|>user\na film<|endoftext|>assistant:"
+        assert asked.wording.text(asked.shots, "a film") == whole
+        prompt = model.tokenizer.encode(whole, special=False)
+        with torch.no_grad():
+            logprobs = model(torch.tensor([prompt])).logits[0, -1].log_softmax(-1)
+        for word, found in zip(("good", "bad"), asked.label_logprobs(["a film"])[0], strict=True):
+            ids = model.tokenizer.encode(word, special=False)
+            if len(ids) == 1:
+                assert abs(float(logprobs[ids[0]]) - found) < 1e-4
+    del model.tokenizer.config["chat_template"]
+    with pytest.raises(TokenizerError, match="has no chat template"):
+        PromptedClassifier(model, ("good", "bad"), template=CHAT)

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from maskfork.errors import UsageError
-from maskfork.prompt.tasks import Example, Label, Span, TaskDescription, read_task
+from maskfork.prompt.tasks import Example, How, Label, Span, TaskDescription, read_task
+from maskfork.prompt.templates import Template, template_of
 
 SCHEMA = {"type": "object", "properties": {"price": {"type": "number"}, "sold": {"type": "boolean"}}, "required": ["price"]}
 
@@ -50,6 +51,10 @@ def test_three_ways_to_say_labels(tmp_path: Path) -> None:
         TaskDescription("ü?", (Label("a", "when: it is"), Label("b")), (Example("x\ny", "a"), Example(" t", "b", "second"))),
         TaskDescription("x", (Label("a", words="w"), Label("b", "d")), output="labels", examples=(Example("t", ("a", "b")),)),
         TaskDescription("x", (Label("who"),), (Example("Ann saw Bo", (Span("Ann", "who"), Span("Bo", "who"))),), "spans"),
+        TaskDescription(
+            "x", (Label("a"), Label("b")), how=How(template_of("chat"), 8, "nearest", "minilm", 3, True, temperature=1.5, seed=4)
+        ),
+        TaskDescription("x", (Label("a"), Label("b")), how=How(Template(answer="=>"), samples=5, reason=True, max_tokens=9)),
         TaskDescription("x", (), (Example("3 dollars", {"price": 3.0, "sold": True}),), SCHEMA),
     ],
 )
@@ -74,6 +79,16 @@ def test_round_trip(task: TaskDescription, tmp_path: Path) -> None:
         ({"what": "x", "labels": ["a", {"nam": "b"}]}, "not 'nam'"),
         ({"what": "x", "label": ["a", "b"]}, "did you mean 'labels'"),
         ({"what": "x", "labels": ["a", "b"], "output": "words"}, "must be label, labels, spans or a JSON schema, not 'words'"),
+        ({"what": "x", "labels": ["a", "b"], "ask": {"shot": 3}}, "the task: `ask` has no 'shot': did you mean shots"),
+        ({"what": "x", "labels": ["a", "b"], "ask": {"shots": "many"}}, "must be a whole number, not 'many'"),
+        ({"what": "x", "labels": ["a", "b"], "ask": {"orders": True}}, "must be a whole number, not True"),
+        ({"what": "x", "labels": ["a", "b"], "ask": {"select": "best"}}, "given, random, balanced, diverse, nearest, not 'best'"),
+        ({"what": "x", "labels": ["a", "b"], "ask": {"select": "nearest"}}, "name an encoder"),
+        ({"what": "x", "labels": ["a", "b"], "ask": {"samples": 3, "orders": 2}}, "leave samples and reason out"),
+        ({"what": "x", "labels": ["a", "b"], "ask": {"template": "x"}}, "there is no template 'x'"),
+        ({"what": "x", "labels": ["a", "b"], "ask": {"template": {"blok": "x"}}}, "did you mean block"),
+        ({"what": "x", "labels": ["a", "b"], "ask": {"template": {"block": "x"}}}, "where the {text} goes"),
+        ({"what": "x", "labels": ["a", "b"], "ask": [1]}, "`ask` must say how"),
         ({"what": "x", "output": {"title": "x"}}, "is no JSON schema"),
         ({"what": "x", "labels": ["a", "b"], "output": SCHEMA}, "both labels and a JSON schema"),
         ({"what": "x", "labels": ["a", "b"], "examples": "t"}, "must be a list"),

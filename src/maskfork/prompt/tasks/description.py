@@ -7,8 +7,10 @@ labels: [negative, positive]
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from maskfork.prompt.tasks.how import How
 
 Output = Literal["label", "labels", "spans"]
 #: what `output` may be beside a JSON schema
@@ -53,13 +55,14 @@ class Example:
 class TaskDescription:
     """`what` is one sentence; `output` one label, several labels, spans of the text, or a JSON schema that the answer fits.
 
-    `read_task` makes one and checks it.
+    `how` is the way in which a decoder is asked. `read_task` makes one and checks it.
     """
 
     what: str
     labels: tuple[Label, ...] = ()
     examples: tuple[Example, ...] = ()
     output: Output | Mapping[str, Any] = "label"
+    how: How = field(default_factory=How)
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -82,6 +85,8 @@ class TaskDescription:
             said["labels"] = _labels(self.labels)
         if self.output != "label":
             said["output"] = self.output if self.schema is None else dict(self.schema)
+        if ask := self.how.as_dict():
+            said["ask"] = ask
         if self.examples:
             said["examples"] = [_example(one) for one in self.examples]
         return said

@@ -14,8 +14,9 @@ from typing import Any
 
 from maskfork.errors import UsageError
 from maskfork.prompt.tasks.description import OUTPUTS, Answer, Example, Label, Output, Span, TaskDescription
+from maskfork.prompt.tasks.how import How, how_of
 
-_KEYS = ("what", "labels", "output", "examples")
+_KEYS = ("what", "labels", "output", "examples", "ask")
 _INSTANCE = "for instance `labels: [negative, positive]`"
 
 
@@ -67,7 +68,15 @@ class _Reader:
         labels = self._labels(said.get("labels"), output)
         # a schema's answers are values; names are names
         rows = typed.get("examples") if isinstance(output, Mapping) else said.get("examples")
-        return TaskDescription(what.strip(), labels, self._examples(rows, labels, output), output)
+        return TaskDescription(what.strip(), labels, self._examples(rows, labels, output), output, self._how(typed.get("ask")))
+
+    def _how(self, said: Any) -> How:
+        if said is not None and not isinstance(said, Mapping):
+            raise UsageError(f"{self.where}: `ask` must say how, as {{shots: 8, select: balanced}}")
+        try:
+            return how_of(said or {})
+        except UsageError as error:
+            raise UsageError(f"{self.where}: {error}") from error
 
     def _output(self, said: Any) -> Output | Mapping[str, Any]:
         if isinstance(said, Mapping):

@@ -1,0 +1,6 @@
+"""Labels scored by the likelihood of their words: prompts and labels read together as one tree behind what they share."""
+
+from maskfork.prompt.scoring.reader import Reader
+from maskfork.prompt.scoring.trie import LabelTrie
+
+__all__ = ["LabelTrie", "Reader"]
