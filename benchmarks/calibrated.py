@@ -31,7 +31,9 @@ from maskfork.measure.selective import coverage_risk
 STORE = ground.RUNS / "bench-calibrated"
 SPLITS = 200  # how often rows are drawn again into those that calibrate and those that are judged
 RECIPES = {
-    "goemotions": ClassifySettings(epochs=3.0, learning_rate=2e-4, batch_size=32, validation_share=0.15, validation_max=2000),
+    "goemotions": ClassifySettings(
+        epochs=3.0, learning_rate=1e-4, batch_size=32, precision="bf16", validation_share=0.15, validation_max=2000
+    ),
     "clinc150": ClassifySettings(
         epochs=4.0, learning_rate=3e-4, batch_size=32, precision="bf16", out_of_scope="oos", coverage=0.95, max_error=0.02
     ),
