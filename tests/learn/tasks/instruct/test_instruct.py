@@ -13,7 +13,7 @@ from maskfork.cli import main
 from maskfork.errors import DataError, UsageError
 from maskfork.learn.tasks import open_trained
 from maskfork.learn.tasks.instruct.examples import Pair, Talk
-from maskfork.learn.tasks.instruct.learning import loss, packed_of
+from maskfork.learn.tasks.instruct.learning import loss, packed_of, taught_loss
 from maskfork.learn.tasks.instruct.reading import read_lessons
 from maskfork.learn.tasks.instruct.settings import InstructSettings
 from maskfork.learn.tasks.instruct.words import TAUGHT, prompt_ids, tokens_of
@@ -80,6 +80,8 @@ def test_only_answers_are_learnt_by_gradient() -> None:
     rows = [Pair(t, " good film" if i % 2 else " bad") for i, t in enumerate(sentences(6, 0)[0])]
     packed, _ = packed_of(model, rows, InstructSettings())
     together = loss(model, packed.make(np.arange(6)))
+    own = taught_loss(model, InstructSettings(soft=0.25))(model, packed.make(np.arange(6)))
+    assert float(own) == pytest.approx(0.75 * float(together), rel=1e-5)  # who follows himself has nothing to learn of it
     together.backward()
     grads = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
     model.zero_grad()

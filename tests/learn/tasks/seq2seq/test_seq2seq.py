@@ -15,7 +15,8 @@ from maskfork.cli import main
 from maskfork.errors import DataError, UsageError
 from maskfork.learn.tasks import open_trained, task_of
 from maskfork.learn.tasks.common.contract import Sources
-from maskfork.learn.tasks.seq2seq.learning import lesson_of, loss_of
+from maskfork.learn.tasks.common.teach import writing_teacher
+from maskfork.learn.tasks.seq2seq.learning import lesson_of, loss_of, taught_loss
 from maskfork.learn.tasks.seq2seq.reading import read_rewritten
 from maskfork.learn.tasks.seq2seq.settings import Seq2SeqSettings
 from tests.learn.tiny import BAD, GOOD, PLAIN, make
@@ -55,6 +56,27 @@ def test_packed_rows_learn_what_single_rows_do(family: str) -> None:
     assert single[2][0] == pytest.approx(float(torch.nn.functional.cross_entropy(logits[0], said[0])), rel=1e-5)
     smooth = loss_of(model, Seq2SeqSettings(prefix="a ", label_smoothing=0.1))
     assert float(smooth(model, lesson.make(np.arange(7)))) == pytest.approx(together, rel=0.2)
+
+
+@pytest.mark.parametrize("family", ["t5", "bart"])
+def test_a_teacher_is_followed(family: str, tmp_path: Path) -> None:
+    """Where the student is the teacher its own share of the loss is nothing, and elsewhere it is the divergence by hand."""
+    teacher, model = make(family, "causal_lm"), make(family, "causal_lm", dropout=0.0, dropout_rate=0.0)
+    folder = teacher.save(tmp_path / "teacher")
+    rows = pairs(5, 0)
+    settings = Seq2SeqSettings(prefix="a ", soft=1.0, soften=2.0)
+    lesson, _ = lesson_of(model, [r["document"] for r in rows], [r["summary"] for r in rows], settings)
+    batch = lesson.make(np.arange(5))
+    same = writing_teacher(str(folder), model)
+    assert float(taught_loss(same, same, settings)(same, batch)) == pytest.approx(0.0, abs=1e-6)
+    for p in model.parameters():
+        p.data *= 1.5
+    apart = float(taught_loss(model.eval(), same, settings)(model, batch))
+    known = batch[2][0] != -100
+    logs = [(one(batch[0], decoder_input_ids=batch[1]).logits[0][known] / 2.0).log_softmax(-1) for one in (model, same)]
+    assert apart == pytest.approx(4.0 * float((logs[1].exp() * (logs[1] - logs[0])).sum(-1).mean()), rel=1e-4)
+    with pytest.raises(UsageError, match="take one of its kind"):
+        writing_teacher(str(make("llama", "causal_lm").save(tmp_path / "other")), model)
 
 
 def test_learns_and_is_saved_and_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

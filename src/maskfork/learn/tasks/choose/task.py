@@ -49,6 +49,8 @@ class ChooseTask(Task[Questions]):
         """A fresh score on `base`, its best epoch by accuracy on validation rows. Raises DataError, UsageError."""
         if settings.on_long == "chunk":
             raise UsageError("a choice is read beside its question in one piece: on_long is error, truncate or head+tail")
+        if settings.teacher is not None:
+            raise UsageError("a choice is learnt from its rows and from no teacher: leave teacher out")
         model = load(base, "choice", seed=seed).to(best_device())
         settings = within(model, settings)
         rows, held = with_validation(split, lambda r: r.keys(), settings, seed)

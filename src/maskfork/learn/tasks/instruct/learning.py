@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from maskfork.core.batch import Batch
 from maskfork.errors import DataError
+from maskfork.learn.tasks.common.teach import next_words
 from maskfork.learn.tasks.instruct.examples import Pair, Talk
 from maskfork.learn.tasks.instruct.settings import InstructSettings
 from maskfork.learn.tasks.instruct.words import cut, tokens_of
@@ -70,6 +71,20 @@ def loss(module: nn.Module, batch: tuple[Batch, Tensor]) -> Tensor:
     device = next(module.parameters()).device
     found: Tensor = module(batch[0].to(device), targets=batch[1].to(device)).loss
     return found
+
+
+def taught_loss(teacher: Model, settings: InstructSettings) -> Callable[[nn.Module, tuple[Batch, Tensor]], Tensor]:
+    """The same beside what a teacher says of every learnt token, which is read once a step."""
+
+    def taught(module: nn.Module, batch: tuple[Batch, Tensor]) -> Tensor:
+        tokens, targets = batch[0].to(teacher.device), batch[1].to(teacher.device).flatten()
+        at = (targets != IGNORE_INDEX).nonzero().squeeze(-1)
+        logits = module(tokens, logits_at=at).logits
+        with torch.no_grad():
+            wisdom = teacher(tokens, logits_at=at).logits
+        return next_words(logits.flatten(0, -2), wisdom.flatten(0, -2), targets[at], settings)
+
+    return taught
 
 
 def loss_on(module: nn.Module, packed: Packed) -> float:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from maskfork.errors import UsageError
-from maskfork.learn.tasks.common.settings import TaskSettings
+from maskfork.learn.tasks.common.teach import TaughtSettings
 
 
 @dataclass(frozen=True)
-class InstructSettings(TaskSettings):
+class InstructSettings(TaughtSettings):
     """`learn`: answers alone, or the whole text; `answers`: how many held-out rows are answered to be compared with theirs;
     `max_new_tokens`: of one answer.
     """

@@ -12,9 +12,10 @@ from maskfork.learn.tasks.common.contract import Progress, Sources, Split, Task
 from maskfork.learn.tasks.common.fitting import fit_rows, within
 from maskfork.learn.tasks.common.hold import divided, each, with_validation
 from maskfork.learn.tasks.common.settings import TaskSettings
+from maskfork.learn.tasks.common.teach import writing_teacher
 from maskfork.learn.tasks.instruct.assistant import Assistant
 from maskfork.learn.tasks.instruct.examples import Lessons, Pair
-from maskfork.learn.tasks.instruct.learning import loss, loss_on, packed_of
+from maskfork.learn.tasks.instruct.learning import loss, loss_on, packed_of, taught_loss
 from maskfork.learn.tasks.instruct.reading import ROLES, read_lessons
 from maskfork.learn.tasks.instruct.settings import InstructSettings
 from maskfork.learn.tasks.instruct.words import TAUGHT
@@ -69,8 +70,9 @@ class InstructTask(Task[Lessons]):
         def evaluate(module: nn.Module) -> tuple[float, float]:
             return (0.0 if checked is None else -loss_on(module, checked)), 0.0
 
+        aim = loss if how.teacher is None else taught_loss(writing_teacher(how.teacher, model), how)
         made.record = fit_rows(
-            model, packed.lengths, packed.make, loss, how, seed=seed, evaluate=None if checked is None else evaluate,
+            model, packed.lengths, packed.make, aim, how, seed=seed, evaluate=None if checked is None else evaluate,
             progress=progress, work=work,
         )  # fmt: skip
         made.notes += made.record.notes

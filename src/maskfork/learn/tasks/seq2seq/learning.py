@@ -15,6 +15,7 @@ from torch.nn.functional import cross_entropy
 
 from maskfork.core.batch import Batch
 from maskfork.errors import DataError, ModelError
+from maskfork.learn.tasks.common.teach import next_words
 from maskfork.learn.tasks.seq2seq.settings import Seq2SeqSettings
 from maskfork.models.encode import Encoding, encode, limit_of
 from maskfork.models.heads.cross_entropy import IGNORE_INDEX
@@ -73,6 +74,23 @@ def loss_of(model: Model, settings: Seq2SeqSettings) -> Callable[[nn.Module, tup
             return found
         logits = module(source, decoder_input_ids=target).logits
         return cross_entropy(logits[0].float(), said[0], ignore_index=IGNORE_INDEX, label_smoothing=settings.label_smoothing)
+
+    return loss
+
+
+def taught_loss(
+    model: Model, teacher: Model, settings: Seq2SeqSettings
+) -> Callable[[nn.Module, tuple[Batch, Batch, Tensor]], Tensor]:
+    """The same beside what a teacher says of every token, which is read once a step."""
+    device = model.device
+
+    def loss(module: nn.Module, batch: tuple[Batch, Batch, Tensor]) -> Tensor:
+        source, target, said = batch[0].to(device), batch[1].to(device), batch[2].to(device)[0]
+        known = said != IGNORE_INDEX
+        logits = module(source, decoder_input_ids=target).logits[0][known]
+        with torch.no_grad():
+            wisdom = teacher(source, decoder_input_ids=target).logits[0][known]
+        return next_words(logits, wisdom, said[known], settings)
 
     return loss
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from maskfork.errors import UsageError
-from maskfork.learn.tasks.common.settings import TaskSettings
+from maskfork.learn.tasks.common.teach import TaughtSettings
 
 
 @dataclass(frozen=True)
-class Seq2SeqSettings(TaskSettings):
+class Seq2SeqSettings(TaughtSettings):
     """`prefix` stands before every source; `max_target` tokens of a target are learnt and written (the longest seen, where left
     out); `beams` and `length_penalty` are how it writes; `metric` is what decides.
     """

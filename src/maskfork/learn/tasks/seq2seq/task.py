@@ -14,8 +14,9 @@ from maskfork.learn.tasks.common.contract import Progress, Sources, Split, Task
 from maskfork.learn.tasks.common.fitting import fit_rows, within
 from maskfork.learn.tasks.common.hold import divided, each, with_validation
 from maskfork.learn.tasks.common.settings import TaskSettings
+from maskfork.learn.tasks.common.teach import writing_teacher
 from maskfork.learn.tasks.seq2seq.examples import Rewritten
-from maskfork.learn.tasks.seq2seq.learning import Lesson, lesson_of, loss_of
+from maskfork.learn.tasks.seq2seq.learning import Lesson, lesson_of, loss_of, taught_loss
 from maskfork.learn.tasks.seq2seq.reading import ROLES, read_rewritten
 from maskfork.learn.tasks.seq2seq.settings import Seq2SeqSettings
 from maskfork.learn.tasks.seq2seq.writer import Writer
@@ -58,9 +59,10 @@ class Seq2SeqTask(Task[Rewritten]):
         lesson, notes = lesson_of(model, *rows.pairs(), how)
         made = Writer(model, how.metric, how.max_length, how.on_long, notes=notes)
         loss = loss_of(model, how)
+        aim = loss if how.teacher is None else taught_loss(model, writing_teacher(how.teacher, model), how)
         checked = lesson_of(model, *held.pairs(), how)[0] if len(held) else None
         made.record = fit_rows(
-            model, lesson.lengths, lesson.make, loss, how, seed=seed, 
+            model, lesson.lengths, lesson.make, aim, how, seed=seed, 
             evaluate=None if checked is None else lambda module: (-_loss_on(module, checked, loss), 0.0),
             progress=progress, work=work,
         )  # fmt: skip
