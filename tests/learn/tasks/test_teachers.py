@@ -39,7 +39,8 @@ def rows(name: str) -> list[dict[str, Any]]:
 
 def trained(name: str, file: Path, base: Path, **given: Any) -> tuple[Trained, Split[Any]]:
     task = all_tasks()[name]
-    settings = settings_of(task.settings, {**WITH, **given})
+    steps = {"min_steps": 30} if name == "rerank" else {}
+    settings = settings_of(task.settings, {**WITH, **given, **steps})
     split = task.read(Sources(file, test=file), settings)
     split = Split(task.read(Sources(file), settings).train, None, split.test)
     return task.train(base, split, settings), split

@@ -197,3 +197,22 @@ def test_the_folder_says_what_it_is(base: Path, tmp_path: Path) -> None:
     train(base, labelled(60), tmp_path, epochs=1, max_length=20)
     said = json.loads((tmp_path / "maskfork.json").read_text("utf-8"))
     assert (said["kind"], said["classify"]["problem"], said["classify"]["reading"]["max_length"]) == ("classify", "single", 20)
+
+
+def test_several_labels_start_at_their_shares(base: Path, tmp_path: Path) -> None:
+    """The first answers of a fresh head are each label's share of the rows; a head that has learnt is left as it is."""
+    texts, labels = sentences(200, 6)
+    rng = np.random.default_rng(0)
+    targets = np.stack([labels == 1, rng.random(200) < 0.1, rng.random(200) < 0.02], axis=1)
+    rows = Labelled("multi", tuple(texts), None, targets, ("good", "some", "few"))
+    made = train(base, rows, learning_rate=1e-12, epochs=0.01, validation_share=0.0)
+    said = 1.0 / (1.0 + np.exp(-made.logits(rows.texts)))
+    assert np.abs(said.mean(0) - targets.mean(0)).max() < 0.02
+    assert made.record is not None
+    start = made.record.losses[0]
+    shares = targets.mean(0)
+    assert start == pytest.approx(float(-(shares * np.log(shares) + (1 - shares) * np.log(1 - shares)).mean()), abs=0.1)
+    folder = made.save(tmp_path / "once")
+    turned = Labelled("multi", rows.texts, None, ~targets, rows.label_names)
+    again = train(folder, turned, learning_rate=1e-12, epochs=0.01, validation_share=0.0)
+    assert np.abs(again.logits(rows.texts) - made.logits(rows.texts)).max() < 1e-3
