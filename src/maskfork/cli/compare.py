@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from maskfork.cli.config import ConfigFile
+from maskfork.cli.described import described
 from maskfork.cli.output import JsonFlag, emit_json, notes_console, say
+from maskfork.cli.paying import ask_before_paying
 from maskfork.errors import UsageError
 
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ def compare(
     max_length: int | None = None,
     max_shots: int = 32,
     label_words: str | None = None,
+    task: Path | None = None,
     finetune: bool = True,
     probe: bool = True,
     tfidf: bool = True,
@@ -137,6 +140,8 @@ def compare(
         The most labelled rows that go into one prompt as examples.
     label_words
         What stands for a label in prompts, as in 0=bad,1=good: decoders and endpoints do better with words.
+    task
+        Description for the decoders (task.yaml): what is asked, what labels mean, template, choice and orders of examples.
     finetune
         Fine-tune the encoders.
     probe
@@ -157,7 +162,7 @@ def compare(
     if threads is not None:
         _limit_threads(threads)
     from maskfork.decide.compare.compare import compare as run_comparison
-    from maskfork.decide.compare.lineup import Lineup, line_up
+    from maskfork.decide.compare.lineup import Lineup, line_up, previews
     from maskfork.decide.compare.quantities import budgets as read_budgets
     from maskfork.decide.compare.quantities import label_words as read_words
     from maskfork.decide.compare.quantities import megabytes, milliseconds, positive
@@ -188,6 +193,7 @@ def compare(
         training=_training(class_weight, epochs, learning_rate, batch_size, max_length),
         max_shots=max_shots,
         label_words=read_words(label_words) if label_words else (),
+        task=None if task is None else described(task),
         finetune=finetune,
         probe=probe,
         tfidf=tfidf,
@@ -207,7 +213,7 @@ def compare(
     )
     for note in dataset.report.notes:
         say(note)
-    _ask_before_paying(contenders, dataset, settings, max_cost, yes)
+    ask_before_paying(previews(contenders, dataset, settings), max_cost, yes)
     with _Live() as live:
         report = run_comparison(dataset, contenders, settings, out, live.listener)
     if json:
@@ -269,23 +275,6 @@ def _training(
         "max_length": max_length,
     }
     return FineTuneSettings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
-
-
-def _ask_before_paying(contenders: Any, dataset: Any, settings: Any, max_cost: float | None, yes: bool) -> None:
-    from maskfork.decide.compare.lineup import previews
-
-    paid = previews(contenders, dataset, settings)
-    for name, what in paid:
-        say(f"{name}: {what}.")
-    if not paid or yes:
-        return
-    if sys.stdin.isatty() and sys.stderr.isatty():
-        sys.stderr.write("Go on? [y/N] ")
-        sys.stderr.flush()
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-            raise UsageError("Nothing was sent, as you wished: add --yes to go on without this question.")
-    elif max_cost is None:
-        raise UsageError("Paid questions need a yes, and nobody can be asked here: add --yes, or bound them with --max-cost.")
 
 
 class _Live:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from maskfork.prompt.tasks.description import TaskDescription
 from maskfork.prompt.teachers.cache import AnswerCache
 from maskfork.prompt.teachers.messages import Answer, Message, Position, Request, TokenChance
 from maskfork.prompt.teachers.teacher import Labels, Progress, Teacher, check_one_label, orders_of, pooled
-from maskfork.prompt.templates import PLAIN, Template
 
 _BLOCK = 64  # texts between two writings to the disk
 
@@ -48,8 +46,9 @@ class DecoderTeacher(Teacher):
             shots = [(one.text, one.pair, names.index(str(one.answer))) for one in examples]
             words = [description.labels[i].said for i in order]
             asked = PromptedClassifier(
-                model, names, shots, template=template_of(description), label_words=words, calibrate=calibrate
-            )
+                model, names, shots, label_words=words, calibrate=calibrate, what=description.what,
+                descriptions=[description.labels[i].description for i in order],
+            )  # fmt: skip
             self._turns.append((asked, [names.index(label.name) for label in description.labels]))
 
     def label(self, texts: Sequence[str], pairs: Sequence[str] | None = None, progress: Progress | None = None) -> Labels:
@@ -113,10 +112,3 @@ class DecoderTeacher(Teacher):
         best = words[int(logs.argmax())]
         chances = tuple(TokenChance(word, float(log)) for word, log in zip(words, logs, strict=True))
         return Answer("ok", best, latency_ms=each_ms, tokens=(Position(best, chances),))
-
-
-def template_of(description: TaskDescription) -> Template:
-    """The plain template with the task's own words: what is asked, and what each label means."""
-    lines = [f"{label.said}: {label.description}" for label in description.labels if label.description]
-    told = "\n".join([description.what, *lines]).replace("{", "{{").replace("}", "}}")
-    return replace(PLAIN, instruction=f"{told}\nAnswer with {{labels}}.\n\n")

@@ -1,0 +1,125 @@
+"""Labelling a table: blank texts are not asked, and the file and the record say what became of every row.
+
+OUT               the rows with their labels
+OUT.answers/      what the teacher answered, a line each, and which labelling it is; the same call again pays nothing
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from maskfork.decide.compare.store import write_atomic
+from maskfork.decide.label.active import Round, Step, label_actively, spread
+from maskfork.decide.label.columns import with_labels
+from maskfork.decide.label.rows import Unlabelled
+from maskfork.errors import UsageError
+from maskfork.learn.data.write import check_ending, write_table
+from maskfork.prompt.teachers.teacher import Labels, Teacher
+
+BLANK = "not asked: the text is blank"
+IDENTITY = "labelling.json"
+
+Vectors = Callable[[list[str], list[str] | None], npt.NDArray[np.float32]]
+
+
+def answers_of(out: Path) -> Path:
+    """The folder of the answers beside the file that is written."""
+    return out.with_name(f"{out.name}.answers")
+
+
+def check_out(out: Path, rows: Unlabelled, teacher: Teacher) -> None:
+    """Raises UsageError where `out` holds anything but this very labelling, or ends in no table's ending."""
+    check_ending(out)
+    said = answers_of(out) / IDENTITY
+    if out.exists() and (not said.is_file() or json.loads(said.read_text("utf-8")) != _identity(rows, teacher)):
+        raise UsageError(f"{out} holds something else and nothing is overwritten: name a new file, or remove that one")
+
+
+def label_table(
+    rows: Unlabelled,
+    teacher: Teacher,
+    out: Path,
+    *,
+    active: int | None = None,
+    vectors: Vectors | None = None,
+    seed: int = 0,
+    progress: Step = lambda share, doing: None,
+) -> dict[str, Any]:
+    """Label, write `out`, and return the record as plain values. The same call again pays for nothing that was answered."""
+    check_out(out, rows, teacher)
+    labels, rounds = label_rows(rows, teacher, active=active, vectors=vectors, seed=seed, progress=progress)
+    frame, notes = with_labels(rows.frame, labels)
+    folder = answers_of(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomic(folder / IDENTITY, json.dumps(_identity(rows, teacher), ensure_ascii=False).encode())
+    beside = out.with_name(f".part.{out.name}")
+    write_table(frame, beside)
+    beside.replace(out)
+    return {**label_record(labels, rounds, teacher), "out": str(out), "notes": [*rows.notes, *labels.notes, *notes]}
+
+
+def label_rows(
+    rows: Unlabelled,
+    teacher: Teacher,
+    *,
+    active: int | None = None,
+    vectors: Vectors | None = None,
+    seed: int = 0,
+    progress: Step = lambda share, doing: None,
+) -> tuple[Labels, list[Round]]:
+    """Labels of all rows; of `active` rows, chosen in rounds by `vectors`, where it is given."""
+    where = np.array([i for i, text in enumerate(rows.texts) if text.strip()], dtype=np.int64)
+    if not len(where):
+        raise UsageError("there is no text to label: all of them are blank")
+    waiting = rows.asked()
+    texts, pairs = list(waiting.texts), None if waiting.pairs is None else list(waiting.pairs)
+    rounds: list[Round] = []
+    if active is None:
+        found = teacher.label(texts, pairs, lambda done, wanted: progress(done / max(1, wanted), "asking the teacher"))
+    elif vectors is None:
+        raise UsageError("texts are chosen by their vectors: name an encoder with --encoder")
+    else:
+        progress(0.0, "reading the texts")
+        found, rounds = label_actively(teacher, texts, pairs, vectors(texts, pairs), active, seed=seed, progress=progress)
+    if len(where) == len(rows):
+        return found, rounds
+    return spread([found], where, len(rows), BLANK), rounds
+
+
+def label_record(labels: Labels, rounds: list[Round], teacher: Teacher) -> dict[str, Any]:
+    """What came of it, as plain values."""
+    known = labels.labelled
+    unasked = sum(error is not None and error.startswith("not asked: ") for error in labels.errors)
+    why = Counter(error for error in labels.errors if error is not None and not error.startswith("not asked: "))
+    repeated = labels.agreement[np.isfinite(labels.agreement)]
+    timed = labels.latencies_ms[np.isfinite(labels.latencies_ms)]
+    return {
+        "teacher": teacher.name,
+        "rows": len(labels),
+        "labelled": int(known.sum()),
+        "not_asked": unasked,
+        "outside": labels.outside,
+        "failed": labels.failed - unasked,
+        "why": dict(why.most_common(10)),
+        "labels": {name: int((labels.labels == i).sum()) for i, name in enumerate(labels.names)},
+        "mean_confidence": float(labels.confidence[known].mean()) if known.any() else None,
+        "mean_agreement": float(repeated.mean()) if repeated.size else None,
+        "usage": None if labels.usage is None else asdict(labels.usage),
+        "cost": labels.cost,
+        "spent": labels.spent,
+        "latency_ms": float(np.median(timed)) if timed.size else None,
+        "rounds": [asdict(one) for one in rounds],
+    }
+
+
+def _identity(rows: Unlabelled, teacher: Teacher) -> Mapping[str, Any]:
+    told: Mapping[str, Any] = json.loads(json.dumps({"texts": rows.digest(), "teacher": dict(teacher.identity())}))
+    return told
