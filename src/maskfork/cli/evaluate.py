@@ -28,12 +28,20 @@ def evaluate(
     context: int | None = None,
     limit: int | None = None,
     column: Annotated[list[str] | None, Parameter(negative="")] = None,
+    few_shot: str | None = None,
+    metrics: str | None = None,
+    task: Path | None = None,
+    draws: int = 3,
+    picture: Path | None = None,
     json: JsonFlag = False,
     config: ConfigFile = None,
 ) -> None:
     """Score trained models on labelled rows, with intervals; or say how well language models know a text.
 
     `maskfork evaluate FOLDER DATA` measures what `maskfork train` wrote on all rows of DATA.
+
+    `maskfork evaluate MODELS DATA --few-shot 0,1,2,4,8` asks decoders of several sizes with so many examples in the prompt, by
+    metrics that jump beside metrics that do not.
 
     Of language models: perplexity of decoders, pseudo-perplexity of encoders, and bits per byte. Several models of one kind are
     ranked; a decoder against an encoder is declined, since their numbers say different things.
@@ -49,10 +57,32 @@ def evaluate(
     context
         Tokens that are read at once; the model's limit where it is left out (1,024 at most).
     limit
-        Score the first so many tokens alone.
+        Score the first so many tokens alone; with --few-shot, so many texts.
     column
         Of labelled rows: role=column, where a name does not tell; may be given several times.
+    few_shot
+        Numbers of examples in the prompt, with commas between.
+    metrics
+        With --few-shot: exact, accuracy, token-likelihood, brier; all but accuracy where it is left out.
+    task
+        With --few-shot: a task.yaml that says what is asked and what labels mean.
+    draws
+        With --few-shot: so many draws of examples, the same for all models.
+    picture
+        With --few-shot: a .png, .svg or .pdf file that is drawn.
     """
+    if few_shot is not None:
+        if len(models) < 2 or not Path(models[-1]).is_file():
+            raise UsageError("--few-shot asks on labelled rows: maskfork evaluate MODELS DATA --few-shot 0,1,2,4,8")
+        from maskfork.cli.emergence import emergence
+
+        emergence(
+            models[:-1], Path(models[-1]), few_shot=few_shot, metrics=metrics, task=task, draws=draws, limit=limit,
+            picture=picture, as_json=json,
+        )  # fmt: skip
+        return
+    if metrics is not None or task is not None or picture is not None:
+        raise UsageError("--metrics, --task and --picture belong to --few-shot: give it too")
     if perplexity is None and pseudo_perplexity is None and len(models) > 1 and Path(models[-1]).is_file():
         from maskfork.cli.judge import judge
         from maskfork.learn.tasks.common.settings import assignments

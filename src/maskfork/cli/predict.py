@@ -11,8 +11,7 @@ from cyclopts import Parameter
 from maskfork.cli.config import ConfigFile
 from maskfork.cli.lines import line
 from maskfork.cli.output import JsonFlag, emit, emit_json, progress, say
-from maskfork.cli.texts import from_stdin
-from maskfork.errors import DataError, UsageError
+from maskfork.cli.texts import asked_texts
 
 if TYPE_CHECKING:
     from maskfork.learn.tasks.common.contract import Task
@@ -73,7 +72,7 @@ def _labels(
     """Rows, and what answers them, for the other models that a comparison keeps."""
     from maskfork.decide.compare.winner import open_predictor
 
-    wanted, seconds = _texts(texts, file, text, pair)
+    wanted, seconds = asked_texts(texts, file, text, pair, "maskfork predict MODEL")
     predictor = open_predictor(model)
     names = list(predictor.label_names)
 
@@ -108,41 +107,8 @@ def _rows(task: Task[Any], texts: Sequence[str], file: Path | None, text: str | 
     roles = [role.name for role in task.roles]
     if file is not None and not texts and not {"text", "label"} <= set(roles):
         return rows_of_file(file, task.roles, {} if text is None else {roles[0]: text}, pair)
-    wanted, seconds = _texts(texts, file, text, pair)
+    wanted, seconds = asked_texts(texts, file, text, pair, "maskfork predict MODEL")
     if seconds is None:
         first = "text" if {"text", "tokens"} & set(roles) else roles[0]
         return _paired(wanted, None, first, "")
     return _paired(wanted, seconds, *(("text", "pair") if "pair" in roles else (roles[0], roles[1])))
-
-
-def _texts(texts: Sequence[str], file: Path | None, column: str | None, pair: str | None) -> tuple[list[str], list[str] | None]:
-    if file is not None:
-        if texts:
-            raise UsageError("texts are given both on the command line and in --file: give one of them")
-        return _from_file(file, column, pair)
-    if column is not None:
-        raise UsageError("--text names a column of --file: give the file too")
-    stray = next((t for t in texts if t[:2] == "--" and t[2:3].isalpha() and not any(map(str.isspace, t))), None)
-    if stray is not None:
-        raise UsageError(f"there is no option {stray}: see `maskfork predict --help` (a text that looks so goes into a --file)")
-    lines = from_stdin() if list(texts) == ["-"] else list(texts)
-    wanted = [line for line in lines if line.strip()]
-    if len(wanted) < len(lines) and wanted:
-        empty = len(lines) - len(wanted)
-        say("1 empty text is left out" if empty == 1 else f"{empty} empty texts are left out")
-    if any("\ud800" <= sign <= "\udfff" for line in wanted for sign in line):
-        raise DataError("a text is not valid Unicode: put the texts into a file and give it with --file")
-    if not wanted:
-        raise UsageError('there is no text to label: maskfork predict MODEL "a text", or --file FILE, or - for standard input')
-    return wanted, None if pair is None else [pair] * len(wanted)
-
-
-def _from_file(file: Path, column: str | None, pair: str | None) -> tuple[list[str], list[str] | None]:
-    from maskfork.learn.data.unlabelled import read_texts
-
-    texts, pairs, notes = read_texts(file, text=column, pair=pair)
-    for note in notes:
-        say(note)
-    if not texts:
-        raise DataError(f"{file} has no rows to label: give a file with a row a text")
-    return texts, pairs

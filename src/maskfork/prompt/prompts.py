@@ -43,8 +43,10 @@ class Prompts:
             raise UsageError(f"examples are put in 1 order or more, not {orders}")
         self.wording, self.answer, self.seed, self.choose = wording, answer, seed, choose
         self.notes: list[str] = []
-        self._costs = wording.shot_tokens(shots) if shots and self.limit is not None else [0] * len(shots)
         self.shots = list(shots)
+        if choose is None and self.limit is not None:
+            self.shots = self.shots[: self.limit]  # more cannot fit, and need not be counted
+        self._costs = [0] * len(shots) if self.limit is None or not shots else wording.shot_tokens(self.shots)
         if choose is None:
             kept = self._fitting(self._costs)
             self.shots = self.shots[:kept]

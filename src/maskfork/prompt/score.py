@@ -18,6 +18,7 @@ from maskfork.models.hub import load
 from maskfork.models.model import Model, check_head
 from maskfork.prompt.prompts import Choose, Prompts
 from maskfork.prompt.scoring import LabelTrie, Reader
+from maskfork.prompt.scoring.reader import Scores
 from maskfork.prompt.templates import DESCRIBED, PLAIN, TASK, Shot, Template
 from maskfork.prompt.wording import Wording, beginning
 
@@ -72,7 +73,8 @@ class PromptedClassifier:
         self.calibrate = calibrate
         self._paired = any(pair is not None for _, pair, _ in shots)
         self.wording = Wording(self.model, self.template, self.template.opening(self.label_words, what, descriptions))
-        self._trie = LabelTrie.of(self.wording.label_ids(self.label_words))
+        self.label_tokens = self.wording.label_ids(self.label_words)
+        self._trie = LabelTrie.of(self.label_tokens)
         said: list[Shot] = [(text, pair, self.label_words[label]) for text, pair, label in shots]
         self.prompts = Prompts(self.wording, said, answer=self._trie.longest, orders=orders, seed=seed, choose=choose)
         self._readers: dict[int, Reader] = {}
@@ -117,10 +119,16 @@ class PromptedClassifier:
         self, texts: Sequence[str], pairs: Sequence[str] | None = None, moved: Callable[[int], None] | None = None
     ) -> np.ndarray:
         """log p(label words | prompt) in each order of the examples, [O, N, C]."""
-        if self._paired != (pairs is not None):
-            self._paired, self._priors = pairs is not None, None
+        self._ask_for(pairs)
         orders = range(len(self.prompts.orders))
-        return np.stack([self._read(self.prompts.of(texts, pairs, order), order, moved) for order in orders])
+        return np.stack([self._read(self.prompts.of(texts, pairs, order), order, moved).logprobs for order in orders])
+
+    def read(
+        self, texts: Sequence[str], pairs: Sequence[str] | None = None, moved: Callable[[int], None] | None = None
+    ) -> Scores:
+        """Likelihoods in the first order of the examples, and which labels greedy decoding would write."""
+        self._ask_for(pairs)
+        return self._read(self.prompts.of(texts, pairs), 0, moved)
 
     def priors(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> np.ndarray:
         """What inputs without content get in these texts' prompts: [O, 1, C], or [O, N, C] where each has its own examples."""
@@ -155,12 +163,16 @@ class PromptedClassifier:
         empty = [(say, say if pairs is not None else None) for say in CONTENT_FREE] * len(texts)
         found = []
         for order in range(len(self.prompts.orders)):
-            logprobs = self._read(self.prompts.with_own(chosen, empty, order), order, None)
+            logprobs = self._read(self.prompts.with_own(chosen, empty, order), order, None).logprobs
             found.append(_mean_shares(logprobs.reshape(len(texts), len(CONTENT_FREE), -1), axis=1))
         return np.stack(found)
 
-    def _read(self, ids: list[list[int]], order: int, moved: Callable[[int], None] | None) -> np.ndarray:
-        """[N, C]"""
+    def _ask_for(self, pairs: Sequence[str] | None) -> None:
+        """Priors are those of texts, or of pairs."""
+        if self._paired != (pairs is not None):
+            self._paired, self._priors = pairs is not None, None
+
+    def _read(self, ids: list[list[int]], order: int, moved: Callable[[int], None] | None) -> Scores:
         cut = [self.prompts.cut(prompt) for prompt in ids]
         # a reader keeps what the prompts of its order share
         reader = self._readers.setdefault(order, Reader(self.model, self._trie, self._begin()))

@@ -22,6 +22,7 @@ from maskfork.errors import ModelError, TokenizerError, UsageError
 from maskfork.learn.train.settings import FineTuneSettings
 from maskfork.models.digest import digest
 from maskfork.models.hub import build
+from maskfork.prompt.tasks import read_task
 from tests.decide.compare.fakes import MOODS, dataset, mood_rows
 
 TRAIN, TEST = mood_rows(48, seed=0), mood_rows(60, seed=1)
@@ -127,6 +128,36 @@ def test_a_prompted_winner_knows_its_decoder_again(gpt: Path, tmp_path: Path) ->
     digest.cache_clear()
     with pytest.raises(ModelError, match="is not the one that"):
         open_predictor(folder)
+
+
+def test_a_described_task_is_how_the_decoder_is_asked(gpt: Path, tmp_path: Path) -> None:
+    """Words, descriptions, template, choice and orders of examples; the winner keeps them all."""
+    names = TRAIN.label_names
+    labels = [{"name": name, "words": name[:3], "description": f"as {name}"} for name in reversed(names)]
+    said = {
+        "what": "Which mood?", "labels": labels,
+        "ask": {"select": "balanced", "shots": 2, "orders": 2, "template": {"block": "<{text}>", "block_pair": "{text}{pair}"}},
+    }  # fmt: skip
+    task = read_task(said)
+    made = PromptedContender(str(gpt), Decoders(), calibrate=True, max_shots=4, task=task)
+    assert made.why_not(500, TRAIN) is None  # it chooses among as many as there are
+    made.check(TRAIN)
+    plain = PromptedContender(str(gpt), Decoders(), calibrate=True, max_shots=4)
+    assert made.identity() != plain.identity()
+    outcome = made.run(TRAIN, HELD, seed=3, progress=silent)
+    asked = outcome.predictor.model
+    assert asked.label_names == names
+    assert asked.label_words == tuple(name[:3] for name in names)
+    assert (len(asked.shots), len(asked.prompts.orders)) == (2, 2)
+    text = asked.wording.text(asked.shots, "x")
+    assert text.startswith(f"Which mood?\nAnswer with {', '.join(n[:3] for n in names[:-1])} or {names[-1][:3]}.\n\n<")
+    assert text.endswith("<x>Label:")
+    outcome.predictor.save(tmp_path)
+    np.testing.assert_allclose(open_predictor(tmp_path).predict(HELD.texts), outcome.probs, atol=1e-4)
+    other = {"labels": ["a", "b"]}, "the task has the labels a, b and the data has"
+    for changed, match in (other, ({"ask": {"samples": 2}}, "leave output")):
+        with pytest.raises(UsageError, match=match):
+            PromptedContender(str(gpt), Decoders(), calibrate=True, task=read_task({**said, **changed})).check(TRAIN)
 
 
 def test_models_that_cannot_be_used_are_one_sentence(bert: Path, gpt: Path, tmp_path: Path) -> None:

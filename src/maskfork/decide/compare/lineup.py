@@ -17,13 +17,15 @@ from maskfork.decide.compare.settings import CompareSettings
 from maskfork.errors import UsageError
 from maskfork.learn.data.dataset import Dataset
 from maskfork.learn.train.settings import FineTuneSettings
+from maskfork.prompt.tasks import TaskDescription
 
 
 @dataclass(frozen=True)
 class Lineup:
     """encoders, decoders: folders or Hub ids. endpoints: with their prices. max_shots: examples in one prompt.
 
-    label_words: (label, what stands for it in a prompt), for labels that say nothing, such as 0 and 1.
+    label_words: (label, what stands for it in a prompt), for labels that say nothing, such as 0 and 1. task: how decoders are
+    asked, where a description says so.
     """
 
     encoders: tuple[str, ...] = ()
@@ -32,6 +34,7 @@ class Lineup:
     training: FineTuneSettings = field(default_factory=FineTuneSettings)
     max_shots: int = 32
     label_words: tuple[tuple[str, str], ...] = ()
+    task: TaskDescription | None = None
     finetune: bool = True
     probe: bool = True
     tfidf: bool = True
@@ -52,7 +55,8 @@ def line_up(lineup: Lineup, out: Path) -> list[Contender]:
     decoders, words = Decoders(), dict(lineup.label_words)
     for base in dict.fromkeys(lineup.decoders):
         for calibrate in (False, True) if lineup.calibrated else (False,):
-            found.append(PromptedContender(base, decoders, calibrate=calibrate, max_shots=lineup.max_shots, label_words=words))
+            asked = dict(calibrate=calibrate, max_shots=lineup.max_shots, label_words=words, task=lineup.task)
+            found.append(PromptedContender(base, decoders, **asked))  # type: ignore[arg-type]
     for terms in dict.fromkeys(lineup.endpoints):
         answers = out / "answers"
         found.append(EndpointContender(terms, answers=answers, max_shots=lineup.max_shots, label_words=words))

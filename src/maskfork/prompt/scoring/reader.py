@@ -13,7 +13,7 @@ the labels' tree by its decoder. Legend: N prompts, C labels, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -24,10 +24,20 @@ from maskfork.core.cache import Cache
 from maskfork.models.model import Model
 from maskfork.prompt.scoring.trie import LabelTrie
 
-#: tree tokens of one forward; more would mix more prompts in one attention than the larger products win back
+#: tree tokens of one forward on a CPU; more would mix more prompts in one attention than the larger products win back
 TOKENS = 512
+#: the same elsewhere, where small products leave the device idle
+TOKENS_GPU = 4096
 #: source tokens of one forward of an encoder-decoder, padding included
 SOURCE_TOKENS = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """log p(label | prompt) [N, C] float64, and `written` [N, C]: greedy decoding would write all of the label's tokens."""
+
+    logprobs: np.ndarray
+    written: np.ndarray
 
 
 class Reader:
@@ -41,12 +51,13 @@ class Reader:
         self._tokens = self._tokens.to(model.device)
         self._owner = torch.tensor([c for c, label in enumerate(trie.steps) for _ in label], device=model.device)
 
-    def read(self, prompts: Sequence[Sequence[int]], prefix: int = 0, moved: Callable[[int], None] | None = None) -> np.ndarray:
-        """log p(label | prompt) [N, C] float64, by each prompt's tokens; the first `prefix` of them are the same in all.
+    def read(self, prompts: Sequence[Sequence[int]], prefix: int = 0, moved: Callable[[int], None] | None = None) -> Scores:
+        """Scores by each prompt's tokens; the first `prefix` of them are the same in all, and each prompt has more.
 
-        Each prompt has more tokens than `prefix`. `moved` hears how many prompts are done.
+        `moved` hears how many prompts are done.
         """
-        out = np.empty((len(prompts), len(self.trie.steps)))
+        shape = len(prompts), len(self.trie.steps)
+        out = Scores(np.empty(shape), np.empty(shape, dtype=bool))
         reads_source = self.model.spec.fork == "encoder-decoder"
         start = [] if reads_source or not prompts else list(prompts[0][:prefix])
         rests = [list(prompt[len(start) :]) for prompt in prompts]
@@ -55,7 +66,7 @@ class Reader:
         with torch.inference_mode():
             for part in self._parts([rests[i] for i in order]):
                 rows = order[part]
-                out[rows] = self._score(start, [rests[i] for i in rows])
+                out.logprobs[rows], out.written[rows] = self._score(start, [rests[i] for i in rows])
                 if moved is not None:
                     moved(len(rows))
         return out
@@ -70,20 +81,23 @@ class Reader:
             else:
                 again = shared(rests[i - 1], rest) if i > start else 0
                 # a long prompt keeps company with those that go on from most of it
-                budget = max(TOKENS, len(rests[start]) + TOKENS // 2)
+                usual = TOKENS if self.model.device.type == "cpu" else TOKENS_GPU
+                budget = max(usual, len(rests[start]) + usual // 2)
                 tokens += len(rest) - again + len(self.trie.tokens)
             if i > start and tokens > budget:
                 parts.append(slice(start, i))
                 start, tokens = i, len(rest) + len(self.trie.tokens)
         return [*parts, slice(start, len(rests))] if rests else []
 
-    def _score(self, prefix: list[int], prompts: list[list[int]]) -> np.ndarray:
+    def _score(self, prefix: list[int], prompts: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
+        """([N, C], [N, C])"""
         reads_source = self.model.spec.fork == "encoder-decoder"
         logits_NMV = (self._from_source(prompts) if reads_source else self._from_tree(prefix, prompts)).float()
         steps = logits_NMV[:, self._places, self._tokens] - logits_NMV.logsumexp(-1)[:, self._places]
+        missed = logits_NMV.argmax(-1)[:, self._places] != self._tokens
         out = torch.zeros(len(prompts), len(self.trie.steps), dtype=torch.float64, device=steps.device)
-        found: np.ndarray = out.index_add_(1, self._owner, steps.double()).cpu().numpy()
-        return found
+        logprobs = out.index_add(1, self._owner, steps.double()).cpu().numpy()
+        return logprobs, (out.index_add(1, self._owner, missed.double()) == 0).cpu().numpy()
 
     def _from_tree(self, prefix: list[int], prompts: list[list[int]]) -> Tensor:
         """Logits [N, 1 + M, V] after each prompt and after each inner node of the labels."""

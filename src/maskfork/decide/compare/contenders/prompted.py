@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from maskfork.decide.compare.contender import Contender, HeldOut, Kind, Outcome,
 from maskfork.errors import ModelError, UsageError
 from maskfork.learn.data.rows import Rows
 from maskfork.models.digest import digest
+from maskfork.prompt.tasks import Example, Label, TaskDescription, read_task
 
 if TYPE_CHECKING:
     from maskfork.models.model import Model
@@ -38,7 +39,8 @@ _STEP = 64  # texts between two reports of progress
 class PromptTask:
     """All that turns a decoder into a classifier; saved as prompt.json, the decoder itself by its path or id.
 
-    label_words: what the decoder is to write for each label. calibrate: contextual calibration (Zhao et al. 2021).
+    label_words: what the decoder is to write for each label. calibrate: contextual calibration (Zhao et al. 2021). about: the
+    task's description, where there is one: what is asked, what labels mean, template, choice and orders of examples.
     """
 
     decoder: str
@@ -46,11 +48,23 @@ class PromptTask:
     label_words: tuple[str, ...]
     shots: tuple[Shot, ...]
     calibrate: bool
+    about: TaskDescription | None = None
 
     def build(self, decoder: Model | Path) -> PromptedClassifier:
+        from maskfork.prompt.ask import classifier_of
         from maskfork.prompt.score import PromptedClassifier
 
+        if self.about is not None:
+            return classifier_of(decoder, self._described(self.about))
         return PromptedClassifier(decoder, self.label_names, self.shots, label_words=self.label_words, calibrate=self.calibrate)
+
+    def _described(self, about: TaskDescription) -> TaskDescription:
+        """The description with these labels in this order and with the rows behind its own examples."""
+        told = {label.name: label.description for label in about.labels}
+        names = [Label(name, told[name], word) for name, word in zip(self.label_names, self.label_words, strict=True)]
+        rows = [Example(text, self.label_names[label], pair) for text, pair, label in self.shots]
+        how = about.how.but(calibrate=self.calibrate)
+        return replace(about, labels=tuple(names), examples=(*about.examples, *rows), how=how)
 
 
 class PromptedPredictor:
@@ -80,6 +94,7 @@ class PromptedPredictor:
             "label_words": list(self.task.label_words),
             "shots": [list(shot) for shot in self.task.shots],
             "calibrate": self.task.calibrate,
+            "task": None if self.task.about is None else self.task.about.as_dict(),
         }
         (folder / "prompt.json").write_text(json.dumps(said, ensure_ascii=False, indent=1), "utf-8")
 
@@ -91,7 +106,8 @@ class PromptedPredictor:
             said = json.loads((folder / "prompt.json").read_text("utf-8"))
             shots = tuple((str(text), pair, int(label)) for text, pair, label in said["shots"])
             words = tuple(said["label_words"])
-            task = PromptTask(str(said["decoder"]), tuple(labels), words, shots, bool(said["calibrate"]))
+            about = None if said.get("task") is None else read_task(said["task"])
+            task = PromptTask(str(said["decoder"]), tuple(labels), words, shots, bool(said["calibrate"]), about)
             wanted = str(said["decoder_digest"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{folder} is not a whole prompted model ({error}): save it again.") from error
@@ -105,7 +121,7 @@ class Decoders:
     """Decoders that are loaded once and asked once: plain and calibrated answers rest on the same likelihoods."""
 
     _models: dict[str, Model] = field(default_factory=dict)
-    _asked: dict[tuple[Any, ...], tuple[NDArray[np.float64], NDArray[Any]]] = field(default_factory=dict)
+    _asked: dict[tuple[Any, ...], NDArray[np.float64]] = field(default_factory=dict)
 
     def model(self, base: str) -> Model:
         from maskfork.prompt.score import load_decoder
@@ -117,27 +133,25 @@ class Decoders:
     def likelihoods(
         self, task: PromptTask, asked: PromptedClassifier, held_out: HeldOut, progress: Progress
     ) -> NDArray[np.float64]:
-        """log p(label words | prompt) [N, C]; the content-free prior is shared too."""
-        key = (task.decoder, task.label_words, task.shots, held_out.digest())
+        """log p(label words | prompt) in each order of the examples, [O, N, C]."""
+        about = None if task.about is None else task.about.to_yaml()
+        key = (task.decoder, task.label_words, task.shots, about, held_out.digest())
         if key not in self._asked:
             texts, pairs, count = held_out.texts, held_out.pairs, len(held_out)
-            # like lengths together, so that little padding is computed, and short steps, so that progress shows
-            order = np.argsort([-len(text) for text in texts], kind="stable")
-            out = np.empty((count, len(task.label_names)))
+            out = []
             for start in range(0, count, _STEP):
-                part = order[start : start + _STEP]
-                beside = None if pairs is None else [pairs[i] for i in part]
-                out[part] = asked.label_logprobs([texts[i] for i in part], beside)
-                progress(0.1 + 0.9 * start / count, f"{start + len(part)} of {count} texts")
-            self._asked[key] = out, asked.prior()
-        found, asked._prior = self._asked[key]
-        return found
+                part = slice(start, start + _STEP)
+                out.append(asked.by_order(texts[part], None if pairs is None else pairs[part]))
+                progress(0.1 + 0.9 * start / count, f"{min(start + _STEP, count)} of {count} texts")
+            self._asked[key] = np.concatenate(out, axis=1)
+        return self._asked[key]
 
 
 class PromptedContender(Contender):
     """base: a decoder's folder or Hub id. max_shots: the most examples put into one prompt.
 
-    decoders: shared by the contenders of one comparison, so that each decoder is loaded once.
+    decoders: shared by the contenders of one comparison, so that each decoder is loaded once. task: a description whose labels
+    are those of the data.
     """
 
     def __init__(
@@ -148,8 +162,10 @@ class PromptedContender(Contender):
         calibrate: bool,
         max_shots: int = 32,
         label_words: Mapping[str, str] | None = None,
+        task: TaskDescription | None = None,
     ) -> None:
         self.base = base
+        self.task = task
         self.decoders = decoders
         self.kind: Kind = "prompt"
         self.series = f"prompted {short_name(base)}{', calibrated' if calibrate else ''}"
@@ -165,16 +181,20 @@ class PromptedContender(Contender):
         return (find_base(self.base),)
 
     def why_not(self, budget: int, train: Rows) -> str | None:
-        return too_many(budget, self.max_shots)
+        chooses = self.task is not None and self.task.how.select != "given"  # from as many rows as there are
+        return None if chooses else too_many(budget, self.max_shots)
 
     def check(self, train: Rows) -> None:
         check_words(self.label_words, train)
+        if self.task is not None:
+            check_task(self.task, train)
         check_decoder(self.base)
 
     def identity(self) -> Mapping[str, Any]:
         return {
             "kind": self.kind,
-            "recipe": 1,
+            "recipe": 2,
+            "task": None if self.task is None else self.task.as_dict(),
             "base": digest(find_base(self.base)),
             "calibrate": self.calibrate,
             "label_words": self.label_words,
@@ -187,19 +207,29 @@ class PromptedContender(Contender):
         return 0.5 + per_text * (len(held_out) + budget) / flops_per_second()
 
     def run(self, train: Rows, held_out: HeldOut, *, seed: int, progress: Progress) -> Outcome:
+        from maskfork.prompt.score import calibrated
+
         started = time.perf_counter()
         progress(0.0, "reading the prompt")
-        words = words_of(train.label_names, self.label_words)
-        task = PromptTask(self.base, train.label_names, words, examples(train, seed), self.calibrate)
+        said = {} if self.task is None else {label.name: label.said for label in self.task.labels}
+        words = words_of(train.label_names, {**said, **self.label_words})
+        task = PromptTask(self.base, train.label_names, words, examples(train, seed), self.calibrate, self._about(seed))
         model = task.build(self.decoders.model(self.base))
         predictor = PromptedPredictor(task, model, digest(find_base(self.base)))
         fit_seconds = time.perf_counter() - started
         found = self.decoders.likelihoods(task, model, held_out, progress)
-        probs = model.probabilities(found, calibrate=self.calibrate)
+        priors = model.priors(held_out.texts, held_out.pairs) if self.calibrate else None
+        probs = calibrated(found, priors).mean(0).astype(np.float32)
         return Outcome(probs, predictor, fit_seconds, None, tuple(model.notes))
 
     def open(self, folder: Path) -> PromptedPredictor:
         return PromptedPredictor.open(folder, self.decoders.model)
+
+    def _about(self, seed: int) -> TaskDescription | None:
+        if self.task is None:
+            return None
+        how = self.task.how
+        return replace(self.task, how=how.but(shots=how.shots or self.max_shots, seed=seed))
 
 
 def too_many(budget: int, max_shots: int) -> str | None:
@@ -215,6 +245,15 @@ def check_words(label_words: Mapping[str, str], train: Rows) -> None:
     if unknown:
         have = ", ".join(train.label_names[:10])
         raise UsageError(f"--label-words names the label {unknown[0]!r}, which the data does not have: it has {have}.")
+
+
+def check_task(task: TaskDescription, train: Rows) -> None:
+    """Raise UsageError for a description that is not of these labels, or whose answers are not read by their likelihood."""
+    if task.output != "label" or task.how.writes:
+        raise UsageError("a comparison reads one label by its likelihood: leave output, samples and reason out of the task")
+    if set(task.label_names) != set(train.label_names):
+        theirs, ours = ", ".join(task.label_names[:10]), ", ".join(train.label_names[:10])
+        raise UsageError(f"the task has the labels {theirs} and the data has {ours}: give the task the names that the data has")
 
 
 def words_of(label_names: Sequence[str], label_words: Mapping[str, str]) -> tuple[str, ...]:

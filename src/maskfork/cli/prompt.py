@@ -1,0 +1,175 @@
+"""`maskfork prompt`: a described task, asked of a decoder."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from maskfork.cli.config import ConfigFile
+from maskfork.cli.described import described
+from maskfork.cli.lines import line
+from maskfork.cli.output import JsonFlag, emit, emit_json, progress, say
+from maskfork.cli.texts import asked_texts
+from maskfork.cli.where import DECODER, model_place
+from maskfork.errors import UsageError
+
+if TYPE_CHECKING:
+    from maskfork.prompt.ask import Asker
+    from maskfork.prompt.tasks import TaskDescription
+
+#: texts between two writings to the disk
+BLOCK = 64
+Switch = Annotated[bool | None, Parameter(negative="")]
+
+
+def prompt(
+    task: Path,
+    *texts: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    model: str = DECODER,
+    file: Path | None = None,
+    text: str | None = None,
+    pair: str | None = None,
+    examples: Path | None = None,
+    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
+    template: Literal["plain", "chat"] | None = None,
+    shots: int | None = None,
+    select: Literal["given", "random", "balanced", "diverse", "nearest"] | None = None,
+    encoder: str | None = None,
+    orders: int | None = None,
+    calibrate: Switch = None,
+    samples: int | None = None,
+    reason: Switch = None,
+    temperature: float | None = None,
+    max_tokens: int | None = None,
+    seed: int | None = None,
+    json: JsonFlag = False,
+    config: ConfigFile = None,
+) -> None:
+    """Ask a decoder what a task describes: a label, several labels, spans of the text, or JSON; and how sure it is.
+
+    What the options say goes before what the task's `ask:` says. With -o a run that was stopped goes on.
+
+    Parameters
+    ----------
+    task
+        A task.yaml: `what:` is asked, `labels:`, and where wished `output:`, `examples:` and `ask:`.
+    texts
+        The texts. `-` reads one text a line from standard input.
+    model
+        Folder or Hub id of a decoder or an encoder-decoder; the one that comes along where it is left out.
+    file
+        A csv, tsv, JSON lines or parquet file of texts instead.
+    text
+        With --file: the column of the texts (found by itself where there is no doubt).
+    pair
+        With TEXT: the second text of a pair; with --file: its column.
+    examples
+        Labelled rows that the examples of the prompts are taken from, besides those of the task.
+    out
+        The file that is written, a line of JSON a text (.jsonl); the same command goes on where it was stopped.
+    template
+        Plain words, or the model's own chat template; chat where the model has one, unless told.
+    shots
+        Examples in a prompt; as many as fit where it is left out, 0 for none.
+    select
+        Which ones: as given, drawn, of each label alike, far apart, or nearest to each text (the last two by --encoder).
+    encoder
+        Encoder whose vectors say which texts are near: a folder or Hub id, or all-MiniLM-L6-v2.
+    orders
+        Put the examples in so many orders and average; how far they agree is said.
+    calibrate
+        Divide by what inputs without content get.
+    samples
+        Draw so many answers and vote; 0 reads the labels' likelihoods.
+    reason
+        Let the model think in words before it answers.
+    temperature
+        Of drawn answers.
+    max_tokens
+        The longest written answer.
+    seed
+        Of drawn answers, examples and orders.
+    """
+    from maskfork.prompt.ask import open_asker
+
+    asked = described(
+        task, template=template, shots=shots, select=select, encoder=encoder, orders=orders, calibrate=calibrate, samples=samples,
+        reason=reason, temperature=temperature, max_tokens=max_tokens, seed=seed,
+    )  # fmt: skip
+    if examples is not None:
+        asked = replace(asked, examples=(*asked.examples, *_examples(examples, asked)))
+    wanted, seconds = asked_texts(texts, file, text, pair, f"maskfork prompt {task}")
+    if out is not None and out.suffix != ".jsonl":
+        raise UsageError(f"answers are written as lines of JSON: name a file that ends in .jsonl, not {out.name}")
+    asker = open_asker(model_place(model), asked)
+    found = _ask(asker, wanted, seconds, out, model)
+    rows = [{**_asked(wanted, seconds, i), **row} for i, row in enumerate(found)]
+    if json:
+        emit_json(rows)
+    elif out is None:
+        emit("\n".join(_line(row, text) for row, text in zip(found, wanted, strict=True)))
+    else:
+        emit(f"{len(rows)} answers are in {out}")
+    lost = [row["tokens_lost"] for row in found if row["tokens_lost"]]
+    for note in [*asker.notes, *([f"{len(lost)} texts are too long: {sum(lost)} tokens were not read"] if lost else [])]:
+        say(note)
+
+
+def _ask(asker: Asker, texts: list[str], pairs: list[str] | None, out: Path | None, model: str) -> list[dict[str, Any]]:
+    """Answers in blocks, kept on disk where a file is named."""
+    from maskfork.models.digest import digest
+    from maskfork.prompt.ask.kept import Kept
+
+    kept = None
+    if out is not None:
+        folder = asker.model.folder
+        about = {"task": asker.task.as_dict(), "model": model, "digest": None if folder is None else digest(folder)}
+        kept = Kept(out, about, texts, pairs)
+        if kept.rows:
+            say(f"{len(kept.rows)} of {len(texts)} answers are there already")
+    done = [] if kept is None else [{k: v for k, v in row.items() if k not in ("text", "pair")} for row in kept.rows]
+    with progress("prompts", asker.rounds * len(texts)) as step:
+        step(asker.rounds * len(done))
+        for start in range(len(done), len(texts), BLOCK):
+            part = slice(start, start + BLOCK)
+            beside = None if pairs is None else pairs[part]
+            rows = asker.ask(texts[part], beside, step)
+            done += rows
+            if kept is not None:
+                told = texts[part]
+                kept.add(
+                    [{"text": told[i], **({} if beside is None else {"pair": beside[i]}), **row} for i, row in enumerate(rows)]
+                )
+    return done
+
+
+def _asked(texts: list[str], pairs: list[str] | None, i: int) -> dict[str, str]:
+    return {"text": texts[i]} if pairs is None else {"text": texts[i], "pair": pairs[i]}
+
+
+def _line(row: dict[str, Any], text: str) -> str:
+    """The answer, how sure it is, and the text."""
+    sure = f"confidence {row['confidence']:.3f}"
+    if "agreement" in row:
+        sure += f", agreement {row['agreement']:.2f}"
+    return f"{line(row, {'text': text})}\t{sure}"
+
+
+def _examples(file: Path, task: TaskDescription) -> list[Any]:
+    """Labelled rows as the task's examples. Raises UsageError for labels that it does not have."""
+    from maskfork.learn.data.gather import gather
+    from maskfork.prompt.tasks import Example
+
+    if task.output != "label":
+        raise UsageError("--examples reads rows of one label: write examples of this task into its file")
+    found = gather(file, None, text=None, label=None, pair=None, group=None, time=None)
+    source, held = found.source, found.held
+    rows = [i for i in range(len(source.texts)) if held is None or not held[i]]  # a file's own test rows are no examples
+    unknown = next((source.labels[i] for i in rows if source.labels[i] not in task.label_names), None)
+    if unknown is not None:
+        raise UsageError(f"{file} has the label {unknown!r}, which is none of the task's: {', '.join(task.label_names[:10])}")
+    pairs = source.pairs
+    return [Example(source.texts[i], source.labels[i], None if pairs is None else pairs[i]) for i in rows]
