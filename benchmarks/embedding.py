@@ -102,8 +102,8 @@ def report(seeds: list[int]) -> str | None:
             "## Vectors: maskfork, SetFit and sentence-transformers",
             f"`python benchmarks/embedding.py`; all-MiniLM-L6-v2; {'; '.join(sorted({u['versions'] for u in facts}))}; commits "
             f"{', '.join(sorted({u['commit'] for u in facts}))}; {when}; {ground.machine()}. Few-shot rows: 60 steps of 32 texts "
-            "on both sides, 2e-5. STS-B: the first 2,000 rows, 125 steps of 16 pairs, 2e-5, the cosine's squared error on both sides "
-            "(their example's loss; ours has it by default since rows kept back showed CoSENT behind it). "
+            "on both sides, 2e-5. STS-B: the first 2,000 rows, 125 steps of 16 pairs, 2e-5, the cosine's squared error on both "
+            "sides (their example's loss; ours has it by default since rows kept back showed CoSENT behind it). "
             "Cranfield: judged on queries with even numbers (grade 1 and above), trained on the odd ones, 1 epoch of 16 pairs.",
             ground.table(head, lines),
         ]
