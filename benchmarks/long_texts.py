@@ -28,10 +28,10 @@ from maskfork.measure.intervals import wilson
 from maskfork.models.tokenizers.read import load_tokenizer
 
 STORE = ground.RUNS / "bench-long"
-TRAIN, TEST = 240, 200
+TRAIN, TEST = 160, 120
 WORDS, BEFORE = 600, 530  # words that a page is cut from, and the tokens that it has, or a word more
 LABELS = {"2": "Sports", "3": "Business"}
-ALIKE: dict[str, Any] = dict(epochs=3.0, learning_rate=1e-4, batch_size=16, precision="bf16")
+ALIKE: dict[str, Any] = dict(epochs=3.0, learning_rate=1e-4, batch_size=8, min_steps=1, precision="bf16")
 WAYS: dict[str, tuple[str, dict[str, Any]]] = {
     "truncate": ("classify", {**ALIKE, "on_long": "truncate"}),
     "head+tail": ("classify", {**ALIKE, "on_long": "head+tail"}),
