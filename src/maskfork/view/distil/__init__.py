@@ -1,0 +1,1 @@
+"""What a distillation found, in the terminal and as a page."""
