@@ -7,11 +7,12 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from maskfork.cli import writing
+from maskfork.cli import forms, writing
 from maskfork.cli.config import ConfigFile
 from maskfork.cli.output import JsonFlag, say
 from maskfork.cli.texts import texts_of
 from maskfork.cli.where import model_place
+from maskfork.errors import UsageError
 
 
 def generate(
@@ -28,11 +29,19 @@ def generate(
     count: int | None = None,
     stop: writing.Stop = None,
     seed: writing.Seed = None,
+    schema: forms.Schema = None,
+    regex: forms.Regex = None,
+    grammar: forms.Grammar = None,
+    choices: forms.Choices = None,
+    draft: Annotated[str | None, Parameter(help="A smaller decoder of the same tokens, which guesses ahead.")] = None,
+    lookup: Annotated[int | None, Parameter(help="Guess what followed the last N tokens before.")] = None,
     set_: writing.Set = None,
     json: JsonFlag = False,
     config: ConfigFile = None,
 ) -> None:
     """Go on with a text, by a decoder; an encoder-decoder writes from it. One text is shown as it is written.
+
+    A text that is held to a form (--schema, --regex, --grammar, --choices) keeps it also where its tokens run out.
 
     Parameters
     ----------
@@ -52,13 +61,17 @@ def generate(
     from maskfork.prompt.generate import check_writes
 
     wanted = texts_of(prompts, file, text, "generate")
+    if draft is not None and lookup is not None:
+        raise UsageError("--draft and --lookup both guess ahead: give one of them")
+    form = forms.form_of(schema, regex, grammar, choices)
     loaded = load(model_place(model))
     for note in loaded.notes:
         say(note)
     check_writes(loaded)
     asked = writing.settings(
         set_, max_new_tokens=max_new_tokens, do_sample=sample, temperature=temperature, top_p=top_p, top_k=top_k,
-        num_beams=beams, num_return_sequences=count, stop_strings=stop, seed=seed,
+        num_beams=beams, num_return_sequences=count, stop_strings=stop, seed=seed, form=form,
+        draft=lookup if draft is None else load(model_place(draft)).to(best_device()),
     )  # fmt: skip
     reads = loaded.spec.fork == "encoder-decoder"
-    writing.write(loaded.to(best_device()), wanted, asked, json=json, begin="" if reads else wanted[0])
+    writing.write(loaded.to(best_device()), wanted, asked, json=json, begin="" if reads or form is not None else wanted[0])

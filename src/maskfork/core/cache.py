@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from maskfork.core.batch import Batch
+from maskfork.core.mask import Mask
 from maskfork.errors import UsageError
 
 
@@ -25,8 +26,7 @@ class Cache:
         self.stored: Batch | None = None
         self.era: Hashable = None  # the schemes' `era` in which the keys were turned
         self.source: tuple[Tensor, Batch] | None = None  # encoder states and their batch, for cross-attention
-        self._keys: dict[int, Tensor] = {}
-        self._values: dict[int, Tensor] = {}
+        self._stores: tuple[dict[int, Tensor], ...] = ({}, {})  # keys and values by layer
         self._cross: dict[int, tuple[Tensor, Tensor]] = {}
 
     def place(self, batch: Batch) -> tuple[Batch, Batch]:
@@ -56,16 +56,28 @@ class Cache:
 
     def extend(self, layer: int, k_BSHD: Tensor, v_BSHD: Tensor) -> tuple[Tensor, Tensor]:
         """Store a layer's new keys and values after the first `length` places; return all in use, [B, K, H, D]."""
-        end = self.length + k_BSHD.shape[1]
-        for store, new in ((self._keys, k_BSHD), (self._values, v_BSHD)):
-            held = store.get(layer)
-            if held is None or held.shape[1] < end:
-                room = new.new_empty((new.shape[0], max(2 * end, 64) if end > self.room else self.room, *new.shape[2:]))
-                if held is not None:
-                    room[:, : self.length] = held[:, : self.length]
-                store[layer] = room
-            store[layer][:, self.length : end] = new
-        return self._keys[layer][:, :end], self._values[layer][:, :end]
+        k, v = (self._put(store, layer, new) for store, new in zip(self._stores, (k_BSHD, v_BSHD), strict=True))
+        return k, v
+
+    def _put(self, store: dict[int, Tensor], layer: int, new: Tensor) -> Tensor:
+        """[B, length + S, ...]"""
+        end, held = self.length + new.shape[1], store.get(layer)
+        if held is None or held.shape[1] < end:
+            room = new.new_empty((new.shape[0], max(2 * end, 64) if end > self.room else self.room, *new.shape[2:]))
+            if held is not None:
+                room[:, : self.length] = held[:, : self.length]
+            store[layer] = room
+        store[layer][:, self.length : end] = new
+        return store[layer][:, :end]
+
+    def shown(self, rule: Mask, stored: Batch) -> Batch:
+        """What of all that is stored the keys of a layer with this rule are of."""
+        return stored
+
+    def crop(self, length: int) -> None:
+        """Forget all but the first `length` places."""
+        if self.stored is not None and length < self.length:
+            self.stored, self.length = part_of(self.stored, slice(0, length)), length
 
     def cross(self, layer: int) -> tuple[Tensor, Tensor] | None:
         """A layer's keys and values of the source, once computed."""
@@ -80,9 +92,13 @@ class Cache:
 
     def blank(self) -> Cache:
         """An empty cache with this one's source, to read everything into once more."""
-        copy = Cache(self.room)
+        copy = self._empty()
         copy.source, copy._cross = self.source, self._cross
         return copy
+
+    def _empty(self) -> Cache:
+        """Another of the kind."""
+        return Cache(self.room)
 
     def become(self, other: Cache) -> None:
         """Hold what the other holds."""
@@ -94,16 +110,17 @@ class Cache:
 
     def taken(self, rows_N: Tensor) -> Cache:
         """These rows, in this order and as often as they are named, as its own storage."""
-        copy = Cache(self.room)
+        copy = self._empty()
         copy.length, copy.era = self.length, self.era
         if self.stored is not None:
             copy.stored = _rows_of(self.stored, rows_N)
         if self.source is not None:
             copy.source = (self.source[0][rows_N], _rows_of(self.source[1], rows_N))
-        for ours, theirs in ((self._keys, copy._keys), (self._values, copy._values)):
+        for ours, theirs in zip(self._stores, copy._stores, strict=True):
             for layer, held in ours.items():
                 theirs[layer] = held.new_empty((len(rows_N), *held.shape[1:]))
-                theirs[layer][:, : self.length] = held[rows_N, : self.length]
+                used = self._used(layer)
+                theirs[layer][:, used] = held[rows_N, used]
         copy._cross = {i: (k[rows_N], v[rows_N]) for i, (k, v) in self._cross.items()}
         return copy
 
@@ -115,10 +132,20 @@ class Cache:
         moved = (rows_B != torch.arange(len(rows_B), device=rows_B.device)).nonzero().squeeze(-1)
         if self.stored is None or not len(moved):
             return
-        for store in (self._keys, self._values):
-            for held in store.values():
-                held[moved, : self.length] = held[rows_B[moved], : self.length]
+        for store in self._stores:
+            for layer, held in store.items():
+                used = self._used(layer)
+                held[moved, used] = held[rows_B[moved], used]
         self.stored = _rows_of(self.stored, rows_B)
+
+    def _used(self, layer: int) -> slice:
+        """The places of a layer's storage that hold something."""
+        return slice(0, self.length)
+
+    @property
+    def bytes(self) -> int:
+        """What the storage of keys and values takes."""
+        return sum(held.numel() * held.element_size() for store in self._stores for held in store.values())
 
     @property
     def _rows(self) -> int:
@@ -139,6 +166,15 @@ def _ends(old: Batch, new: Batch) -> Tensor | None:
     width = old.shape[1]
     trunk = new.ends.new_full((new.ends.shape[0], width), width + new.shape[1])
     return torch.cat([trunk, new.ends + width], dim=1)
+
+
+def part_of(batch: Batch, places: slice) -> Batch:
+    """These columns of a stored batch."""
+
+    def part(x: Tensor | None) -> Tensor | None:
+        return None if x is None else x[:, places]
+
+    return Batch(batch.tokens[:, places], batch.positions[:, places], part(batch.keep), part(batch.types))
 
 
 def _rows_of(batch: Batch, rows_N: Tensor) -> Batch:

@@ -81,6 +81,8 @@ class Pass:
         keys = self.source if cross else self.stored
         if keys is None:
             raise UsageError("this decoder reads an encoder's output: pass input_ids for the encoder too")
+        if self.cache is not None and not cross:
+            keys = self.cache.shown(rule, keys)
         return Ask(
             rule=rule,
             queries=self.batch if queries is None else queries,
@@ -88,7 +90,7 @@ class Pass:
             heads=spec.num_heads,
             kv_heads=spec.num_kv_heads,
             scale=attention.scale,
-            offset=0 if cross else self.offset,
+            offset=0 if cross else self.offset - (self.stored.shape[1] - keys.shape[1]),
             bias=not cross and attention.speaks(self),
             weights=self.want_weights,
             dropout=spec.dropout if attention.training else 0.0,

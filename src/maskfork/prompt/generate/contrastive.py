@@ -26,7 +26,6 @@ def write_contrastive(reading: Reading, prompts: Prompts, chain: Chain, stops: S
     ended: list[Reason] = [prompts.cut_by] * rows
     active = torch.arange(rows, device=ids.device)
     alpha = settings.penalty_alpha or 0.0
-    reading.cache.room = prompts.longest
     out = reading.step(prompts.ids, prompts.keep)
     logits, past_ASE = scores_of(out), normalize(out.last_hidden_state.float(), dim=-1)
     for at in range(start, ids.shape[1]):

@@ -5,10 +5,13 @@ Legend: B texts, A texts still computed, S tokens, P of the prompt, V vocabulary
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from maskfork.prompt.generate.chain import Chain
+from maskfork.prompt.generate.constraints.guard import Guard
 from maskfork.prompt.generate.prompts import Prompts
 from maskfork.prompt.generate.reading import Reading
 from maskfork.prompt.generate.seen import Seen
@@ -29,8 +32,12 @@ def write_lines(
     generator: torch.Generator | None = None,
     logprobs: int | None = None,
     on_tokens: OnTokens | None = None,
+    guard: Guard | None = None,
 ) -> Written:
-    """Write after each prompt. `logprobs`: how many of the likeliest tokens to tell beside the written one's log probability."""
+    """Write after each prompt. `logprobs`: how many of the likeliest tokens to tell beside the written one's log probability.
+
+    A `guard`, which is in the chain too, holds the texts to a form.
+    """
     rows, start = prompts.ids.shape
     log = _Log(rows, logprobs)
     ids = prompts.room()  # [B, P + new], -1 where nothing is written
@@ -39,13 +46,14 @@ def write_lines(
     alive = torch.ones_like(active, dtype=torch.bool)  # [A] those of them that go on
     logits = prompts.begin(reading)
     for at in range(start, ids.shape[1]):
-        scores = chain(Seen(ids[active, :at], start, prompts.source_of(active)), logits)
-        tokens = _drawn(scores, active, rows, generator) if draw else scores.argmax(-1)
+        scores = chain(Seen(ids[active, :at], start, prompts.source_of(active), active), logits)
+        pick = picker(scores, active, rows, generator, draw=draw)
+        tokens = pick(scores) if guard is None else guard.choose(active, alive, scores, pick)
         ids[active[alive], at] = tokens[alive]
         log.add(active[alive], logits[alive], tokens[alive])
         if on_tokens is not None:
             on_tokens(list(zip(active[alive].tolist(), tokens[alive].tolist(), strict=True)))
-        by_end = alive & stops.at_end(tokens)
+        by_end = alive & (stops.at_end(tokens) if guard is None else guard.over(active))
         by_string = alive & ~by_end
         by_string[by_string.clone()] = stops.at_string(ids[active[by_string], start : at + 1])
         told(ended, active, by_end, by_string)
@@ -56,16 +64,24 @@ def write_lines(
             reading.take(alive.nonzero().squeeze(-1))
             active, tokens, alive = active[alive], tokens[alive], alive[alive]
         logits = reading.read(tokens[:, None])
+    for row in guard.closed() if guard is not None else ():
+        ended[row] = "closed"
     return log.told(prompts.finished(ids, ended))
 
 
-def _drawn(scores: Tensor, active: Tensor, rows: int, generator: torch.Generator | None) -> Tensor:
-    """One token a row by its probability: the largest of p / e with e exponential, as `torch.multinomial` draws one.
+def picker(
+    scores: Tensor, active: Tensor, rows: int, generator: torch.Generator | None, *, draw: bool
+) -> Callable[[Tensor], Tensor]:
+    """The likeliest token of each row; or one by its probability: the largest of p / e with e exponential, as
+    `torch.multinomial` draws one.
 
-    Numbers are drawn for all texts, ended or not, so that a text does not depend on when the others end.
+    Numbers are drawn for all texts, ended or not, so that a text does not depend on when the others end. A second pick, from
+    scores without the first token, is a draw from the rest.
     """
-    chances = torch.empty(rows, scores.shape[1], device=scores.device).exponential_(1, generator=generator)
-    return (scores.softmax(-1) / chances[active]).argmax(-1)
+    if not draw:
+        return lambda left: left.argmax(-1)
+    chances = torch.empty(rows, scores.shape[1], device=scores.device).exponential_(1, generator=generator)[active]
+    return lambda left: (left.softmax(-1) / chances).argmax(-1)
 
 
 class _Log:

@@ -39,7 +39,6 @@ class Prompts:
     def begin(self, reading: Reading) -> Tensor:
         """Read them once each; scores [B, V] of the first new token, rows repeated."""
         one = slice(None, None, self.times)
-        reading.cache.room = self.longest
         logits = reading.read(self.ids[one], None if self.keep is None else self.keep[one])
         if self.times == 1:
             return logits

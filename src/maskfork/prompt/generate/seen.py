@@ -13,11 +13,15 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """ids [B, S], -1 where there is padding; the first `prompt` of them were given. source [B, T] of an encoder, or None."""
+    """ids [B, S], -1 where there is padding; the first `prompt` of them were given. source [B, T] of an encoder, or None.
+
+    `rows` [B]: which texts these lines write, where each writes one; None where lines come and go (beams).
+    """
 
     ids: Tensor
     prompt: int
     source: Tensor | None = None
+    rows: Tensor | None = None
 
     @property
     def written(self) -> Tensor:

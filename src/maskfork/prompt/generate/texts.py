@@ -13,10 +13,12 @@ from maskfork.errors import UsageError
 from maskfork.models.encode import Encoding, OnLong, encode, limit_of
 from maskfork.models.model import Model
 from maskfork.models.packing import by_tokens
+from maskfork.prompt.generate.constraints import Rule
 from maskfork.prompt.generate.prompts import left_padded
+from maskfork.prompt.generate.settings import Settings
 from maskfork.prompt.generate.stream import TextStream
 from maskfork.prompt.generate.write import check_writes, generate, settings_of
-from maskfork.prompt.generate.written import Reason, Written
+from maskfork.prompt.generate.written import Drafted, Reason, Written
 
 #: prompt tokens of one batch, padding included
 TOKENS = 4096
@@ -45,12 +47,14 @@ def write_texts(
     on_text: Callable[[str], None] | None = None,
     moved: Callable[[int], None] | None = None,
     logprobs: bool = False,
+    form: Rule | None = None,
+    draft: Model | int | None = None,
     **settings: Any,
 ) -> tuple[list[Text], list[str]]:
     """Texts in the order of the prompts (words, or token ids), and notes on what was cut or could not be done.
 
     `on_text` hears a single prompt's text as it comes; `moved` how many prompts are done. `limit` bounds a source's tokens,
-    and `on_long` says what becomes of longer ones.
+    and `on_long` says what becomes of longer ones. `form` is what every text must be; `draft` guesses ahead.
     Raises UsageError, ModelError, TokenizerError.
     """
     check_writes(model)
@@ -60,6 +64,7 @@ def write_texts(
     asked, notes = settings_of(model, **settings)
     times, streamed = asked.num_return_sequences, asked.num_beams == 1 and not asked.contrastive
     out: list[list[Text]] = [[] for _ in prompts]
+    drafted: list[Drafted] = []
     for rows in by_tokens(encoding.lengths, max(1, TOKENS // times), max(1, ROWS // times)):
         ids, mask = _padded(model, [encoding.ids[i] for i in rows])
         stream = TextStream(model.tokenizer, encoding.ids[rows[0]], asked.stop_strings)
@@ -71,32 +76,49 @@ def write_texts(
                     on_text(piece)
 
         told = generate(
-            model, ids, mask, on_tokens=hear if live else None, logprobs=1 if logprobs and streamed else None, **settings
+            model,
+            ids,
+            mask,
+            on_tokens=hear if live else None,
+            logprobs=1 if logprobs and streamed and draft is None else None,
+            form=form,
+            draft=draft,
+            **settings,
         )
         if live and on_text is not None:
             on_text(stream.end())
         notes += told.notes
+        drafted = drafted if told.drafted is None else [*drafted, told.drafted]
         for i, new in enumerate(told.new):
             row = int(rows[i // times])
-            out[row].append(_text(model, told, i, row, encoding, new, asked.stop_strings))
+            out[row].append(_text(model, told, i, row, encoding, new, asked))
         if on_text is not None and not live:
             on_text(out[int(rows[0])][0].text)
         if moved is not None:
             moved(len(rows))
+    if drafted:
+        notes.append(_about(drafted))
     lost = encoding.lost_note(limit_of(model, limit) or 0)
     return [text for texts in out for text in texts], list(dict.fromkeys([*notes, *([lost] if lost else [])]))
 
 
-def _text(model: Model, told: Written, i: int, row: int, encoding: Encoding, new: list[int], strings: Sequence[str]) -> Text:
+def _text(model: Model, told: Written, i: int, row: int, encoding: Encoding, new: list[int], asked: Settings) -> Text:
+    ends, strings = asked.ends, asked.stop_strings
     context = [] if model.spec.fork == "encoder-decoder" else encoding.ids[row]
     stream = TextStream(model.tokenizer, context, strings)
-    said = new[:-1] if told.reasons[i] == "end" else new
+    said = new[:-1] if new[-1:] and new[-1] in ends else new
     text = "".join(stream.add(token) for token in said) + stream.end()
     return Text(
         row, text, told.reasons[i], len(new), encoding.lost[row],
         None if told.scores is None else told.scores[i],
         None if told.logprobs is None else sum(told.logprobs[i]),
     )  # fmt: skip
+
+
+def _about(drafted: list[Drafted]) -> str:
+    guessed, kept, passes = (sum(getattr(one, name) for one in drafted) for name in ("guessed", "kept", "passes"))
+    share = f", {kept / guessed:.0%} of them kept" if guessed else ""
+    return f"{guessed} tokens were guessed{share}; the model was asked {passes} times"
 
 
 def _encode(model: Model, prompts: Sequence[str] | Sequence[Sequence[int]], limit: int | None, on_long: OnLong) -> Encoding:

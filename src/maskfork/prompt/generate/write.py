@@ -9,12 +9,14 @@ import torch
 from torch import Tensor
 
 from maskfork.core.batch import Batch
-from maskfork.core.cache import Cache
 from maskfork.errors import UsageError
 from maskfork.models.model import Model, check_head
 from maskfork.prompt.generate.beams import write_beams
+from maskfork.prompt.generate.caches import CacheKind, cache_of
 from maskfork.prompt.generate.chain import chain_of
+from maskfork.prompt.generate.constraints import Guard, Rule
 from maskfork.prompt.generate.contrastive import write_contrastive
+from maskfork.prompt.generate.drafts import drafter_of, write_drafted
 from maskfork.prompt.generate.lines import write_lines
 from maskfork.prompt.generate.prompts import Prompts, decoder_prompts, source_prompts
 from maskfork.prompt.generate.reading import Reading
@@ -33,20 +35,28 @@ def generate(
     processors: tuple[Processor, ...] = (),
     logprobs: int | None = None,
     on_tokens: OnTokens | None = None,
+    form: Rule | None = None,
+    draft: Model | int | None = None,
+    cache: CacheKind = "static",
     **settings: Any,
 ) -> Written:
     """Continue `input_ids` [B, S] (padded on the left), or write what an encoder-decoder makes of it (padded on the right).
 
     `settings` are those of `Settings`; the others come from the folder's generation_config.json. `processors` change scores
     after the settings' own; `logprobs` asks for log probabilities and the likeliest N others; `on_tokens` gets every token
-    as it is written. Sampling draws from torch's generator, or from one of `seed`. Raises UsageError, ModelError.
+    as it is written; `form` is what every text must be (`prompt.generate.constraints`); `draft` guesses tokens ahead and changes
+    nothing but the speed: a smaller model of the same tokens, or how many of the last tokens to look up in the text. `cache`
+    is how keys and values are kept (`caches.py`). Sampling draws from torch's generator, or from one of `seed`.
+    Raises UsageError, ModelError.
     """
     check_writes(model)
     asked, notes = settings_of(model, **settings)
     with torch.inference_mode():
         was, _ = model.training, model.eval()
         try:
-            written = _write(model, input_ids, attention_mask, decoder_input_ids, asked, processors, logprobs, on_tokens)
+            written = _write(
+                model, input_ids, attention_mask, decoder_input_ids, asked, processors, logprobs, on_tokens, form, draft, cache
+            )
         finally:
             model.train(was)
     return replace(written, ids=written.ids.clone(), notes=[*notes, *written.notes])  # ids that training may use too
@@ -78,7 +88,12 @@ def _write(
     processors: tuple[Processor, ...],
     logprobs: int | None,
     on_tokens: OnTokens | None,
+    form: Rule | None,
+    draft: Model | int | None,
+    cache: CacheKind,
 ) -> Written:
+    if draft is not None:
+        _check_drafted(model, settings, form, logprobs)
     source: Batch | None = None
     if model.spec.fork == "encoder-decoder":
         prompts, source = source_prompts(model, input_ids, mask, begin, settings)
@@ -86,9 +101,11 @@ def _write(
         raise UsageError(f"{model.spec.family} is a decoder: give its prompt as input_ids, not as decoder_input_ids")
     else:
         prompts = decoder_prompts(model, input_ids, mask, settings)
-    chain = chain_of(settings, prompt=prompts.ids.shape[1], longest=prompts.longest, more=processors)
+    guard = None if form is None else _guard(form, model, prompts, settings)
+    more: tuple[Processor, ...] = processors if guard is None else (*processors, guard)
+    chain = chain_of(settings, prompt=prompts.ids.shape[1], longest=prompts.longest, more=more)
     stops = Stops(settings.ends, settings.stop_strings, model.tokenizer if settings.stop_strings else None)
-    reading = Reading(model, source, Cache())
+    reading = Reading(model, source, cache_of(cache, model, prompts.longest))
     generator = None
     if settings.seed is not None:
         generator = torch.Generator(model.device).manual_seed(settings.seed)
@@ -100,10 +117,32 @@ def _write(
         return write_beams(reading, prompts, chain, stops, settings, generator)
     if settings.contrastive:
         return write_contrastive(reading, prompts, chain, stops, settings)
+    if draft is not None:
+        return write_drafted(
+            model, drafter_of(draft, model), _times(prompts, settings), chain, stops,
+            draw=settings.do_sample, generator=generator, on_tokens=on_tokens,
+        )  # fmt: skip
     return write_lines(
         reading, _times(prompts, settings), chain, stops,
-        draw=settings.do_sample, generator=generator, logprobs=logprobs, on_tokens=on_tokens,
+        draw=settings.do_sample, generator=generator, logprobs=logprobs, on_tokens=on_tokens, guard=guard,
     )  # fmt: skip
+
+
+def _check_drafted(model: Model, settings: Settings, form: Rule | None, logprobs: int | None) -> None:
+    others = {"beams": settings.num_beams > 1, "contrastive search": settings.contrastive, "a form": form is not None}
+    for name, there in (others | {"log probabilities": logprobs is not None}).items():
+        if there:
+            raise UsageError(f"guesses (a draft model, a look-up) are for plain lines: leave {name} or the guesses out")
+    if model.spec.fork != "decoder":
+        raise UsageError(f"{model.spec.family} is an encoder-decoder and writes without guesses: leave the draft out")
+
+
+def _guard(form: Rule, model: Model, prompts: Prompts, settings: Settings) -> Guard:
+    if settings.num_beams > 1 or settings.contrastive or settings.stop_strings:
+        kind = "stop strings" if settings.stop_strings else "contrastive search" if settings.contrastive else "beams"
+        raise UsageError(f"a text that is held to {form.what} is one line to its own end: leave {kind} out")
+    start = prompts.ids.shape[1]
+    return Guard(form, model, len(prompts.ids) * settings.num_return_sequences, prompts.longest - start, settings.ends)
 
 
 def _times(prompts: Prompts, settings: Settings) -> Prompts:

@@ -8,10 +8,24 @@ from typing import Literal
 
 from torch import Tensor
 
-#: a text ended by its own end token, by one of the stop strings, by the number of tokens, or by the model's last position
-Reason = Literal["end", "stop", "length", "positions"]
+#: a text ended by its own end token (or as its form is complete), by one of the stop strings, by the number of tokens, by the
+#: model's last position; or was closed, because its form would not have been complete when the tokens run out
+Reason = Literal["end", "stop", "length", "positions", "closed"]
 #: called after every step with the row and the new token of each text that is still being written
 OnTokens = Callable[[list[tuple[int, int]]], None]
+
+
+@dataclass(frozen=True)
+class Drafted:
+    """Tokens that were guessed, how many of them were kept, and the passes of the model that it took."""
+
+    guessed: int
+    kept: int
+    passes: int
+
+    @property
+    def rate(self) -> float:
+        return self.kept / self.guessed if self.guessed else 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,3 +44,4 @@ class Written:
     alternatives: list[list[list[tuple[int, float]]]] | None = None
     scores: list[float] | None = None
     notes: list[str] = field(default_factory=list)
+    drafted: Drafted | None = None

@@ -1,0 +1,219 @@
+"""Continuous batching: texts join and leave between two steps; each gets the tokens that it would get alone.
+
+    step      1     2     3     4     5     6          a prompt is read in pieces, so that the others do not wait long;
+    text A    read  a1    a2    a3    end              then its text has a row of every pass until it ends
+    text B          read  read  b1    b2    b3
+    text C                            read  c1
+
+A server calls `submit` from any thread and reads the ticket; `with Engine(model) as engine:` runs the steps in a thread of its
+own. Where the pages run out, the text that came last waits again, and what it has written is read anew later.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from itertools import count
+from threading import Condition, Thread
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from maskfork.errors import UsageError
+from maskfork.models.model import Model
+from maskfork.prompt.generate.chain import chain_of
+from maskfork.prompt.generate.constraints import Guard, Rule
+from maskfork.prompt.generate.engine.paged import PagedCache
+from maskfork.prompt.generate.engine.pages import Pages
+from maskfork.prompt.generate.engine.request import Request
+from maskfork.prompt.generate.engine.ticket import Ticket
+from maskfork.prompt.generate.prompts import decoder_prompts
+from maskfork.prompt.generate.reading import Reading
+from maskfork.prompt.generate.stops import Stops
+from maskfork.prompt.generate.write import check_writes, settings_of
+
+
+class Engine:
+    """`rows` texts are written at once, over `pages` pages of `page_size` tokens; `waiting` more may wait."""
+
+    def __init__(
+        self, model: Model, *, pages: int = 512, page_size: int = 16, rows: int = 32, waiting: int = 1024, piece: int = 256
+    ) -> None:
+        """`piece`: tokens of prompts that are read in one step. Raises UsageError on a model that the pages cannot serve."""
+        check_writes(model)
+        if model.spec.fork != "decoder":
+            raise UsageError(f"{model.spec.family} is an encoder-decoder: its texts are written by `generate`, batch by batch")
+        if model.body.decoder is not None and any(getattr(p, "by_length", False) for p in model.body.decoder.positions):
+            raise UsageError("this model turns its keys otherwise as a text grows, so pages cannot keep them: use `generate`")
+        self.model, self.rows, self.limit, self.piece = model.eval(), rows, waiting, piece
+        self.pages = Pages(pages, page_size)
+        self._waiting: deque[Request] = deque()
+        self._running: list[Request] = []
+        self._numbers, self._changed = count(), Condition()
+        self._thread: Thread | None = None
+        self._closing = False
+
+    def submit(self, ids: Sequence[int], *, form: Rule | None = None, logprobs: int | None = None, **settings: Any) -> Ticket:
+        """Ask for the text after these tokens, by the settings of `generate` for one line.
+
+        Raises UsageError on settings for several lines, on a text that the pages could not hold, and where too many wait.
+        """
+        asked, _ = settings_of(self.model, **settings)
+        if asked.num_beams > 1 or asked.contrastive or asked.num_return_sequences > 1:
+            raise UsageError("the engine writes one line a request: leave beams out, and submit a request for each text")
+        prompts = decoder_prompts(self.model, torch.tensor([list(ids)], dtype=torch.long), None, asked)
+        start = prompts.ids.shape[1]
+        if -(-prompts.longest // self.pages.size) > self.pages.total:
+            room = self.pages.total * self.pages.size
+            raise UsageError(
+                f"this text may get {prompts.longest} tokens and the pages hold {room}: ask for fewer, or more pages"
+            )
+        guard = None if form is None else Guard(form, self.model, 1, prompts.longest - start, asked.ends)
+        request = Request(
+            Ticket(next(self._numbers)),
+            prompts.room(),
+            start,
+            chain_of(asked, prompt=start, longest=prompts.longest, more=() if guard is None else (guard,)),
+            Stops(asked.ends, asked.stop_strings, self.model.tokenizer if asked.stop_strings else None),
+            prompts.cut_by,
+            asked.do_sample,
+            None if asked.seed is None else torch.Generator(self.model.device).manual_seed(asked.seed),
+            logprobs,
+            guard,
+            at=start,
+        )
+        with self._changed:
+            if len(self._waiting) >= self.limit:
+                raise UsageError(f"{self.limit} requests are waiting already: ask again later")
+            self._waiting.append(request)
+            self._changed.notify()
+        return request.ticket
+
+    @property
+    def busy(self) -> bool:
+        """Whether any text is waiting or being written."""
+        return bool(self._waiting or self._running)
+
+    @torch.inference_mode()
+    def step(self) -> None:
+        """One token for every text that has been read, and up to `piece` tokens of the prompts that have not."""
+        with self._changed:
+            while self._waiting and len(self._running) < self.rows:
+                self._running.append(self._waiting.popleft())
+        self._leave_cancelled()
+        left = self.piece
+        for request in list(self._running):
+            if request in self._running and request.held.length < request.at - 1 and left > 0:
+                left -= self._read(request, left)
+        ready = [one for one in self._running if one.held.length == one.at - 1]
+        while ready and not self._reach(ready):
+            ready = [one for one in self._running if one.held.length == one.at - 1]
+        if ready:
+            self._write(ready, self._pass(ready, [one.tokens[-1:] for one in ready]))
+
+    def _read(self, request: Request, most: int) -> int:
+        """Read some of a prompt, all but its last token; how many tokens that took."""
+        ids = request.tokens
+        if not request.held.pages:
+            request.held = self.pages.begin(ids)
+            request.ticket.shared = max(request.ticket.shared, request.held.length)
+        new = min(most, len(ids) - 1 - request.held.length)
+        if new < 1:
+            return 0
+        if not self.pages.reach(request.held, request.held.length + new):
+            if len(self._running) > 1 and self._running[-1] is request:
+                self._wait_again(request)
+            return 0
+        self._pass([request], [ids[request.held.length : request.held.length + new]])
+        self.pages.filled(request.held, ids)
+        return new
+
+    def _reach(self, ready: list[Request]) -> bool:
+        """Room for one more token of each; False where a text had to wait again for it."""
+        for one in ready:
+            while not self.pages.reach(one.held, one.at):
+                last = self._running[-1]
+                self._wait_again(last)
+                if last in ready:
+                    return False
+        return True
+
+    def _wait_again(self, request: Request) -> None:
+        self.pages.drop(request.held)
+        self._running.remove(request)
+        with self._changed:
+            self._waiting.appendleft(request)
+
+    def _pass(self, requests: list[Request], new: list[list[int]]) -> Tensor:
+        """Read new tokens, as many of each; scores [B, V] after the last."""
+        cache = PagedCache(self.pages, [one.held for one in requests], len(new[0]), self.model.device)
+        logits = Reading(self.model, cache=cache).read(torch.tensor(new, device=self.model.device))
+        for one in requests:
+            one.held.length += len(new[0])
+        return logits
+
+    def _write(self, requests: list[Request], logits: Tensor) -> None:
+        likeliest = logits.argmax(-1).tolist()
+        for i, one in enumerate(requests):
+            try:
+                reason = one.write(logits[i : i + 1], likeliest[i])
+            except Exception as error:  # a text's own fault (a processor, a form) must not end the others
+                self._leave(one)
+                one.ticket.end(None, error)
+                continue
+            if one.held.length % self.pages.size == 0:
+                self.pages.filled(one.held, one.tokens)
+            if reason is not None:
+                self._leave(one)
+                one.ticket.end(reason)
+
+    def _leave(self, request: Request) -> None:
+        self.pages.drop(request.held)
+        self._running.remove(request)
+
+    def _leave_cancelled(self) -> None:
+        for one in [one for one in self._running if one.ticket.cancelled]:
+            self._leave(one)
+            one.ticket.end(None)
+
+    def finish(self) -> None:
+        """Step until every text has ended."""
+        while self.busy:
+            self.step()
+
+    def __enter__(self) -> Self:
+        """Steps run in a thread from now on."""
+        self._closing = False
+        self._thread = Thread(target=self._serve, name="maskfork-engine", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Texts that are not finished end without a reason."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join()
+        self._end_all(None)
+
+    def _serve(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closing or self.busy)
+                if self._closing:
+                    return
+            try:
+                self.step()
+            except Exception as error:  # whoever waits must hear of it
+                self._end_all(error)
+
+    def _end_all(self, error: BaseException | None) -> None:
+        with self._changed:
+            for one in [*self._running, *self._waiting]:
+                self.pages.drop(one.held)
+                one.ticket.end(None, error)
+            self._running.clear()
+            self._waiting.clear()

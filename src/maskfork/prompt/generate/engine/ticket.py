@@ -1,0 +1,65 @@
+"""What a caller holds while its text is written: the tokens as they come, and the way to stop them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+
+from maskfork.prompt.generate.written import Reason
+
+
+@dataclass(frozen=True)
+class Said:
+    """A token as it was written, with its log probability and the likeliest others where these were asked for."""
+
+    token: int
+    logprob: float | None = None
+    others: tuple[tuple[int, float], ...] = ()
+
+
+class Ticket:
+    """Iterating gives each token once, as soon as it is there, and ends with the text; `reason` then says why."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.reason: Reason | None = None
+        self.cancelled = False
+        self.shared = 0  # tokens of the prompt that had been read for another text
+        self._queue: SimpleQueue[Said | BaseException | None] = SimpleQueue()
+
+    def __iter__(self) -> Iterator[Said]:
+        while (said := self._queue.get()) is not None:
+            if isinstance(said, BaseException):
+                raise said
+            yield said
+
+    def now(self) -> list[Said]:
+        """What has come since the last time, without waiting."""
+        found: list[Said] = []
+        while True:
+            try:
+                said = self._queue.get_nowait()
+            except Empty:
+                return found
+            if isinstance(said, BaseException):
+                raise said
+            if said is not None:
+                found.append(said)
+
+    @property
+    def tokens(self) -> list[int]:
+        """All tokens that are still to come, waited for."""
+        return [said.token for said in self]
+
+    def cancel(self) -> None:
+        """No further token is wanted: the text ends before the next one is computed."""
+        self.cancelled = True
+
+    def put(self, said: Said) -> None:
+        self._queue.put(said)
+
+    def end(self, reason: Reason | None, error: BaseException | None = None) -> None:
+        """`reason` None: cancelled, or failed by `error`, which whoever reads on gets."""
+        self.reason = reason
+        self._queue.put(error)
