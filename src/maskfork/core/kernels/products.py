@@ -72,17 +72,17 @@ class _Products(torch.autograd.Function):
                     kept.append(keep_mask(shares, dropout))
                     shares = shares * kept[-1]
                 out_NQD[:, queries] = torch.bmm(shares, v_NKD[:, keys])
-        ctx.save_for_backward(q, k, v, mask, *kept)
-        ctx.scale, ctx.dropout, ctx.causal = scale, dropout, causal
-        return _back(out_NQD, q)
+        ctx.save_for_backward(q_NQD, k_NKD, v_NKD, mask, *kept)
+        ctx.scale, ctx.dropout, ctx.causal, ctx.heads = scale, dropout, causal, _heads(q)
+        return _back(out_NQD, ctx.heads)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        q, k, v, mask, *kept = ctx.saved_tensors
-        q_NQD, k_NKD, v_NKD, slope_NQD = _rows(q), _rows(k), _rows(v), _rows(grads[0])
+        q_NQD, k_NKD, v_NKD, mask, *kept = ctx.saved_tensors
+        slope_NQD = _rows(grads[0])
         dq, dk, dv, dmask = torch.empty_like(q_NQD), k_NKD, v_NKD, None
-        blocks = _blocks(q.shape[1], k.shape[1], ctx.causal)
+        blocks = _blocks(q_NQD.shape[1], k_NKD.shape[1], ctx.causal)
         # The last block reads all keys: it writes their gradients, the others add to them.
         for number in reversed(range(len(blocks))):
             queries, keys = blocks[number]
@@ -93,7 +93,7 @@ class _Products(torch.autograd.Function):
                 dshares *= keep[0]
             dscores = torch.ops.aten._softmax_backward_data(dshares, shares, -1, shares.dtype)
             if ctx.needs_input_grad[3]:
-                dmask = dscores.view(*_heads(q), *dscores.shape[1:]).sum_to_size(mask.shape)
+                dmask = dscores.view(*ctx.heads, *dscores.shape[1:]).sum_to_size(mask.shape)
             dropped = torch.mul(shares, keep[0], out=dshares) if keep else shares
             part_dk = _times(dscores.mT, q_NQD[:, queries], ctx.scale)
             part_dv = torch.bmm(dropped.mT, slope)
@@ -103,7 +103,7 @@ class _Products(torch.autograd.Function):
             else:
                 dk[:, keys] += part_dk
                 dv[:, keys] += part_dv
-        return _back(dq, q), _back(dk, k), _back(dv, v), dmask, None, None, None
+        return _back(dq, ctx.heads), _back(dk, ctx.heads), _back(dv, ctx.heads), dmask, None, None, None
 
 
 def _times(left: Tensor, right: Tensor, scale: float, added: Tensor | None = None) -> Tensor:
@@ -142,6 +142,6 @@ def _rows(x_BSHD: Tensor) -> Tensor:
     return x_BSHD.transpose(1, 2).reshape(-1, x_BSHD.shape[1], x_BSHD.shape[3])
 
 
-def _back(x_NSD: Tensor, like_BSHD: Tensor) -> Tensor:
+def _back(x_NSD: Tensor, heads: tuple[int, int]) -> Tensor:
     """[B, S, H, D]"""
-    return x_NSD.view(*_heads(like_BSHD), *x_NSD.shape[1:]).transpose(1, 2)
+    return x_NSD.view(*heads, *x_NSD.shape[1:]).transpose(1, 2)

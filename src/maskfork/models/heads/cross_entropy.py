@@ -76,7 +76,8 @@ def _forward(
     """The loss, and d loss / d (x, weight, bias) where wanted."""
     rows, (vocabulary, width) = x.shape[0], weight.shape
     narrow, table = (x, weight) if low is None else (x.to(low), weight.to(low))
-    at_once = max(1, min(rows, ROUND_BYTES // (table.element_size() * vocabulary)))
+    rounds = -(-rows // max(1, ROUND_BYTES // (table.element_size() * vocabulary)))
+    at_once = max(1, -(-rows // max(1, rounds)))  # all rounds alike: a short last one would cost as much
     held = table.new_empty(at_once, vocabulary)
     cached = PIECE_BYTES if x.device.type == "cpu" else ROUND_BYTES  # a GPU wants few large calls
     piece, words = max(1, min(at_once, cached // (4 * vocabulary))), max(1, cached // (4 * width))
@@ -104,7 +105,7 @@ def _forward(
             for word in range(0, vocabulary, words):
                 few = slice(word, word + words)
                 mine = logits[:, few].t() @ narrow[part]
-                dw[few] = mine if start == 0 else dw[few].add_(mine)
+                dw[few].copy_(mine) if start == 0 else dw[few].add_(mine)
     if rows == 0 and dw is not None:
         dw.zero_()
     return total / max(rows, 1), (dx, dw, db)
