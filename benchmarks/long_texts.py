@@ -1,4 +1,4 @@
-"""Texts whose label stands after token 512: pages of a book, and a news item at their end. What each way of reading makes of it.
+"""Texts whose label stands after token 512: a page of a book, and three news items of one kind. What each way makes of them.
 
     python benchmarks/long_texts.py                    every way that is not done yet
     python benchmarks/long_texts.py --way chunk-128
@@ -30,6 +30,7 @@ from maskfork.models.tokenizers.read import load_tokenizer
 STORE = ground.RUNS / "bench-long"
 TRAIN, TEST = 160, 120
 WORDS, BEFORE = 600, 530  # words that a page is cut from, and the tokens that it has, or a word more
+ITEMS = 3  # of one label, after the page
 LABELS = {"2": "Sports", "3": "Business"}
 ALIKE: dict[str, Any] = dict(epochs=3.0, learning_rate=1e-4, batch_size=8, min_steps=1, precision="bf16")
 WAYS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -57,9 +58,8 @@ def files() -> Sources:
     rows = []
     for i in range(TRAIN + TEST):
         label = sorted(by_label)[i % 2]
-        item = by_label[label][int(rng.integers(len(by_label[label])))]
-        by_label[label].remove(item)
-        rows.append({"text": f"{pages[order[i]]} {item}", "label": label})
+        items = [by_label[label].pop(int(rng.integers(len(by_label[label])))) for _ in range(ITEMS)]
+        rows.append({"text": " ".join([pages[order[i]], *items]), "label": label})
     for path, part in ((found.train, rows[:TRAIN]), (STORE / "test.jsonl", rows[TRAIN:])):
         path.write_text("".join(json.dumps(row) + "\n" for row in part), "utf-8")
     return found
@@ -120,7 +120,7 @@ def report() -> str | None:
     return "\n\n".join([
         "## Labels after token 512",
         f"`python benchmarks/long_texts.py`; MiniLM (512 tokens), {first['train']} texts to train on and {first['rows']} others, "
-        f"each {BEFORE} tokens or more of a book before a news item whose label it has (two labels, chance 50); "
+        f"each {BEFORE} tokens or more of a book before {ITEMS} news items whose label it has (two labels, chance 50); "
         f"{first['versions']}; commits {', '.join(sorted({f['commit'] for f in facts.values()}))}; {ground.machine()}.",
         ground.table(["way of reading", "accuracy, %, 95 % interval", "tokens lost a text", "processor s of training"], rows),
         "`probe`: a logistic head on frozen vectors (`maskfork train few-shot --set way=probe`); a number is a window's length.",
