@@ -74,6 +74,34 @@ def test_stop_strings_end_a_text_wherever_tokens_end(folder: Path, capsys: pytes
         assert run(capsys, *asked)[0] == "a film" + told["text"] + "\n"  # what is streamed takes nothing back
 
 
+def test_forms(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "schema.json").write_text('{"type": "array", "items": {"type": "boolean"}, "minItems": 1}', "utf-8")
+    (folder / "sum.lark").write_text('start: NUMBER ("+" NUMBER)*\nNUMBER: /[0-9]/', "utf-8")
+    more = ("--max-new-tokens", "12", "--temperature", "3", "--seed", "1")
+    assert run(capsys, "generate", "gpt", "a", "--choices", "a film, no", *more)[0] in ("a film\n", "no\n")
+    assert run(capsys, "generate", "gpt", "a", "--regex", "x{2,4}", *more)[0].strip() in ("xx", "xxx", "xxxx")
+    assert all(isinstance(x, bool) for x in json.loads(run(capsys, "generate", "gpt", "a", "--schema", "schema.json", *more)[0]))
+    (told,) = json.loads(run(capsys, "generate", "gpt", "a", "--grammar", "sum.lark", *more, "--json")[0])
+    assert set(told["text"]) <= set("0123456789+")
+    for asked, words in (
+        (("--choices", "a", "--regex", "a"), "two forms for one text"),
+        (("--schema", "none.json"), "cannot be read as text"),
+        (("--regex", "long text", "--max-new-tokens", "1"), "raise max_new_tokens"),
+    ):
+        assert words in run(capsys, "generate", "gpt", "a", *asked, code=2)[1]
+
+
+def test_guesses(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ("generate", "gpt", "a film of a film of a", "--max-new-tokens", "12")
+    plain, _ = run(capsys, *asked)
+    for how in (("--lookup", "2"), ("--draft", "gpt")):
+        shown, notes = run(capsys, *asked, *how)
+        assert shown == plain
+        assert "tokens were guessed" in notes
+    assert "of them kept" in run(capsys, *asked, "--draft", "gpt")[1]
+    assert "give one of them" in run(capsys, *asked, "--draft", "gpt", "--lookup", "2", code=2)[1]
+
+
 def test_characters_come_whole() -> None:
     from maskfork.prompt.generate.stream import TextStream
 

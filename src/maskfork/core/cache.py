@@ -77,7 +77,7 @@ class Cache:
     def crop(self, length: int) -> None:
         """Forget all but the first `length` places."""
         if self.stored is not None and length < self.length:
-            self.stored, self.length = part_of(self.stored, slice(0, length)), length
+            self.stored, self.length = part_of(self.stored, slice(0, length)) if length else None, length
 
     def cross(self, layer: int) -> tuple[Tensor, Tensor] | None:
         """A layer's keys and values of the source, once computed."""
