@@ -6,7 +6,7 @@
 Characters as tokens, 4 layers, 4 heads, 128 wide, context 64, batch 12, 2,000 steps, no dropout; nanoGPT's command is its
 README's. A run's time is its process's, from its start to its end: imports, tokenising, evaluations and saving are in it. Both
 final models are then asked for the whole validation text (the last tenth) in the same windows of 64, 63 of them asked for.
-`--recipe` is the run that is to reach nanoGPT's loss sooner.
+`--larger` sees as many tokens in larger batches, `--recipe` is the run that is to reach nanoGPT's loss sooner.
 """
 
 from __future__ import annotations
@@ -43,7 +43,13 @@ THEIRS = (
 )
 MODEL = "--family gpt2 --shape n_layer=4 n_head=4 n_embd=128 activation_function=gelu --length 64 --dropout 0 --holdout 0.1"
 EQUAL = "--rows 12 --steps 2000 --learning-rate 1e-3 --evaluate-every 500 --save-every 1000"
-RECIPE = "--rows 12 --steps 450 --optimiser muon --learning-rate 6e-3 --schedule wsd --evaluate-every 0 --save-every 0"
+MUON = "--optimiser muon --learning-rate 6e-3 --schedule wsd --evaluate-every 0 --save-every 0"
+LARGER = f"--rows 48 --steps 500 {MUON}"
+RECIPE = f"--rows 12 --steps 600 {MUON}"
+SAID = {
+    "nanoGPT": "nanoGPT, train.py", "ours": "ours, the same batches", "larger": "ours, the same tokens in batches of 48 by Muon",
+    "recipe": "ours, to nanoGPT's loss",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -130,13 +136,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nanogpt", type=Path, required=True, help="a clone of github.com/karpathy/nanoGPT")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--equal", default=EQUAL, help="options of our run over the same tokens")
+    parser.add_argument("--equal", default=EQUAL, help="options of our run over the same batches")
+    parser.add_argument("--larger", default=LARGER, help="options of our run over as many tokens in larger batches")
     parser.add_argument("--recipe", default=RECIPE, help="options of our run to nanoGPT's loss")
     parser.add_argument("--log", type=Path, help="a file that gets a line a run, and whose runs are not run again")
-    parser.add_argument("--side", nargs="+", choices=("nanoGPT", "ours", "recipe"), help="with --log: take these runs, no table")
+    parser.add_argument("--side", nargs="+", choices=tuple(SAID), help="with --log: take these runs, no table")
     parser.add_argument("--write", action="store_true", help="put the table into RESULTS.md")
     given = parser.parse_args()
-    found: dict[str, list[Ran]] = {"nanoGPT": [], "ours": [], "recipe": []}
+    options = {"ours": given.equal, "larger": given.larger, "recipe": given.recipe}
+    found: dict[str, list[Ran]] = {name: [] for name in SAID}
     for line in given.log.read_text("utf-8").splitlines() if given.log and given.log.is_file() else []:
         name, *numbers = line.split()
         found[name].append(Ran(*map(float, numbers)))
@@ -150,7 +158,7 @@ def main() -> None:
                 if name == "nanoGPT":
                     ran = theirs(place, given.nanogpt.resolve(), call)
                 else:
-                    ran = ours(place, f"{given.equal if name == 'ours' else given.recipe} --seed {turn}", call)
+                    ran = ours(place, f"{options[name]} --seed {turn}", call)
                 runs.append(ran)
                 line = f"{name} {ran.seconds:.2f} {ran.processor:.2f} {ran.loss:.4f}"
                 print(line, flush=True)
@@ -165,7 +173,7 @@ def main() -> None:
         ratios = [a.seconds / b.seconds for a, b in zip(runs, base, strict=True)]
         work = [a.processor / b.processor for a, b in zip(runs, base, strict=True)]
         rows.append([
-            {"nanoGPT": "nanoGPT, train.py", "ours": "ours, the same tokens", "recipe": "ours, to nanoGPT's loss"}[name],
+            SAID[name],
             f"{statistics.median(r.loss for r in runs):.4f}", ", ".join(f"{r.loss:.3f}" for r in runs),
             f"{statistics.median(r.seconds for r in runs):.1f}", f"{statistics.median(ratios):.2f}",
             f"{statistics.median(r.processor for r in runs):.1f}", f"{statistics.median(work):.2f}",
@@ -179,8 +187,10 @@ def main() -> None:
             f"{ground.versions('torch')}; commit {ground.commit()}; {ground.machine()}; others' load "
             f"{'unknown' if other.share is None else f'{other.share:.0%}'}.",
             f"- nanoGPT: `python train.py {THEIRS}` (float32: its train.py has nothing else on a CPU)\n"
-            f"- the same tokens: `maskfork pretrain {MODEL} {given.equal}` (bf16 by `--precision auto`)\n"
-            f"- to its loss: `maskfork pretrain {MODEL} {given.recipe}`",
+            + "\n".join(
+                f"- {SAID[name]}: `maskfork pretrain {MODEL} {said}` (bf16 by `--precision auto`)"
+                for name, said in options.items()
+            ),
             ground.table(heads, rows),
         ]
     )
