@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -35,6 +35,7 @@ def generate(
     choices: forms.Choices = None,
     draft: Annotated[str | None, Parameter(help="A smaller decoder of the same tokens, which guesses ahead.")] = None,
     lookup: Annotated[int | None, Parameter(help="Guess what followed the last N tokens before.")] = None,
+    bits: Annotated[Literal[32, 16, 8] | None, Parameter(help="Write by a compiled pass over weights of so many bits.")] = None,
     set_: writing.Set = None,
     json: JsonFlag = False,
     config: ConfigFile = None,
@@ -70,7 +71,7 @@ def generate(
     check_writes(loaded)
     asked = writing.settings(
         set_, max_new_tokens=max_new_tokens, do_sample=sample, temperature=temperature, top_p=top_p, top_k=top_k,
-        num_beams=beams, num_return_sequences=count, stop_strings=stop, seed=seed, form=form,
+        num_beams=beams, num_return_sequences=count, stop_strings=stop, seed=seed, form=form, bits=bits,
         draft=lookup if draft is None else load(model_place(draft)).to(best_device()),
     )  # fmt: skip
     reads = loaded.spec.fork == "encoder-decoder"

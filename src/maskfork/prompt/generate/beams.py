@@ -17,7 +17,7 @@ from torch import Tensor
 
 from maskfork.prompt.generate.chain import Chain
 from maskfork.prompt.generate.prompts import Prompts
-from maskfork.prompt.generate.reading import Reading
+from maskfork.prompt.generate.reading import Reads
 from maskfork.prompt.generate.seen import Seen
 from maskfork.prompt.generate.settings import Settings
 from maskfork.prompt.generate.stops import Stops
@@ -59,7 +59,7 @@ class Found:
 
 
 def write_beams(
-    reading: Reading, prompts: Prompts, chain: Chain, stops: Stops, settings: Settings, generator: torch.Generator | None = None
+    reading: Reads, prompts: Prompts, chain: Chain, stops: Stops, settings: Settings, generator: torch.Generator | None = None
 ) -> Written:
     """The `num_return_sequences` best texts of each prompt, best first."""
     texts, start = prompts.ids.shape

@@ -13,7 +13,7 @@ from torch import Tensor
 from maskfork.prompt.generate.chain import Chain
 from maskfork.prompt.generate.constraints.guard import Guard
 from maskfork.prompt.generate.prompts import Prompts
-from maskfork.prompt.generate.reading import Reading
+from maskfork.prompt.generate.reading import Reads
 from maskfork.prompt.generate.seen import Seen
 from maskfork.prompt.generate.stops import Stops, told
 from maskfork.prompt.generate.written import OnTokens, Reason, Written
@@ -23,7 +23,7 @@ DROP = 0.25
 
 
 def write_lines(
-    reading: Reading,
+    reading: Reads,
     prompts: Prompts,
     chain: Chain,
     stops: Stops,

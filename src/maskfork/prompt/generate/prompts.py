@@ -15,7 +15,7 @@ from maskfork.core.batch import Batch
 from maskfork.core.positions.hooks import Positions
 from maskfork.errors import UsageError
 from maskfork.models.model import Model
-from maskfork.prompt.generate.reading import Reading
+from maskfork.prompt.generate.reading import Reads
 from maskfork.prompt.generate.settings import NEW_TOKENS, Settings
 from maskfork.prompt.generate.written import Reason, Written
 
@@ -36,7 +36,7 @@ class Prompts:
     times: int = 1
     notes: tuple[str, ...] = ()
 
-    def begin(self, reading: Reading) -> Tensor:
+    def begin(self, reading: Reads) -> Tensor:
         """Read them once each; scores [B, V] of the first new token, rows repeated."""
         one = slice(None, None, self.times)
         logits = reading.read(self.ids[one], None if self.keep is None else self.keep[one])

@@ -5,12 +5,24 @@ Legend: B lines, S tokens, V vocabulary, E hidden size.
 
 from __future__ import annotations
 
+from typing import Any, Protocol
+
 import torch
 from torch import Tensor
 
 from maskfork.core.batch import Batch
 from maskfork.core.cache import Cache
 from maskfork.models.model import Model, Output
+
+
+class Reads(Protocol):
+    """What writes lines asks of whoever reads for it. `cache` has `repeat` and `reorder`."""
+
+    cache: Any
+
+    def read(self, tokens_BS: Tensor, keep_BS: Tensor | None = None) -> Tensor: ...
+
+    def take(self, rows_N: Tensor) -> None: ...
 
 
 class Reading:

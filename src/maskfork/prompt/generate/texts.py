@@ -12,6 +12,7 @@ from maskfork.core.batch import Batch
 from maskfork.errors import UsageError
 from maskfork.models.encode import Encoding, OnLong, encode, limit_of
 from maskfork.models.model import Model
+from maskfork.models.native import Bits
 from maskfork.models.packing import by_tokens
 from maskfork.prompt.generate.constraints import Rule
 from maskfork.prompt.generate.prompts import left_padded
@@ -49,12 +50,14 @@ def write_texts(
     logprobs: bool = False,
     form: Rule | None = None,
     draft: Model | int | None = None,
+    bits: Bits | None = None,
     **settings: Any,
 ) -> tuple[list[Text], list[str]]:
     """Texts in the order of the prompts (words, or token ids), and notes on what was cut or could not be done.
 
     `on_text` hears a single prompt's text as it comes; `moved` how many prompts are done. `limit` bounds a source's tokens,
-    and `on_long` says what becomes of longer ones. `form` is what every text must be; `draft` guesses ahead.
+    and `on_long` says what becomes of longer ones. `form` is what every text must be; `draft` guesses ahead; `bits` writes
+    by a compiled pass over weights of 32, 16 or 8 bits.
     Raises UsageError, ModelError, TokenizerError.
     """
     check_writes(model)
@@ -83,6 +86,7 @@ def write_texts(
             logprobs=1 if logprobs and streamed and draft is None else None,
             form=form,
             draft=draft,
+            bits=bits,
             **settings,
         )
         if live and on_text is not None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from maskfork.core.batch import Batch
 from maskfork.errors import UsageError
 from maskfork.models.model import Model, check_head
+from maskfork.models.native import Bits
 from maskfork.prompt.generate.beams import write_beams
 from maskfork.prompt.generate.caches import CacheKind, cache_of
 from maskfork.prompt.generate.chain import chain_of
@@ -19,7 +20,8 @@ from maskfork.prompt.generate.contrastive import write_contrastive
 from maskfork.prompt.generate.drafts import drafter_of, write_drafted
 from maskfork.prompt.generate.lines import write_lines
 from maskfork.prompt.generate.prompts import Prompts, decoder_prompts, source_prompts
-from maskfork.prompt.generate.reading import Reading
+from maskfork.prompt.generate.quick import QuickReading
+from maskfork.prompt.generate.reading import Reading, Reads
 from maskfork.prompt.generate.seen import Processor
 from maskfork.prompt.generate.settings import Settings, read_settings, with_specials
 from maskfork.prompt.generate.stops import Stops
@@ -38,6 +40,7 @@ def generate(
     form: Rule | None = None,
     draft: Model | int | None = None,
     cache: CacheKind = "static",
+    bits: Bits | None = None,
     **settings: Any,
 ) -> Written:
     """Continue `input_ids` [B, S] (padded on the left), or write what an encoder-decoder makes of it (padded on the right).
@@ -46,8 +49,8 @@ def generate(
     after the settings' own; `logprobs` asks for log probabilities and the likeliest N others; `on_tokens` gets every token
     as it is written; `form` is what every text must be (`prompt.generate.constraints`); `draft` guesses tokens ahead and changes
     nothing but the speed: a smaller model of the same tokens, or how many of the last tokens to look up in the text. `cache`
-    is how keys and values are kept (`caches.py`). Sampling draws from torch's generator, or from one of `seed`.
-    Raises UsageError, ModelError.
+    is how keys and values are kept (`caches.py`); `bits` 32, 16 or 8 write by a compiled pass over weights of so many bits
+    (`models/native`). Sampling draws from torch's generator, or from one of `seed`. Raises UsageError, ModelError.
     """
     check_writes(model)
     asked, notes = settings_of(model, **settings)
@@ -55,7 +58,18 @@ def generate(
         was, _ = model.training, model.eval()
         try:
             written = _write(
-                model, input_ids, attention_mask, decoder_input_ids, asked, processors, logprobs, on_tokens, form, draft, cache
+                model,
+                input_ids,
+                attention_mask,
+                decoder_input_ids,
+                asked,
+                processors,
+                logprobs,
+                on_tokens,
+                form,
+                draft,
+                cache,
+                bits,
             )
         finally:
             model.train(was)
@@ -91,6 +105,7 @@ def _write(
     form: Rule | None,
     draft: Model | int | None,
     cache: CacheKind,
+    bits: Bits | None,
 ) -> Written:
     if draft is not None:
         _check_drafted(model, settings, form, logprobs)
@@ -105,7 +120,8 @@ def _write(
     more: tuple[Processor, ...] = processors if guard is None else (*processors, guard)
     chain = chain_of(settings, prompt=prompts.ids.shape[1], longest=prompts.longest, more=more)
     stops = Stops(settings.ends, settings.stop_strings, model.tokenizer if settings.stop_strings else None)
-    reading = Reading(model, source, cache_of(cache, model, prompts.longest))
+    if bits is not None and (draft is not None or settings.contrastive):
+        raise UsageError("the compiled pass writes plain lines and beams: leave guesses and contrastive search out, or bits")
     generator = None
     if settings.seed is not None:
         generator = torch.Generator(model.device).manual_seed(settings.seed)
@@ -113,10 +129,16 @@ def _write(
         kind = "contrastive search" if settings.contrastive else "beams"
         if on_tokens is not None or logprobs is not None:
             raise UsageError(f"{kind} change their mind: tokens as they come and log probabilities are for single lines")
+    if settings.contrastive:
+        slow = Reading(model, source, cache_of(cache, model, prompts.longest))
+        return write_contrastive(slow, prompts, chain, stops, settings)
+    reading: Reads
+    if bits is None:
+        reading = Reading(model, source, cache_of(cache, model, prompts.longest))
+    else:
+        reading = QuickReading(model, bits, prompts.longest)
     if settings.num_beams > 1:
         return write_beams(reading, prompts, chain, stops, settings, generator)
-    if settings.contrastive:
-        return write_contrastive(reading, prompts, chain, stops, settings)
     if draft is not None:
         return write_drafted(
             model, drafter_of(draft, model), _times(prompts, settings), chain, stops,

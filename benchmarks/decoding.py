@@ -1,0 +1,108 @@
+"""Tokens a second of greedy decoding: maskfork's compiled pass, its plain one, transformers and llama.cpp, taken in turn.
+
+    python benchmarks/decoding.py --model gpt2 --batch 1 [--rounds 5] [--new 128] [--prompt 32]
+
+GPT-2 small (124M) and a Llama of 110M with random weights, made once under runs/decoding. llama.cpp takes part where
+`llama-cpp-python` and `gguf` are installed (float32, bfloat16, q8_0). Sides are compared at the same bits of the weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+import maskfork
+from benchmarks.support.ground import RUNS, commit, has, machine, put, table, versions
+from benchmarks.support.turns import Turns, in_turn
+from maskfork.models.hub import build
+
+CONFIGS = {
+    "gpt2": {"model_type": "gpt2", "vocab_size": 50257, "n_embd": 768, "n_layer": 12, "n_head": 12, "n_positions": 1024},
+    "llama": {
+        "model_type": "llama", "vocab_size": 32000, "hidden_size": 768, "intermediate_size": 2048, "num_hidden_layers": 12,
+        "num_attention_heads": 12, "num_key_value_heads": 12, "max_position_embeddings": 2048, "tie_word_embeddings": True,
+    },
+}  # fmt: skip
+TITLES = {"gpt2": "GPT-2 small, 124M", "llama": "Llama, 110M"}
+KINDS = {32: torch.float32, 16: torch.bfloat16}
+
+
+def folder_of(name: str) -> Path:
+    """Random weights as `transformers` reads them; the same every time."""
+    folder = RUNS / "decoding" / name
+    if not (folder / "config.json").exists():
+        config = {**CONFIGS[name], "bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
+        build(config, "causal_lm", seed=0).save(folder)
+    return folder
+
+
+def sides(name: str, batch: int, prompt: int, new: int) -> dict[str, Callable[[], object]]:
+    """What is timed, by its name; each call writes `new` tokens after a prompt, `batch` times."""
+    folder = folder_of(name)
+    ids = torch.randint(5, 20000, (batch, prompt), generator=torch.Generator().manual_seed(0))
+    ours = maskfork.load(folder)
+    found: dict[str, Callable[[], object]] = {}
+    for bits in (32, 16, 8):
+        found[f"ours {bits}"] = lambda bits=bits: maskfork.generate(ours, ids, max_new_tokens=new, bits=bits)
+    found["ours plain 32"] = lambda: maskfork.generate(ours, ids, max_new_tokens=new)
+    if has("transformers"):
+        import transformers
+
+        transformers.logging.set_verbosity_error()
+        for bits, kind in KINDS.items():
+            theirs = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=kind).eval()
+            found[f"transformers {bits}"] = lambda model=theirs: model.generate(
+                ids, attention_mask=torch.ones_like(ids), max_new_tokens=new, min_new_tokens=new, do_sample=False, pad_token_id=0
+            )
+    if has("llama-cpp-python") and has("gguf"):
+        from benchmarks.support.gguf_peer import LlamaCpp, gguf_files
+
+        for bits, file in gguf_files(name, CONFIGS[name], folder).items():
+            peer = LlamaCpp(file, batch, prompt + new)
+            found[f"llama.cpp {bits}"] = lambda peer=peer: peer.generate(ids.tolist(), new)
+    return found
+
+
+def rows(turns: Turns, batch: int, new: int) -> list[list[str]]:
+    """A line of the table for each width of the weights."""
+    out = []
+    for bits, called in ((32, "float32"), (16, "bfloat16"), (8, "int8")):
+        speed = {name: batch * new / turns.median(name) for name in turns.seconds if name.endswith(f" {bits}")}
+        own = speed.pop(f"ours {bits}")
+        best = max((name for name in speed if not name.startswith("ours")), key=lambda name: speed[name], default=None)
+        cells = [
+            f"{speed[one]:.0f}" if one in speed else ""
+            for one in (f"ours plain {bits}", f"transformers {bits}", f"llama.cpp {bits}")
+        ]
+        ratio = "" if best is None else f"{turns.ratio(best, f'ours {bits}'):.2f}"
+        out.append([called, f"{own:.0f}", *cells, ratio])
+    return out
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", choices=tuple(CONFIGS), required=True)
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--new", type=int, default=128)
+    parser.add_argument("--prompt", type=int, default=32)
+    args = parser.parse_args()
+    turns = in_turn(sides(args.model, args.batch, args.prompt, args.new), args.rounds)
+    head = ("weights", "ours, compiled", "ours, plain", "transformers", "llama.cpp", "ours / best peer")
+    asked = f"--model {args.model} --batch {args.batch} --new {args.new} --rounds {args.rounds}"
+    text = (
+        f"### Decoding: {TITLES[args.model]}, batch {args.batch}\n\nTokens a second, greedy, random weights, prompt "
+        f"{args.prompt} + {args.new} new, reading the prompt included; medians of {args.rounds} rounds in turn, the last column "
+        f"the median ratio of a round. Others' load {turns.load()}.\n\n{table(head, rows(turns, args.batch, args.new))}\n\n"
+        f"`python benchmarks/decoding.py {asked}`, commit {commit()}, {machine()}, "
+        f"{versions('torch', 'transformers', 'llama_cpp_python')}."
+    )
+    print(text)
+    put(f"decoding {args.model} {args.batch}", text)
+
+
+if __name__ == "__main__":
+    main()
