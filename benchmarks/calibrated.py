@@ -2,6 +2,7 @@
 
     python benchmarks/calibrated.py             trains what is not trained yet (MiniLM; GoEmotions, CLINC150), then the tables
     python benchmarks/calibrated.py --write     the same, and the tables into RESULTS.md
+    python benchmarks/calibrated.py --stored    trains nothing: on the Trainer's predictions that finetune.py stored
 
 Logits of the held-out rows are kept in runs/bench-calibrated/; a training that was cut off goes on.
 """
@@ -22,13 +23,14 @@ from maskfork.learn.tasks.classify.rules import probabilities, scope_score
 from maskfork.learn.tasks.classify.settings import ClassifySettings
 from maskfork.learn.tasks.common.contract import Sources
 from maskfork.measure.auroc import auroc
-from maskfork.measure.calibration import ece_interval
+from maskfork.measure.calibration import apply_temperature, ece, ece_interval, fit_temperature
 from maskfork.measure.conformal import Way, calibrate, label_sets
 from maskfork.measure.intervals import Interval, wilson
 from maskfork.measure.multilabel import f1_difference, f1_interval
 from maskfork.measure.selective import coverage_risk
 
 STORE = ground.RUNS / "bench-calibrated"
+WAYS: tuple[Way, ...] = ("lac", "aps")
 SPLITS = 200  # how often rows are drawn again into those that calibrate and those that are judged
 RECIPES = {
     "goemotions": ClassifySettings(
@@ -163,8 +165,8 @@ def promises(found: dict[str, np.ndarray]) -> str:
 def drawn_again(logits: np.ndarray, truth: np.ndarray) -> str:
     """The promise is an average over calibration sets: the held-out rows drawn again into two halves."""
     probs, rng, rows = probabilities("single", logits), np.random.default_rng(0), []
-    ways: tuple[Way, ...] = ("lac", "aps")
-    for way in ways:
+
+    for way in WAYS:
         for wanted in (0.9, 0.95, 0.99):
             shares, sizes = [], []
             for _ in range(SPLITS):
@@ -180,11 +182,52 @@ def drawn_again(logits: np.ndarray, truth: np.ndarray) -> str:
     return f"{said}\n\n" + ground.table(["sets", "wanted, %", "coverage, mean, %", "95 % of draws", "labels a set"], rows)
 
 
+def stored() -> str:
+    """Sets and temperature on probabilities that nobody has calibrated, half of the held-out rows drawn for the fitting."""
+    rows, rng = [], np.random.default_rng(0)
+    for file in sorted((ground.RUNS / "bench-finetune").glob("*-theirs-seed*-bf16.npz")):
+        with np.load(file) as kept:
+            probs, labels = kept["probs"].astype(np.float64), kept["labels"]
+        found: dict[str, list[float]] = {}
+        for _ in range(SPLITS):
+            order = rng.permutation(len(labels))
+            first, second = order[: len(order) // 2], order[len(order) // 2 :]
+            for way in WAYS:
+                for wanted in (0.9, 0.95):
+                    sets = label_sets(probs[second], calibrate(probs[first], labels[first], wanted, way), way)
+                    found.setdefault(f"{way} {wanted}", []).append(sets[np.arange(len(second)), labels[second]].mean())
+            scaled = apply_temperature(probs[second], fit_temperature(probs[first], labels[first]))
+            found.setdefault("before", []).append(ece(probs[second], labels[second]))
+            found.setdefault("after", []).append(ece(scaled, labels[second]))
+        apart = np.subtract(found["after"], found["before"])
+        name, _, seed, _ = file.stem.split("-")
+        means = [f"{100 * np.mean(found[key]):.2f}" for key in ("lac 0.9", "aps 0.9", "lac 0.95", "aps 0.95", "before", "after")]
+        low, high = np.quantile(apart, [0.025, 0.975])
+        rows.append([f"{name}, {seed}", f"{len(labels):,}", *means, f"{100 * low:+.2f} to {100 * high:+.2f}"])
+    if not rows:
+        ground.stop("there are no stored predictions: run benchmarks/finetune.py first.")
+    head = ["set", "rows", "lac, 90 %", "aps, 90 %", "lac, 95 %", "aps, 95 %", "ECE before", "ECE with T", "apart, 95 % of draws"]
+    return "\n\n".join([
+        "## Sets and temperature on models that were never calibrated",
+        f"`python benchmarks/calibrated.py --stored`; predictions of transformers' Trainer (the table of fine-tuning above); the "
+        f"held-out rows drawn {SPLITS} times into two halves, one to fit on and one to judge; all in %, coverage by its mean "
+        f"over draws. {ground.versions('numpy')}.",
+        ground.table(head, rows),
+    ])  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", nargs="+", choices=list(RECIPES), default=list(RECIPES))
+    parser.add_argument("--stored", action="store_true", help="on stored predictions of finetune.py, without training")
     parser.add_argument("--write", action="store_true", help="put the tables into RESULTS.md")
     given = parser.parse_args()
+    if given.stored:
+        text = stored()
+        print(text)
+        if given.write:
+            ground.put("calibrated stored", text)
+        return
     parts = []
     for name in given.data:
         found = measure(name)
