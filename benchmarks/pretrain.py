@@ -230,11 +230,17 @@ def peak_of(setting: Setting, side: str, precision: str, given: argparse.Namespa
     return float(done.stdout.split()[-1])
 
 
-def sides(setting: Setting, steps: int, given: argparse.Namespace, *, bf16: bool) -> dict[str, Callable[[], float]]:
-    """The contenders, each over the same tokens."""
+def sides(
+    setting: Setting, steps: int, given: argparse.Namespace, *, bf16: bool, only: str | None = None
+) -> dict[str, Callable[[], float]]:
+    """The contenders, each over the same tokens; `only` one, so that its process loads nothing of the others."""
     data = rows_of(setting, setting.rows * steps)
-    calls = {"ours": ours(setting, data, steps, bf16=bf16), "Trainer": trainers(setting, data, steps, bf16=bf16)}
-    if setting.family == "gpt2" and given.nanogpt is not None:
+    calls: dict[str, Callable[[], float]] = {}
+    if only in (None, "ours"):
+        calls["ours"] = ours(setting, data, steps, bf16=bf16)
+    if only in (None, "Trainer"):
+        calls["Trainer"] = trainers(setting, data, steps, bf16=bf16)
+    if only in (None, "nanoGPT") and setting.family == "gpt2" and given.nanogpt is not None:
         theirs = nanogpt(given.nanogpt)
         calls["nanoGPT"] = nanogpts(setting, data, steps, bf16=bf16, theirs=theirs, compiled=not given.no_compile)
     return calls
@@ -280,7 +286,7 @@ def main() -> None:
     given.no_compile = given.no_compile or given.dry_run or given.hold is not None
     chosen = TINY if given.dry_run else [s for s in SETTINGS if given.only is None or s.name in given.only]
     if given.hold:
-        sides(chosen[0], 3, given, bf16=given.precision == ["bf16"])[given.hold]()
+        sides(chosen[0], 3, given, bf16=given.precision == ["bf16"], only=given.hold)[given.hold]()
         print(peak_memory_mb())
         return
     if given.dry_run:
