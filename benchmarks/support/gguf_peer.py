@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ def gguf_files(name: str, config: Mapping[str, Any], folder: Path) -> dict[int, 
     """By the bits of the weights: float32, bfloat16, q8_0 (8.5 bits); written once."""
     import llama_cpp
 
+    _quiet()
     files = {bits: folder / f"{name}-{bits}.gguf" for bits in (32, 16, 8)}
     if not files[32].exists():
         _write(name, config, folder, files[32])
@@ -40,6 +42,16 @@ def gguf_files(name: str, config: Mapping[str, Any], folder: Path) -> dict[int, 
             how.ftype = kind
             llama_cpp.llama_model_quantize(str(files[32]).encode(), str(files[bits]).encode(), ctypes.byref(how))
     return files
+
+
+@cache
+def _quiet() -> Any:
+    """llama.cpp tells much about every file; its listener has to live as long as it may speak."""
+    import llama_cpp
+
+    listener = llama_cpp.llama_log_callback(lambda level, text, data: None)
+    llama_cpp.llama_log_set(listener, None)
+    return listener
 
 
 def _write(name: str, config: Mapping[str, Any], folder: Path, file: Path) -> None:
@@ -98,8 +110,7 @@ class LlamaCpp:
         import llama_cpp
 
         self.c = llama_cpp
-        self._log = llama_cpp.llama_log_callback(lambda level, text, data: None)
-        llama_cpp.llama_log_set(self._log, None)
+        _quiet()
         llama_cpp.llama_backend_init()
         self.model = llama_cpp.llama_model_load_from_file(str(file).encode(), llama_cpp.llama_model_default_params())
         how = llama_cpp.llama_context_default_params()

@@ -80,7 +80,7 @@ def test_two_hundred_prompts_of_every_decoder(case: Case, tmp_path: Any) -> None
             assert generate(model, ids, mask, max_new_tokens=12, eos_token_id=MANY, draft=one).new == plain.new
 
 
-DRAFTS = [("like", 400), *(pytest.param(who, 4000, marks=pytest.mark.slow) for who in ("like", "other", 1))]
+DRAFTS = [("like", 300), *(pytest.param(who, 4000, marks=pytest.mark.slow) for who in ("like", "other", 1))]
 
 
 @pytest.mark.parametrize(("who", "count"), DRAFTS)
@@ -92,9 +92,9 @@ def test_drawn_tokens_keep_their_distribution(gpt: Model, who: str | int, count:
     plain = generate(gpt, ids, seed=11, num_return_sequences=4 * count, **asked).ids[:, 5:]
     told = generate(gpt, ids, seed=12, num_return_sequences=count, draft=draft, **asked)
     tables = [np.bincount((x * torch.tensor([1600, 40, 1])).sum(1).numpy(), minlength=64000) for x in (plain, told.ids[:, 5:])]
-    common = (tables[0] + tables[1]) >= 50
+    common = (tables[0] + tables[1]) >= 30
     table = np.array([[*t[common], t[~common].sum()] for t in tables])
-    assert common.sum() >= 8
+    assert common.sum() >= 4
     assert chi2_contingency(table[:, table.sum(0) > 0]).pvalue > 0.001
     assert told.drafted is not None
     assert 0 < told.drafted.kept < told.drafted.guessed

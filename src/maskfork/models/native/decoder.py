@@ -198,7 +198,7 @@ class NativeDecoder:
         return made
 
     def _norm(self, norm: nn.Module) -> _Norm:
-        weight, bias = norm.weight.detach().float(), getattr(norm, "bias", None)  # type: ignore[union-attr,operator]
+        weight, bias = norm.weight.detach().float(), getattr(norm, "bias", None)  # type: ignore[operator]
         weight = weight + 1.0 if isinstance(norm, OffsetRMSNorm) else weight
         return _Norm(self._pointer(weight.contiguous()), None if bias is None else self._pointer(bias.detach().float()))
 
