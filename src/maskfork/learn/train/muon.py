@@ -1,6 +1,7 @@
 """Muon: the step of a hidden matrix is its momentum with all singular values made alike.
 
     momentum of the gradient ─ Newton-Schulz ─> nearest half-orthogonal matrix ─ scaled ─> step
+      matrices of one shape go through it together
 
 After Jordan et al. 2024 (kellerjordan.github.io/posts/muon) with the scale of Liu et al. 2025 ("Muon is scalable for LLM
 training", section 2.2), by which one learning rate and one weight decay serve both Muon and AdamW.
@@ -8,6 +9,7 @@ training", section 2.2), by which one learning rate and one weight decay serve b
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -16,18 +18,21 @@ from torch import Tensor, nn
 
 from maskfork.core.fused import Fused
 from maskfork.core.parts import FeedForward
+from maskfork.learn.train.precision import has_bf16
 
 #: of the polynomial a x + b x^3 + c x^5, whose slope at zero is as steep as it can be (Jordan et al. 2024)
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+#: the most numbers that go through the polynomial at once
+TOGETHER = 2**24
 
 
 def orthogonal(g: Tensor, rounds: int = 5) -> Tensor:
     """The half-orthogonal matrix near g [..., M, N], its singular values between about 0.7 and 1.2.
 
-    float32 on a CPU, bf16 where multiplies in it are cheap.
+    bf16 where multiplies in it are cheap, as its authors have it; float32 elsewhere.
     """
     a, b, c = COEFFICIENTS
-    x = g.to(torch.float32 if g.device.type == "cpu" else torch.bfloat16)
+    x = g.to(torch.bfloat16 if has_bf16(g.device) else torch.float32)
     tall = x.shape[-2] > x.shape[-1]
     x = x.mT if tall else x
     x = x / (torch.linalg.matrix_norm(x.float(), keepdim=True) + 1e-7).to(x.dtype)
@@ -56,6 +61,7 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """One step; Nesterov's momentum, decoupled weight decay."""
         for group in self.param_groups:
+            alike: dict[torch.Size, list[tuple[Tensor, ...]]] = defaultdict(list)  # matrix, gradient, momentum
             for p in group["params"]:
                 if p.grad is None:
                     continue
@@ -63,14 +69,22 @@ class Muon(torch.optim.Optimizer):
                 if not state:
                     state["momentum"] = torch.zeros_like(p)
                 held = state["momentum"].lerp_(p.grad, 1 - group["momentum"])
-                ahead = p.grad.lerp(held, group["momentum"])
                 p.mul_(1 - group["lr"] * group["weight_decay"])
-                for part, slope in zip(self._parts(p, p), self._parts(p, ahead), strict=True):
-                    scale = 0.2 * max(part.shape[-2:]) ** 0.5  # AdamW's usual root mean square of a step is 0.2
-                    part.add_(orthogonal(slope), alpha=-group["lr"] * scale)
+                for three in zip(*(self._parts(p, x) for x in (p, p.grad, held)), strict=True):
+                    alike[three[0].shape].append(three)
+            for (rows, columns), same in alike.items():
+                rate = -group["lr"] * 0.2 * max(rows, columns) ** 0.5  # AdamW's usual root mean square of a step is 0.2
+                at_once = max(1, TOGETHER // (rows * columns))
+                for start in range(0, len(same), at_once):
+                    some = same[start : start + at_once]
+                    ahead = torch.stack([slope.lerp(held, group["momentum"]) for _, slope, held in some])
+                    for (part, _, _), move in zip(some, orthogonal(ahead), strict=True):
+                        part.add_(move, alpha=rate)
 
-    def _parts(self, p: nn.Parameter, x: Tensor) -> tuple[Tensor, ...]:
-        return torch.split(x, list(self.rows[p]), dim=-2) if p in self.rows else (x,)
+    def _parts(self, p: nn.Parameter, x: Tensor) -> list[Tensor]:
+        """The matrices [M, N] in a parameter or in what has its shape."""
+        stacked = x.unbind() if x.dim() == 3 else (x,)
+        return [part for one in stacked for part in (torch.split(one, list(self.rows[p])) if p in self.rows else (one,))]
 
 
 def hidden_matrices(model: nn.Module) -> tuple[dict[str, nn.Parameter], dict[nn.Parameter, tuple[int, ...]]]:
