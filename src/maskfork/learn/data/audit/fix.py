@@ -3,8 +3,8 @@
 no text                      removed
 a test row's text            removed from train, nearly the same text too
 one text, several labels     the label that more than half of its rows have stays; without one all of them are removed
-a copy of an earlier row     removed from train
-a label that is probably wrong   stays, and the column `audit` says so
+a copy of an earlier row     removed from train; the first that the rules above leave is kept
+a label that is probably wrong   stays, and the column `audit` says so; doubts of judges that know little are no flags
 """
 
 from __future__ import annotations
@@ -60,9 +60,10 @@ def decide(report: Report, file: str, rows: int) -> Fixed:
             first = staying.setdefault(hit.of_row, hit.row if hit.of_row in removed else hit.of_row or hit.row)
             if first != hit.row:
                 removed[hit.row] = f"that repeat an earlier row ({file}, row {first})"
+    doubted = found.get(mislabelled.CHECK)
     flagged = {
         hit.row: f"probably {hit.suggested} (the label is wrong with a chance of {hit.amount:.2f})"
-        for hit in _own(found.get(mislabelled.CHECK), file)
+        for hit in _own(doubted if doubted is not None and doubted.level != "note" else None, file)
         if hit.row not in removed
     }
     return Fixed(rows, removed, flagged)

@@ -23,6 +23,7 @@ from maskfork.learn.tasks.classify.sorter import Sorter
 from maskfork.learn.tasks.classify.tune import scope_name, tune_abstention, tune_scope, tune_sets, tune_thresholds
 from maskfork.learn.tasks.common.contract import Progress, Split
 from maskfork.learn.tasks.common.fitting import fit_rows, within
+from maskfork.learn.tasks.common.teach import mixed
 from maskfork.measure.conformal import least_rows
 from maskfork.measure.multilabel import multilabel_f1
 from maskfork.models.device import best_device
@@ -146,8 +147,7 @@ def _fit(
         logits = reader(fed)
         total = measure(logits, batch[1].to(model.device))
         if teacher is not None:
-            soft = teacher.soft_loss(made.problem, logits, batch[2], settings.soften, scale)
-            total = (1.0 - settings.soft) * total + settings.soft * soft
+            total = mixed(total, teacher.soft_loss(made.problem, logits, batch[2], settings.soften, scale), settings)
         if settings.hidden and isinstance(module, Student):
             total = total + settings.hidden * module.insides(fed, attention=False)
         return total

@@ -36,10 +36,15 @@ def soft_loss(logits: Tensor, wisdom: Tensor, soften: float) -> Tensor:
     return kl_div(said, meant, reduction="batchmean", log_target=True) * soften**2
 
 
+def mixed(own: Tensor, taught: Tensor, settings: TaughtSettings) -> Tensor:
+    """The loss of the rows and that of the teacher, by its share."""
+    return (1.0 - settings.soft) * own + settings.soft * taught
+
+
 def next_words(logits_MV: Tensor, wisdom_MV: Tensor, said_M: Tensor, settings: TaughtSettings) -> Tensor:
     """The loss of M tokens that follow, by what followed and by what the teacher says of it."""
     own = cross_entropy(logits_MV.float(), said_M, label_smoothing=settings.label_smoothing)
-    return (1.0 - settings.soft) * own + settings.soft * soft_loss(logits_MV, wisdom_MV, settings.soften)
+    return mixed(own, soft_loss(logits_MV, wisdom_MV, settings.soften), settings)
 
 
 def writing_teacher(folder: str, student: Model) -> Model:

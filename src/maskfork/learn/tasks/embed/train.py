@@ -14,6 +14,7 @@ from maskfork.errors import DataError
 from maskfork.learn.adapt import room
 from maskfork.learn.tasks.common.contract import Progress
 from maskfork.learn.tasks.common.fitting import fit_rows
+from maskfork.learn.tasks.common.teach import mixed
 from maskfork.learn.tasks.embed.batches import alike, any_order, apart
 from maskfork.learn.tasks.embed.examples import TextRows
 from maskfork.learn.tasks.embed.losses import loss_of
@@ -75,9 +76,7 @@ def fit_vectors(
         parts = [encoder.answers(module(batch.to(encoder.model.device), skip), counts) for batch, counts, skip in made[0]]
         vectors = parts[0].view(len(rows_n), -1, parts[0].shape[-1]) if len(parts) == 1 else torch.stack(parts, dim=1)
         total = of(vectors, values[rows_n].to(vectors.device))
-        if teacher is None:
-            return total
-        return (1.0 - settings.soft) * total + settings.soft * teacher.loss(vectors, rows_n, settings)
+        return total if teacher is None else mixed(total, teacher.loss(vectors, rows_n, settings), settings)
 
     def judge(_: nn.Module) -> tuple[float, float]:
         return quick(encoder, held) if held is not None else 0.0, 0.0

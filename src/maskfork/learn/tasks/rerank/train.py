@@ -13,6 +13,7 @@ from maskfork.core.batch import Batch
 from maskfork.learn.adapt import room
 from maskfork.learn.tasks.common.contract import Progress
 from maskfork.learn.tasks.common.fitting import fit_rows
+from maskfork.learn.tasks.common.teach import mixed
 from maskfork.learn.tasks.rerank.examples import RankRows
 from maskfork.learn.tasks.rerank.losses import LOSSES
 from maskfork.learn.tasks.rerank.score import MAIN, evaluate
@@ -62,9 +63,7 @@ def fit_scores(
         scores = encoder.answers(module(batch.to(encoder.model.device)), counts)[:, 0]
         graded, owned = grades_P[pairs].to(scores.device), owner_P[pairs].to(scores.device)
         total = of(scores, graded, owned, settings.margin)
-        if teacher is None:
-            return total
-        return (1.0 - settings.soft) * total + settings.soft * teacher.loss(scores, pairs, owned)
+        return total if teacher is None else mixed(total, teacher.loss(scores, pairs, owned), settings)
 
     def judge(_: nn.Module) -> tuple[float, float]:
         return (evaluate(encoder, held).values[MAIN].value if held is not None else 0.0), 0.0

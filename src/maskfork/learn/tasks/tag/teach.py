@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from maskfork.errors import UsageError
-from maskfork.learn.tasks.common.teach import soft_loss
+from maskfork.learn.tasks.common.teach import mixed, soft_loss
 from maskfork.learn.tasks.tag.examples import Kind
 from maskfork.learn.tasks.tag.prepare import Prepared
 from maskfork.learn.tasks.tag.settings import TagSettings
@@ -57,5 +57,4 @@ def token_loss(
     known = ~wisdom_MC.isnan().any(-1)
     if not bool(known.any()):
         return own
-    taught = soft_loss(logits_MC[known], wisdom_MC[known], settings.soften)
-    return (1.0 - settings.soft) * own + settings.soft * taught
+    return mixed(own, soft_loss(logits_MC[known], wisdom_MC[known], settings.soften), settings)
