@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from maskfork.prompt.teachers.teacher import Teacher
 
 
-@Parameter(name="*")
+@Parameter(name="*", help="How the teacher is asked.")
 @dataclass(frozen=True)
 class TeacherOptions:
     """How the teacher is asked."""
@@ -29,7 +29,7 @@ class TeacherOptions:
     orders: Annotated[
         int, Parameter(help="Ask each text in so many orders of the labels and examples; agreement is counted.")
     ] = 1
-    samples: Annotated[int, Parameter(help="Draw so many answers of an endpoint for each text; agreement is counted.")] = 1
+    samples: Annotated[int, Parameter(help="Draw so many answers for each text; agreement is counted.")] = 1
     temperature: Annotated[float, Parameter(help="Of samples.")] = 0.7
     answer_tokens: Annotated[int, Parameter(help="The longest answer of an endpoint, in tokens.")] = 16
     batch: Annotated[

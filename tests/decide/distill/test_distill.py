@@ -135,6 +135,17 @@ def test_active_spends_so_many_calls(folder: Path, encoder: str, capsys: pytest.
     assert record["teacher"]["not_asked"] == 270
 
 
+def test_a_limit_that_is_reached_stops_and_more_goes_on(folder: Path, encoder: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with ChatServer(noisy_teacher(TRUTH, NAMES, 0.1)) as server:
+        assert main(["distill", *words(server, encoder, "--max-tokens", "12000")]) == 2
+        said, some = capsys.readouterr().err, len(server.calls)
+        assert "Stopped before the most tokens, 12,000" in said
+        assert "with --active N fewer texts are enough" in said
+        assert 80 < some < 500
+        assert main(["distill", *words(server, encoder)]) == 0
+        assert len(server.calls) == 500
+
+
 def test_bad_gold_is_said(folder: Path, encoder: str, capsys: pytest.CaptureFixture[str]) -> None:
     with ChatServer() as server:
         Path("gold.csv").write_text("text,label\n" + "".join(f"text {i},{NAMES[i % 2]}\n" for i in range(8)))

@@ -8,6 +8,7 @@ import pytest
 
 from maskfork.demo.models import decoder_path
 from maskfork.errors import EndpointError, UsageError
+from maskfork.prompt.ask.label import LabelAsker
 from maskfork.prompt.tasks import TaskDescription, read_task
 from maskfork.prompt.teachers.choose import Terms, open_teacher
 from maskfork.prompt.teachers.messages import Usage
@@ -143,19 +144,26 @@ def test_a_decoder_here_labels_and_goes_on_where_it_stopped(tmp_path: Path, monk
     teacher = open_teacher(folder, TASK, Terms(orders=2), cache_dir=tmp_path)
     teacher.label(TEXTS[:5])
     again = open_teacher(folder, TASK, Terms(orders=2), cache_dir=tmp_path)
-    from maskfork.prompt.score import PromptedClassifier
-
     asked: list[int] = []
-    plain = PromptedClassifier.label_logprobs
+    plain = LabelAsker.ask
 
-    def counted(self: PromptedClassifier, texts: list[str], pairs: list[str] | None = None) -> np.ndarray:
-        asked.append(sum(text.startswith("film") for text in texts))
-        return plain(self, texts, pairs)
+    def counted(self: LabelAsker, texts: list[str], *more: Any) -> list[dict[str, Any]]:
+        asked.append(len(texts))
+        return plain(self, texts, *more)
 
-    monkeypatch.setattr(PromptedClassifier, "label_logprobs", counted)
+    monkeypatch.setattr(LabelAsker, "ask", counted)
     found = again.label(TEXTS)
     assert sum(asked) == 2 * 4
-    np.testing.assert_allclose(found.probs, whole.probs, atol=1e-5)
+    np.testing.assert_allclose(found.probs, whole.probs, atol=1e-4)
     assert (found.labels >= 0).all()
     assert ((found.agreement == 1.0) | (found.agreement == 0.5)).all()
     assert again.preview(TEXTS) is None
+
+
+@pytest.mark.skipif(decoder_path() is None, reason="the small decoder is not shipped with this installation")
+def test_a_decoder_here_writes_and_votes_where_it_is_told_to(tmp_path: Path) -> None:
+    found = open_teacher(str(decoder_path()), TASK, Terms(samples=2), cache_dir=tmp_path).label(TEXTS[:3])
+    for label, error, agreement in zip(found.labels.tolist(), found.errors, found.agreement.tolist(), strict=True):
+        assert (label >= 0) == (error is None)
+        assert agreement in (0.0, 0.5, 1.0)
+    assert found.outside == sum(found.labels < 0)

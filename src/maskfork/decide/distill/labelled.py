@@ -14,7 +14,7 @@ from maskfork.decide.distill.stages import Arrays
 from maskfork.decide.label.active import LEAST, Round, Step, label_actively, spread
 from maskfork.decide.label.rows import Unlabelled
 from maskfork.decide.label.run import Vectors
-from maskfork.errors import UsageError
+from maskfork.errors import EndpointError, UsageError
 from maskfork.prompt.teachers.messages import Usage
 from maskfork.prompt.teachers.teacher import Labels, Teacher
 
@@ -31,7 +31,7 @@ def label_all(
     The gold rows come first: without them nothing can be measured. With `active`, calls in all but for the gold rows, a fifth
     goes to rows drawn by lot, to measure by, and the rest where a small student is unsure.
     """
-    of_gold = teacher.label(gold.texts, gold.pairs, _part(progress, 0.0, 0.05, "asking the teacher: gold rows"))
+    of_gold = _whole(teacher.label(gold.texts, gold.pairs, _part(progress, 0.0, 0.05, "asking the teacher: gold rows")))
     if not of_gold.labelled.any():
         reason = next((error for error in of_gold.errors if error), "no answer")
         raise UsageError(f"the teacher labels none of the gold rows ({reason}): put that right before more is asked")
@@ -42,10 +42,9 @@ def label_all(
         if vectors is None or active - wanted < LEAST:
             raise UsageError(f"--active asks for {3 * LEAST} texts or more, chosen by an encoder's vectors")
         apart = apart[:wanted]
-    parts = [teacher.label(*_texts(rows, apart), _part(progress, 0.05, 0.2, "asking the teacher: rows to measure by"))]
+    parts = [_whole(teacher.label(*_texts(rows, apart), _part(progress, 0.05, 0.2, "asking the teacher: rows to measure by")))]
     if active is None:
-        parts.append(teacher.label(*_texts(rows, where.learn), _part(progress, 0.2, 1.0, "asking the teacher")))
-        learn = where.learn
+        parts.append(_whole(teacher.label(*_texts(rows, where.learn), _part(progress, 0.2, 1.0, "asking the teacher"))))
     else:
         texts, pairs = _texts(rows, where.learn)
         assert vectors is not None
@@ -53,9 +52,8 @@ def label_all(
             teacher, texts, pairs, vectors(texts, pairs), active - len(apart), seed=seed,
             progress=lambda share, doing: progress(0.2 + 0.8 * share, doing),
         )  # fmt: skip
-        parts.append(chosen)
-        learn = where.learn
-    return spread(parts, np.concatenate([apart, learn]), len(rows), LEFT_OUT), of_gold, apart, rounds
+        parts.append(_whole(chosen))
+    return spread(parts, np.concatenate([apart, where.learn]), len(rows), LEFT_OUT), of_gold, apart, rounds
 
 
 def labels_of(rows: Labels, gold: Labels, apart: npt.NDArray[np.int64], rounds: list[Round]) -> tuple[dict[str, Any], Arrays]:
@@ -98,6 +96,13 @@ def read_back(
         )
 
     return one("rows"), one("gold"), arrays["apart"], [Round(**one) for one in said["rounds"]]
+
+
+def _whole(labels: Labels) -> Labels:
+    """Raises EndpointError where the teacher was stopped: a part of the texts, in their order, is no sample of them."""
+    if labels.stopped is not None:
+        raise EndpointError(f"{labels.stopped.rstrip('.')}; with --active N fewer texts are enough.")
+    return labels
 
 
 def _texts(rows: Unlabelled, where: npt.NDArray[np.int64]) -> tuple[list[str], list[str] | None]:

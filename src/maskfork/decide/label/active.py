@@ -73,8 +73,8 @@ def label_actively(
         parts.append(found)
         labelled = sum(int(part.labelled.sum()) for part in parts)
         rounds.append(Round(len(chosen), labelled, None if unsure is None else float(unsure.mean())))
-        if any(error is not None for error in found.errors) and not found.labelled.any():
-            break  # nothing comes back any more: the highest cost is reached, or the endpoint is down
+        if found.stopped is not None:
+            break
     return spread(parts, np.array(asked, dtype=np.int64), count, NOT_CHOSEN), rounds
 
 
@@ -111,6 +111,7 @@ def spread(parts: Sequence[Labels], where: npt.NDArray[np.int64], count: int, wh
         costs=costs,
         spent=sum(spent) if spent else None,
         notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+        stopped=next((part.stopped for part in parts if part.stopped), None),
     )
 
 

@@ -11,11 +11,13 @@ import polars as pl
 
 from maskfork.errors import DataError
 from maskfork.learn.data.columns import resolve
-from maskfork.learn.data.names import listed, quoted
+from maskfork.learn.data.delimited import parse, sniff
+from maskfork.learn.data.names import KNOWN, listed, quoted, simplify
 from maskfork.learn.data.read import read_table, read_text
 from maskfork.learn.data.unlabelled import find_text
 
 ENDINGS = (".txt", ".md")
+SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,25 @@ def read_unlabelled(path: Path, *, text: str | None = None, pair: str | None = N
         return Unlabelled(
             pl.DataFrame({"text": texts}), tuple(texts), None, (f"{path.name}: {len(texts):,} lines, a text each.",)
         )
+    if path.suffix.lower() in SEPARATORS and (texts := _one_column(path)):
+        said = f"{path.name}: {len(texts):,} texts, its only column."
+        return Unlabelled(pl.DataFrame({text or "text": texts}), tuple(texts), None, (said,))
     table = read_table(path, [name for name in (text, pair) if name])
     column = resolve(table, text, "--text") if text else find_text(table)
     second = resolve(table, pair, "--pair") if pair else None
     notes = [*table.notes, f"{path.name}: {table.frame.height:,} texts from column {quoted(column)}."]
     pairs = None if second is None else _strings(table.frame, second)
     return Unlabelled(table.frame, _strings(table.frame, column), pairs, tuple(notes))
+
+
+def _one_column(path: Path) -> list[str]:
+    """The texts of a csv or tsv that holds nothing else, which no reader of labelled rows takes; none where it holds more."""
+    whole = read_text(path)
+    suffix = path.suffix.lower()
+    if not whole.strip() or sniff(whole, suffix) is not None:
+        return []
+    rows = [row[0] for row in parse(whole, SEPARATORS[suffix], path).rows]
+    return rows[1:] if simplify(rows[0]) in KNOWN else rows
 
 
 def _folder(path: Path) -> Unlabelled:

@@ -17,7 +17,8 @@ from maskfork.prompt.teachers.wire import NO_KEY, need_client, read_key, shown_u
 
 
 class EndpointTeacher(Teacher):
-    """`orders` asks each text in so many orders of the labels and examples, `samples` draws so many answers at `temperature`.
+    """Asks by the task's words, labels and examples; its `ask:` is for decoders. `orders` asks each text in so many orders of the
+    labels and examples, `samples` draws so many answers at `temperature`.
 
     Raises UsageError for a task that is not one label of several, or for both orders and samples.
     """
@@ -109,6 +110,7 @@ class EndpointTeacher(Teacher):
             costs=costs,
             spent=result.spent,
             notes=result.notes,
+            stopped=self.endpoint.stopped,
         )
 
 

@@ -13,7 +13,7 @@ from maskfork.prompt.teachers.teacher import Teacher
 @dataclass(frozen=True)
 class Terms:
     """How a teacher is asked. Prices are per million tokens, in the user's currency; `max_cost` and `max_tokens` (in and out)
-    bound what is spent. All but `orders` and `calibrate` are for endpoints, `calibrate` is for decoders.
+    bound what is spent. Decoders know `orders`, `samples`, `temperature` and `calibrate` alone, endpoints all but `calibrate`.
     """
 
     model: str | None = None
@@ -58,7 +58,7 @@ def open_teacher(
             answer_tokens=terms.answer_tokens,
         )  # fmt: skip
     for_endpoints = {
-        "--teacher-model": terms.model, "--samples": terms.samples > 1, "--batch": terms.batch, "--price-in": terms.price_in,
+        "--teacher-model": terms.model, "--batch": terms.batch, "--price-in": terms.price_in,
         "--price-out": terms.price_out, "--max-cost": terms.max_cost, "--max-tokens": terms.max_tokens,
     }  # fmt: skip
     stray = next((name for name, value in for_endpoints.items() if value not in (None, False)), None)
@@ -66,4 +66,7 @@ def open_teacher(
         raise UsageError(f"{stray} is for an endpoint, and {where} is a decoder here: leave it out, or give an http(s) address")
     from maskfork.prompt.teachers.local import DecoderTeacher
 
-    return DecoderTeacher(where, description, orders=terms.orders, calibrate=terms.calibrate, cache_dir=cache_dir)
+    return DecoderTeacher(
+        where, description, orders=terms.orders, samples=terms.samples, temperature=terms.temperature, calibrate=terms.calibrate,
+        cache_dir=cache_dir,
+    )  # fmt: skip

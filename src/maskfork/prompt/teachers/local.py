@@ -1,9 +1,11 @@
-"""A teacher on this machine: a decoder whose likelihoods of the labels are read, in one or several orders."""
+"""A teacher on this machine: a decoder, asked as the task's `ask:` says, in one or several orders of labels and examples."""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,69 +13,71 @@ import numpy as np
 
 from maskfork.models.digest import digest
 from maskfork.models.hub import find_folder
-from maskfork.prompt.score import PromptedClassifier, load_decoder
+from maskfork.prompt.ask import Asker, open_asker
+from maskfork.prompt.score import load_decoder
 from maskfork.prompt.tasks.description import TaskDescription
 from maskfork.prompt.teachers.cache import AnswerCache
-from maskfork.prompt.teachers.messages import Answer, Message, Position, Request, TokenChance
+from maskfork.prompt.teachers.classify import OUTSIDE
+from maskfork.prompt.teachers.messages import Answer, Message, Request
 from maskfork.prompt.teachers.teacher import Labels, Progress, Teacher, check_one_label, orders_of, pooled
 
 _BLOCK = 64  # texts between two writings to the disk
 
 
 class DecoderTeacher(Teacher):
-    """`where`: a folder or Hub id. `calibrate` divides by what texts without content get (Zhao et al. 2021).
+    """`where`: a folder or Hub id. `calibrate` divides likelihoods by what texts without content get (Zhao et al. 2021); with
+    `samples` above 1 so many answers are written and voted on instead.
 
-    `cache_dir` keeps the likelihoods, so that a run that was stopped goes on. Raises UsageError for a task that is not one label
-    of several, ModelError for a folder that is no decoder.
+    `cache_dir` keeps the answers, so that a run that was stopped goes on. Raises UsageError for a task that is not one label of
+    several, ModelError for a folder that is no decoder.
     """
 
     def __init__(
-        self, where: str | Path, description: TaskDescription, *, orders: int = 1, calibrate: bool = True,
+        self,
+        where: str | Path,
+        description: TaskDescription,
+        *,
+        orders: int = 1,
+        samples: int = 1,
+        temperature: float = 0.7,
+        calibrate: bool = True,
         cache_dir: Path | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         check_one_label(description)
-        turns = orders_of(len(description.labels), len(description.examples), orders)
-        self.folder = find_folder(where)
-        self.description, self.orders, self.calibrate = description, orders, calibrate
-        self.name = str(where)
+        how = description.how if samples == 1 else description.how.but(samples=samples, temperature=temperature)
+        if not how.writes:
+            how = how.but(calibrate=calibrate)
+        self.description = replace(description, how=how)
+        self.folder, self.name, self.orders = find_folder(where), str(where), orders
         self._digest = digest(self.folder)
         self._cache = AnswerCache(cache_dir, self._digest, self.folder.name)
         model = load_decoder(self.folder)
-        self._turns = []
-        for order, shown in turns:
-            names = [description.labels[i].name for i in order]
-            examples = [description.examples[i] for i in shown]
-            shots = [(one.text, one.pair, names.index(str(one.answer))) for one in examples]
-            words = [description.labels[i].said for i in order]
-            asked = PromptedClassifier(
-                model, names, shots, label_words=words, calibrate=calibrate, what=description.what,
-                descriptions=[description.labels[i].description for i in order],
-            )  # fmt: skip
-            self._turns.append((asked, [names.index(label.name) for label in description.labels]))
+        self._turns: list[Asker] = []
+        for order, shown in orders_of(len(description.labels), len(description.examples), orders):
+            labels = tuple(description.labels[i] for i in order)
+            examples = tuple(description.examples[i] for i in shown)
+            self._turns.append(open_asker(model, replace(self.description, labels=labels, examples=examples)))
 
     def label(self, texts: Sequence[str], pairs: Sequence[str] | None = None, progress: Progress | None = None) -> Labels:
         found = []
-        for turn, (asked, back) in enumerate(self._turns):
+        for turn, asker in enumerate(self._turns):
 
             def moved(done: int, turn: int = turn) -> None:
                 if progress is not None:
                     progress(turn * len(texts) + done, len(self._turns) * len(texts))
 
-            found.append(self._one(asked, back, turn, texts, pairs, moved))
+            found.append(self._labels(asker, self._answers(asker, texts, pairs, moved)))
         return pooled(found)
 
     def preview(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> None:
         return None
 
     def identity(self) -> Mapping[str, Any]:
-        said = self.description.as_dict()
-        return {"decoder": self._digest, "task": said, "orders": self.orders, "calibrate": self.calibrate}
+        return {"decoder": self._digest, "task": self.description.as_dict(), "orders": self.orders}
 
-    def _one(
-        self, asked: PromptedClassifier, back: list[int], turn: int, texts: Sequence[str], pairs: Sequence[str] | None, moved: Any
-    ) -> Labels:
-        """All texts in one order of labels and examples."""
-        keys = [self._key(turn, text, None if pairs is None else pairs[i]) for i, text in enumerate(texts)]
+    def _answers(self, asker: Asker, texts: Sequence[str], pairs: Sequence[str] | None, moved: Any) -> list[Answer]:
+        """What a turn says of all texts; what it has said before is read from the disk."""
+        keys = [_key(asker.task, text, None if pairs is None else pairs[i], self._digest) for i, text in enumerate(texts)]
         kept = [self._cache.get(key) for key in keys]
         todo = [i for i, answer in enumerate(kept) if answer is None]
         todo.sort(key=lambda i: -len(texts[i]))  # like lengths together
@@ -81,34 +85,46 @@ class DecoderTeacher(Teacher):
         for start in range(0, len(todo), _BLOCK):
             part = todo[start : start + _BLOCK]
             began = time.perf_counter()
-            logs = asked.label_logprobs([texts[i] for i in part], None if pairs is None else [pairs[i] for i in part])
+            rows = asker.ask([texts[i] for i in part], None if pairs is None else [pairs[i] for i in part])
             each_ms = 1000 * (time.perf_counter() - began) / len(part)
-            for i, row in zip(part, logs, strict=True):
-                kept[i] = self._kept(asked.label_words, row, each_ms)
-                self._cache.put(keys[i], kept[i])
+            for i, row in zip(part, rows, strict=True):
+                answer = Answer("ok", json.dumps(row, ensure_ascii=False), latency_ms=each_ms)
+                self._cache.put(keys[i], answer)
+                kept[i] = answer
             moved(len(texts) - len(todo) + start + len(part))
-        logs = np.array([[chance.logprob for chance in answer.tokens[0].top] for answer in kept if answer and answer.tokens])
-        probs = asked.probabilities(logs.reshape(len(texts), -1), calibrate=self.calibrate).astype(np.float64)[:, back]
-        lost = asked.tokens_lost(texts, pairs)
-        cut = sum(1 for tokens in lost if tokens)
-        said = [f"{cut} text(s) do not fit the decoder's context: {sum(lost)} tokens were not read."] if cut else []
+        return [answer for answer in kept if answer is not None]
+
+    def _labels(self, asker: Asker, answers: list[Answer]) -> Labels:
+        names = self.description.label_names
+        rows = [json.loads(answer.text) for answer in answers]
+        probs = np.array([_probs(row, names) for row in rows]).reshape(len(rows), len(names))
+        labels = np.array([-1 if row["label"] is None else names.index(row["label"]) for row in rows], dtype=np.int64)
+        lost = [int(row["tokens_lost"]) for row in rows if row["tokens_lost"]]
+        said = [f"{len(lost)} text(s) do not fit the decoder's context: {sum(lost)} tokens were not read."] if lost else []
         return Labels(
-            names=self.description.label_names,
-            labels=probs.argmax(1).astype(np.int64),
+            names=names,
+            labels=labels,
             probs=probs,
-            agreement=np.full(len(texts), np.nan),
-            errors=(None,) * len(texts),
-            latencies_ms=np.array([answer.latency_ms for answer in kept if answer], dtype=np.float64),
-            notes=(*asked.notes, *said, *self._cache.notes()),
+            agreement=np.array([row.get("agreement", np.nan) for row in rows], dtype=np.float64),
+            errors=tuple(f"{OUTSIDE}: no answer names one" if label < 0 else None for label in labels.tolist()),
+            latencies_ms=np.array([answer.latency_ms for answer in answers], dtype=np.float64),
+            notes=(*asker.notes, *said, *self._cache.notes()),
         )
 
-    def _key(self, turn: int, text: str, pair: str | None) -> str:
-        told = (Message("task", self.description.to_yaml()), Message("text", text))
-        messages = told if pair is None else (*told, Message("pair", pair))
-        return Request(messages, sample=turn).key(self._digest, "likelihoods")
 
-    @staticmethod
-    def _kept(words: Sequence[str], logs: np.ndarray, each_ms: float) -> Answer:
-        best = words[int(logs.argmax())]
-        chances = tuple(TokenChance(word, float(log)) for word, log in zip(words, logs, strict=True))
-        return Answer("ok", best, latency_ms=each_ms, tokens=(Position(best, chances),))
+def _key(task: TaskDescription, text: str, pair: str | None, model: str) -> str:
+    told = (Message("task", task.to_yaml()), Message("text", text))
+    return Request(told if pair is None else (*told, Message("pair", pair))).key(model, "asked")
+
+
+def _probs(row: Mapping[str, Any], names: Sequence[str]) -> list[float]:
+    """Of a written answer without votes: its confidence, and the rest evenly."""
+    if "probabilities" in row:
+        return [float(row["probabilities"][name]) for name in names]
+    if votes := row.get("votes"):
+        total = sum(votes.values()) or 1
+        return [votes[name] / total for name in names]
+    sure = float(row["confidence"])
+    return [
+        1 / len(names) if row["label"] is None else sure if n == row["label"] else (1 - sure) / (len(names) - 1) for n in names
+    ]

@@ -28,7 +28,7 @@ class Labels:
     `confidence` [N] the label's own. `agreement` [N]: the share of the asked orders or samples that gave the label; NaN where
     a text was asked once. `costs` [N] and `usage` are what each row took, also where it was paid earlier (None: not known);
     `spent` is what was paid now. `latencies_ms` [N]: the time of a row's calls when they were made, NaN where that is not
-    known.
+    known. `stopped` says why the rest was not asked (the highest cost, an endpoint that went down).
     """
 
     names: tuple[str, ...]
@@ -41,6 +41,7 @@ class Labels:
     costs: npt.NDArray[np.float64] | None = None
     spent: float | None = None
     notes: tuple[str, ...] = ()
+    stopped: str | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -131,6 +132,7 @@ def pooled(turns: Sequence[Labels]) -> Labels:
         costs=np.sum(costs, axis=0) if len(costs) == len(turns) else None,
         spent=sum(spent) if len(spent) == len(turns) else None,
         notes=tuple(dict.fromkeys(note for turn in turns for note in turn.notes)),
+        stopped=next((turn.stopped for turn in turns if turn.stopped), None),
     )
 
 
