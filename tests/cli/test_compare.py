@@ -10,6 +10,7 @@ import pytest
 
 from maskfork.cli import main
 from tests.decide.compare.fakes import mood_rows
+from tests.learn.tiny import make
 
 FLOOR = ["--no-finetune", "--no-probe", "--resamples", "200"]
 
@@ -150,3 +151,18 @@ def test_a_label_with_one_row_is_named_and_can_be_left_out(
     assert not (tmp_path / "out").exists()
     assert main([*command, "--drop-rare"]) == 0
     assert set(json.loads(capsys.readouterr().out)["data"]["labels"]) == {"angry", "calm"}
+
+
+def test_decoders_are_asked_as_a_task_says(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    decoder = make("gpt2", "causal_lm", n_positions=200).save(tmp_path / "gpt")
+    task, names = tmp_path / "task.yaml", mood_rows(260, classes=2, noise=0.05).label_names
+    task.write_text(
+        f"what: Which mood?\nlabels: [{', '.join(reversed(names))}]\nask: {{select: balanced, shots: 2}}\n"
+    )
+    command = ["compare", str(table), *FLOOR, "--budgets", "0,64", "--seeds", "1", "--decoder", str(decoder), "--task", str(task)]
+    assert main([*command, "--out", str(tmp_path / "out"), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert "prompted gpt" in json.dumps(report)
+    task.write_text("what: Which mood?\nlabels: [a, b]\n")
+    assert main([*command, "--out", str(tmp_path / "other")]) == 2
+    assert "the task has the labels a, b and the data has" in capsys.readouterr().err

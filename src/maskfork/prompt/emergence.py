@@ -15,7 +15,7 @@ import numpy as np
 
 from maskfork.errors import UsageError
 from maskfork.measure.intervals import Interval
-from maskfork.measure.means import mean_interval
+from maskfork.measure.means import mean_difference, mean_interval
 from maskfork.models.model import Model
 from maskfork.prompt.ask.asker import classifier_of
 from maskfork.prompt.score import calibrated, load_decoder
@@ -61,6 +61,8 @@ def measure(
 
     The examples are the same for all models that are measured with one seed. Raises UsageError where the pool is too small.
     """
+    if len(texts) < 2:
+        raise UsageError("an interval needs two texts at least: give more rows, or a larger --limit")
     if max(shots) > len(pool):
         raise UsageError(f"{max(shots)} examples are asked for and {len(pool)} rows are there to take them from: ask for fewer")
     model = where if isinstance(where, Model) else load_decoder(where)
@@ -83,7 +85,7 @@ def measure(
             rows["token-likelihood"].append(np.exp(answers.logprobs[own] / sizes[truth]))
             rows["brier"].append(((probs - np.eye(len(task.labels))[truth]) ** 2).sum(1))
             notes = tuple(asked.notes)
-        values = {metric: _interval(np.mean(parts, axis=0), 2.0 if metric == "brier" else 1.0) for metric, parts in rows.items()}
+        values = {metric: _interval(metric, np.mean(parts, axis=0)) for metric, parts in rows.items()}
         found.append(Measured(name, sum(p.numel() for p in model.parameters()), count, times, values, notes))
     return found
 
@@ -118,6 +120,9 @@ def reading(measured: Sequence[Measured], jumps: str = "exact", steady: str = "t
     )
 
 
-def _interval(values: np.ndarray, most: float) -> Interval:
-    found = mean_interval(values / most)
-    return Interval(most * found.value, most * found.low, most * found.high)
+def _interval(metric: str, values: np.ndarray) -> Interval:
+    """Of shares as accuracy has it; of what varies from text to text without bounds that matter, Student's t."""
+    if METRICS[metric][1]:
+        return mean_interval(values)
+    found = mean_difference(values / 2, np.zeros(len(values)))  # a Brier score goes up to 2
+    return Interval(2 * found.value, max(0.0, 2 * found.low), 2 * found.high)

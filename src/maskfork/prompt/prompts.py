@@ -54,6 +54,7 @@ class Prompts:
                 self.notes.append(f"{kept} of {len(shots)} examples fit into the context of {self.limit} tokens")
         self.orders = self._permutations(orders)
         self._shared: dict[tuple[int, bool], Shared] = {}
+        self._last: tuple[tuple[tuple[str, ...], tuple[str, ...] | None], list[list[int]]] | None = None
 
     def of(self, texts: Sequence[str], pairs: Sequence[str] | None = None, order: int = 0) -> list[list[int]]:
         """Tokens of whole prompts, none cut."""
@@ -73,11 +74,16 @@ class Prompts:
 
     def chosen(self, texts: Sequence[str], pairs: Sequence[str] | None) -> list[list[int]]:
         """Each text's own examples, as many as fit."""
-        out = []
-        for rows in self.choose(texts, pairs) if self.choose is not None else []:
-            kept = self._fitting([self._costs[i] for i in reversed(rows)])
-            out.append(rows[len(rows) - kept :])
-        return out
+        if self.choose is None:
+            return [[] for _ in texts]
+        asked = (tuple(texts), None if pairs is None else tuple(pairs))
+        if self._last is None or self._last[0] != asked:  # each order asks again, and choosing may take an encoder
+            out = []
+            for rows in self.choose(texts, pairs):
+                kept = self._fitting([self._costs[i] for i in reversed(rows)])
+                out.append(rows[len(rows) - kept :])
+            self._last = asked, out
+        return self._last[1]
 
     def beginning(self, prompts: Sequence[Sequence[int]], order: int, *, paired: bool) -> int:
         """How many tokens these prompts begin with in common, as far as all prompts of the order do."""

@@ -92,7 +92,8 @@ class PromptedClassifier:
 
     def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> np.ndarray:
         """Probabilities over the labels, [N, C] float32."""
-        return self.ask(texts, pairs).probs
+        probs: np.ndarray = self._each(texts, pairs, None).mean(0).astype(np.float32)
+        return probs
 
     def predict_one(self, text: str, pair: str | None = None) -> np.ndarray:
         """Probabilities [C] of one text."""
@@ -101,8 +102,7 @@ class PromptedClassifier:
 
     def ask(self, texts: Sequence[str], pairs: Sequence[str] | None = None, moved: Callable[[int], None] | None = None) -> Asked:
         """Probabilities, and how far the orders agree; `moved` hears how many prompts are done, each order's counted."""
-        logprobs = self.by_order(texts, pairs, moved)
-        per_order = calibrated(logprobs, self.priors(texts, pairs) if self.calibrate else None)
+        per_order = self._each(texts, pairs, moved)
         probs = per_order.mean(0)
         same = (per_order.argmax(-1) == probs.argmax(-1)).mean(0)
         agreement = same if len(per_order) > 1 else np.full(len(texts), np.nan)
@@ -145,6 +145,11 @@ class PromptedClassifier:
         """
         mean: np.ndarray = self._prior_by_order().mean(0)
         return mean
+
+    def _each(self, texts: Sequence[str], pairs: Sequence[str] | None, moved: Callable[[int], None] | None) -> np.ndarray:
+        """Probabilities in each order, [O, N, C]."""
+        logprobs = self.by_order(texts, pairs, moved)
+        return calibrated(logprobs, self.priors(texts, pairs) if self.calibrate else None)
 
     def _prior_by_order(self) -> np.ndarray:
         """[O, C]"""

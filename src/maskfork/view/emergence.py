@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
+
+from maskfork.view.words import clip
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,11 @@ def emergence_picture(points: Sequence[Point], metrics: Mapping[str, str], readi
     file's ending says the form (png, svg, pdf).
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter, NullLocator
 
-    by_size = len({one.model for one in points}) > 1
+    ladder = sorted({(one.parameters, clip(one.model, 24)) for one in points})
+    by_size, sizes = len(ladder) > 1, [size for size, _ in ladder]
+    short = EngFormatter(places=0, sep="")
     figure = Figure(figsize=(4.6 * len(metrics), 4.4), layout="constrained")
     panels = figure.subplots(1, len(metrics), squeeze=False)[0]
     groups = sorted({one.shots for one in points}) if by_size else [points[0].model]
@@ -51,13 +57,18 @@ def emergence_picture(points: Sequence[Point], metrics: Mapping[str, str], readi
             shade = 0.15 + 0.7 * i / max(1, len(groups) - 1)
             colour = (0.1, 0.75 - 0.55 * shade, 0.3 + 0.6 * shade)
             label = f"{group} examples" if by_size else str(group)
-            panel.plot(at, value, marker="o", color=colour, label=label)
+            panel.plot(at, value, marker="osD^v"[i % 5], markersize=5, color=colour, label=label)
             panel.fill_between(at, low, high, color=colour, alpha=0.12, linewidth=0)
         if by_size:
             panel.set_xscale("log")
+            panel.xaxis.set_minor_locator(NullLocator())
+            ticks = [f"{name}, {short(size)}" for size, name in ladder]
+            panel.set_xticks(sizes, ticks, fontsize=7, rotation=25, ha="right")
+        else:
+            panel.set_xticks(at)
         panel.set_xlabel("parameters" if by_size else "examples in the prompt")
         panel.set_title(name)
-        panel.set_ylabel(says, fontsize=8)
+        panel.set_ylabel(fill(says, 42), fontsize=8)
         panel.grid(alpha=0.2)
     panels[0].legend(frameon=False, fontsize=8)
     figure.supxlabel(reading, fontsize=8, wrap=True)
