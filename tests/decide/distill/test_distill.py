@@ -131,7 +131,7 @@ def test_active_spends_so_many_calls(folder: Path, encoder: str, capsys: pytest.
         assert len(server.calls) == 80 + 150
     record = json.loads(capsys.readouterr().out)
     assert record["data"] == {**record["data"], "learnt": 120, "apart": 30, "gold": 80}
-    assert len(record["teacher"]["rounds"]) == 7
+    assert len(record["teacher"]["rounds"]) == 13
     assert record["teacher"]["not_asked"] == 270
 
 

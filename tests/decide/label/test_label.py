@@ -132,8 +132,8 @@ def test_other_texts_or_another_task_do_not_overwrite(folder: Path, capsys: pyte
 @pytest.mark.parametrize("head", ["text\n", ""])
 def test_a_table_of_texts_alone(tmp_path: Path, head: str) -> None:
     file = tmp_path / "texts.csv"
-    file.write_text(head + 'a film\n"warm, and ""clever"""\nthe end\n')
-    assert read_unlabelled(file).texts == ("a film", 'warm, and "clever"', "the end")
+    file.write_text(head + 'a film\n"warm, and ""clever""\nby turns"\nthe end\n')
+    assert read_unlabelled(file).texts == ("a film", 'warm, and "clever"\nby turns', "the end")
 
 
 def test_lines_and_folders_of_texts(tmp_path: Path) -> None:

@@ -20,8 +20,8 @@ from maskfork.prompt.teachers.teacher import Labels, Teacher
 
 NOT_CHOSEN = "not asked: the calls were spent on other texts"
 LEAST = 10
-_FIRST = 0.25  # of the budget, before there is a student
-_ROUNDS = 6
+_FIRST = 0.15  # of the budget, before there is a student
+_ROUNDS = 12
 _POOL = 10  # so many times the texts of a round are unsure enough to be clustered
 
 Step = Callable[[float, str], None]  # share done, what is being done

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import polars as pl
 
 from maskfork.errors import DataError
 from maskfork.learn.data.columns import resolve
-from maskfork.learn.data.delimited import parse, sniff
 from maskfork.learn.data.names import KNOWN, listed, quoted, simplify
 from maskfork.learn.data.read import read_table, read_text
 from maskfork.learn.data.unlabelled import find_text
@@ -74,12 +75,15 @@ def read_unlabelled(path: Path, *, text: str | None = None, pair: str | None = N
 
 def _one_column(path: Path) -> list[str]:
     """The texts of a csv or tsv that holds nothing else, which no reader of labelled rows takes; none where it holds more."""
-    whole = read_text(path)
-    suffix = path.suffix.lower()
-    if not whole.strip() or sniff(whole, suffix) is not None:
+    source = StringIO(read_text(path), newline="")
+    try:
+        rows = [row for row in csv.reader(source, delimiter=SEPARATORS[path.suffix.lower()], strict=True) if row]
+    except csv.Error:
+        return []  # the reader of tables says what is wrong
+    if not rows or any(len(row) != 1 for row in rows):
         return []
-    rows = [row[0] for row in parse(whole, SEPARATORS[suffix], path).rows]
-    return rows[1:] if simplify(rows[0]) in KNOWN else rows
+    texts = [row[0] for row in rows]
+    return texts[1:] if simplify(texts[0]) in KNOWN else texts
 
 
 def _folder(path: Path) -> Unlabelled:
