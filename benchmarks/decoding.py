@@ -1,6 +1,6 @@
 """Tokens a second of greedy decoding: maskfork's compiled pass, its plain one, transformers and llama.cpp, taken in turn.
 
-    python benchmarks/decoding.py --model gpt2 --batch 1 [--rounds 5] [--new 128] [--prompt 32]
+    python benchmarks/decoding.py --model gpt2 [--batch 1 8] [--rounds 5] [--new 128] [--prompt 32]
 
 GPT-2 small (124M) and a Llama of 110M with random weights, made once under runs/decoding. llama.cpp takes part where
 `llama-cpp-python` and `gguf` are installed (float32, bfloat16, q8_0). Sides are compared at the same bits of the weights.
@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -18,6 +20,7 @@ import maskfork
 from benchmarks.support.ground import RUNS, commit, has, machine, put, table, versions
 from benchmarks.support.turns import Turns, in_turn
 from maskfork.models.hub import build
+from maskfork.models.model import Model
 
 CONFIGS = {
     "gpt2": {"model_type": "gpt2", "vocab_size": 50257, "n_embd": 768, "n_layer": 12, "n_head": 12, "n_positions": 1024},
@@ -39,21 +42,19 @@ def folder_of(name: str) -> Path:
     return folder
 
 
-def sides(name: str, batch: int, prompt: int, new: int) -> dict[str, Callable[[], object]]:
+def sides(name: str, batch: int, prompt: int, new: int, plain: bool) -> dict[str, Callable[[], object]]:
     """What is timed, by its name; each call writes `new` tokens after a prompt, `batch` times."""
     folder = folder_of(name)
     ids = torch.randint(5, 20000, (batch, prompt), generator=torch.Generator().manual_seed(0))
-    ours = maskfork.load(folder)
+    ours = _ours(folder)
     found: dict[str, Callable[[], object]] = {}
     for bits in (32, 16, 8):
         found[f"ours {bits}"] = lambda bits=bits: maskfork.generate(ours, ids, max_new_tokens=new, bits=bits)
-    found["ours plain 32"] = lambda: maskfork.generate(ours, ids, max_new_tokens=new)
+    if plain:
+        found["ours plain 32"] = lambda: maskfork.generate(ours, ids, max_new_tokens=new)
     if has("transformers"):
-        import transformers
-
-        transformers.logging.set_verbosity_error()
         for bits, kind in KINDS.items():
-            theirs = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=kind).eval()
+            theirs = _theirs(folder, kind)
             found[f"transformers {bits}"] = lambda model=theirs: model.generate(
                 ids, attention_mask=torch.ones_like(ids), max_new_tokens=new, min_new_tokens=new, do_sample=False, pad_token_id=0
             )
@@ -64,6 +65,19 @@ def sides(name: str, batch: int, prompt: int, new: int) -> dict[str, Callable[[]
             peer = LlamaCpp(file, batch, prompt + new)
             found[f"llama.cpp {bits}"] = lambda peer=peer: peer.generate(ids.tolist(), new)
     return found
+
+
+@cache
+def _ours(folder: Path) -> Model:
+    return maskfork.load(folder)
+
+
+@cache
+def _theirs(folder: Path, kind: torch.dtype) -> Any:
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    return transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=kind).eval()
 
 
 def rows(turns: Turns, batch: int, new: int) -> list[list[str]]:
@@ -85,23 +99,30 @@ def rows(turns: Turns, batch: int, new: int) -> list[list[str]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", choices=tuple(CONFIGS), required=True)
-    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--batch", type=int, nargs="+", default=[1, 8])
+    parser.add_argument("--no-plain", action="store_true", help="leave our pass without the compiler out, to save time")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--new", type=int, default=128)
     parser.add_argument("--prompt", type=int, default=32)
     args = parser.parse_args()
-    turns = in_turn(sides(args.model, args.batch, args.prompt, args.new), args.rounds)
+    for batch in args.batch:
+        measure(args, batch)
+
+
+def measure(args: argparse.Namespace, batch: int) -> None:
+    """One table."""
+    turns = in_turn(sides(args.model, batch, args.prompt, args.new, not args.no_plain), args.rounds)
     head = ("weights", "ours, compiled", "ours, plain", "transformers", "llama.cpp", "ours / best peer")
-    asked = f"--model {args.model} --batch {args.batch} --new {args.new} --rounds {args.rounds}"
+    asked = f"--model {args.model} --batch {batch} --new {args.new} --rounds {args.rounds}"
     text = (
-        f"### Decoding: {TITLES[args.model]}, batch {args.batch}\n\nTokens a second, greedy, random weights, prompt "
-        f"{args.prompt} + {args.new} new, reading the prompt included; medians of {args.rounds} rounds in turn, the last column "
-        f"the median ratio of a round. Others' load {turns.load()}.\n\n{table(head, rows(turns, args.batch, args.new))}\n\n"
+        f"### Decoding: {TITLES[args.model]}, batch {batch}\n\nTokens a second, greedy, random weights, prompt {args.prompt} + "
+        f"{args.new} new, reading the prompt included; medians of {args.rounds} rounds in turn, the last column the median "
+        f"ratio of a round. Others' load {turns.load()}.\n\n{table(head, rows(turns, batch, args.new))}\n\n"
         f"`python benchmarks/decoding.py {asked}`, commit {commit()}, {machine()}, "
         f"{versions('torch', 'transformers', 'llama_cpp_python')}."
     )
-    print(text)
-    put(f"decoding {args.model} {args.batch}", text)
+    print(text, flush=True)
+    put(f"decoding {args.model} {batch}", text)
 
 
 if __name__ == "__main__":
