@@ -117,7 +117,7 @@ def run(name: str, seeds: int) -> None:
                 label_actively(teacher, [str(i) for i in range(len(pool))], None, vectors[pool], budget, seed=seed)
                 found[f"active {budget}"][str(seed)] = judged(np.array(teacher.asked))
                 file.write_text(json.dumps(found), "utf-8")
-                print(name, seed, budget, {key: round(found[f"{key}"][str(seed)], 4) for key in list(found)[-3:]}, flush=True)
+                print(name, seed, budget, round(found[f"active {budget}"][str(seed)], 4), flush=True)
 
 
 def table() -> str:
