@@ -26,7 +26,11 @@ typedef int8_t I8 __attribute__((vector_size(16)));
 template <class T, class S> static inline T load(const S* p) { T v; memcpy(&v, p, sizeof v); return v; }
 static inline V splat(float a) { return V{} + a; }
 static inline V wide(const uint16_t* p) { U u = __builtin_convertvector(load<U16>(p), U) << 16; V v; memcpy(&v, &u, 64); return v; }
+#ifdef __AVX512F__
+static inline float sum(V v) { return _mm512_reduce_add_ps((__m512)v); }
+#else
 static inline float sum(V v) { float s = 0; for (int i = 0; i < 16; i++) s += v[i]; return s; }
+#endif
 static inline uint16_t narrow(float f) { uint32_t u; memcpy(&u, &f, 4); return (u + 0x7fff + ((u >> 16) & 1)) >> 16; }
 
 static inline V exp16(V x) {  // Cephes' polynomial, about 1e-7
@@ -54,12 +58,14 @@ struct Pass {
 struct Work { float *normed, *qkv, *mixed, *wide; uint8_t* bytes; uint16_t* half; float* scales; };
 static inline int64_t padded(int64_t n) { return (n + 63) / 64 * 64; }
 
-// ---- multiplication: R rows of a matrix with M tokens ----
+// ---- multiplication: R rows of a matrix with M tokens; what is read next is asked for ahead, across pages too ----
+static const int64_t AHEAD = 4096;
+static inline void ahead(const void* p) { __builtin_prefetch((const char*)p + AHEAD, 0, 0); }
 template <int R, int M> static inline void block(const float* w, const float* x, int64_t k, float (*y)[M]) {
   V a[R][M] = {};
   for (int64_t i = 0; i < k; i += 16) {
     V v[M]; for (int m = 0; m < M; m++) v[m] = load<V>(x + m * k + i);
-    for (int r = 0; r < R; r++) { V u = load<V>(w + r * k + i); for (int m = 0; m < M; m++) a[r][m] += u * v[m]; }
+    for (int r = 0; r < R; r++) { ahead(w + r * k + i); V u = load<V>(w + r * k + i); for (int m = 0; m < M; m++) a[r][m] += u * v[m]; }
   }
   for (int r = 0; r < R; r++) for (int m = 0; m < M; m++) y[r][m] = sum(a[r][m]);
 }
@@ -69,6 +75,7 @@ template <int R, int M> static inline void block(const uint16_t* w, const uint16
   for (int64_t i = 0; i < k; i += 32) {
     __m512bh v[M]; for (int m = 0; m < M; m++) v[m] = (__m512bh)_mm512_loadu_si512(x + m * k + i);
     for (int r = 0; r < R; r++) {
+      ahead(w + r * k + i);
       __m512bh u = (__m512bh)_mm512_loadu_si512(w + r * k + i);
       for (int m = 0; m < M; m++) a[r][m] = _mm512_dpbf16_ps(a[r][m], u, v[m]);
     }
@@ -89,6 +96,7 @@ template <int R, int M> static inline void block(const int8_t* w, const uint8_t*
   for (int64_t i = 0; i < k; i += 64) {
     __m512i v[M]; for (int m = 0; m < M; m++) v[m] = _mm512_loadu_si512(x + m * k + i);
     for (int r = 0; r < R; r++) {
+      ahead(w + r * k + i);
       __m512i u = _mm512_loadu_si512(w + r * k + i);
       for (int m = 0; m < M; m++) a[r][m] = _mm512_dpbusd_epi32(a[r][m], v[m], u);
     }
@@ -126,6 +134,13 @@ template <int R> static inline void all(const Net& net, const Matrix& a, const W
 }
 // y [tokens, padded(n)] (+)= x [tokens, k] w' + bias; x as `rounded` has left it
 static void multiply(const Net& net, const Matrix& a, const Work& t, const float* x, int64_t tokens, float* y, bool add) {
+  if (tokens == 1) {
+#pragma omp for schedule(static)
+    for (int64_t n = 0; n < a.n / 4; n++) some<4, 1>(net, a, t, x, 4 * n, 0, y, add);
+#pragma omp single
+    for (int64_t n = a.n / 4 * 4; n < a.n; n++) some<1, 1>(net, a, t, x, n, 0, y, add);
+    return;
+  }
 #pragma omp for schedule(static)
   for (int64_t n = 0; n < a.n / 2; n++) all<2>(net, a, t, x, 2 * n, tokens, y, add);
 #pragma omp single
