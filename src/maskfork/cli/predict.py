@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -68,30 +68,12 @@ def predict(
 
 def _labels(
     model: Path, texts: Sequence[str], file: Path | None, text: str | None, pair: str | None
-) -> tuple[list[dict[str, Any]], Callable[[list[dict[str, Any]]], list[dict[str, Any]]]]:
+) -> tuple[list[dict[str, Any]], Callable[[Sequence[Mapping[str, Any]]], list[dict[str, Any]]]]:
     """Rows, and what answers them, for the other models that a comparison keeps."""
-    from maskfork.decide.compare.winner import open_predictor
+    from maskfork.decide.compare.winner import answerer, open_predictor
 
     wanted, seconds = asked_texts(texts, file, text, pair, "maskfork predict MODEL")
-    predictor = open_predictor(model)
-    names = list(predictor.label_names)
-
-    def answer(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        first = [row["text"] for row in rows]
-        second = None if seconds is None else [row["pair"] for row in rows]
-        probs = predictor.predict(first, second)
-        count = getattr(predictor, "tokens_lost", None)  # a model without a limit (TF-IDF) reads all
-        lost = [0] * len(rows) if count is None else [int(n) for n in count(first, second)]
-        return [
-            {
-                "label": names[int(p.argmax())],
-                "probabilities": {name: round(float(value), 6) for name, value in zip(names, p, strict=True)},
-                "tokens_lost": n,
-            }
-            for p, n in zip(probs, lost, strict=True)
-        ]
-
-    return _paired(wanted, seconds, "text", "pair"), answer
+    return _paired(wanted, seconds, "text", "pair"), answerer(open_predictor(model))
 
 
 def _paired(texts: list[str], seconds: list[str] | None, first: str, second: str) -> list[dict[str, Any]]:

@@ -84,6 +84,14 @@ class Windows:
             starts += [begin + start for start in part.starts[1:]]
         return Windows(one, starts, parts[0].limit)
 
+    def each(self) -> list[Windows]:
+        """Every text alone; `joined` puts any of them together again, in any order."""
+        found, one = [], self.encoding
+        for a, b in zip(self.starts, self.starts[1:], strict=False):
+            types = None if one.types is None else one.types[a:b]
+            found.append(Windows(Encoding(one.ids[a:b], types, one.lost[a:b], one.middle), [0, b - a], self.limit))
+        return found
+
     def _sums(self, own: list[int]) -> list[int]:
         return [sum(own[a:b]) for a, b in zip(self.starts, self.starts[1:], strict=False)]
 

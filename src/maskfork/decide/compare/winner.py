@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from maskfork.decide.compare.contender import Predictor
-from maskfork.errors import ModelError
+from maskfork.errors import DataError, ModelError
 from maskfork.models.about import FILE, describe, said_of
 
 
@@ -40,6 +41,30 @@ def open_predictor(folder: Path | str) -> Predictor:
     from maskfork.decide.compare.contenders.endpoint import EndpointPredictor
 
     return EndpointPredictor.open(folder)
+
+
+def answerer(predictor: Predictor) -> Callable[[Sequence[Mapping[str, Any]]], list[dict[str, Any]]]:
+    """Rows {text, pair} to answers {label, probabilities, tokens_lost}; all rows have a pair, or none has."""
+    names = list(predictor.label_names)
+
+    def answer(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        if any("text" not in row for row in rows) or len({"pair" in row for row in rows}) > 1:
+            raise DataError("a row to label holds a text, and a pair in every row or in none")
+        first = [row["text"] for row in rows]
+        second = [row["pair"] for row in rows] if rows and "pair" in rows[0] else None
+        probs = predictor.predict(first, second)
+        count = getattr(predictor, "tokens_lost", None)  # a model without a limit (TF-IDF) reads all
+        lost = [0] * len(rows) if count is None else [int(n) for n in count(first, second)]
+        return [
+            {
+                "label": names[int(p.argmax())],
+                "probabilities": {name: round(float(value), 6) for name, value in zip(names, p, strict=True)},
+                "tokens_lost": n,
+            }
+            for p, n in zip(probs, lost, strict=True)
+        ]
+
+    return answer
 
 
 def kind_of(folder: Path) -> str:

@@ -88,8 +88,11 @@ class Pipeline(nn.Module):
         found = self.read(texts, pairs, prompt)
         if found.note is not None and found.note not in self.notes:
             self.notes.append(found.note)
-        length = self.prompt_tokens(prompt)
-        out, was_training = torch.zeros(len(texts), width), self.training
+        return self.collect_read(found, self.prompt_tokens(prompt), width, read)
+
+    def collect_read(self, found: Windows, length: int, width: int, read: Callable[[Tensor], Tensor]) -> np.ndarray:
+        """The same of texts that are read already; `length` tokens at the start of each are its prompt's."""
+        out, was_training = torch.zeros(len(found), width), self.training
         self.eval()
         with torch.inference_mode():
             for part in by_tokens(found.lengths, TOKENS):

@@ -6,7 +6,6 @@ Threads are enough: the tokenizers library lets go of Python's lock. Processes t
 from __future__ import annotations
 
 import json
-import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from maskfork.learn.data.corpus.pieces import Piece
+from maskfork.measure.cores import usable_cores
 from maskfork.models.tokenizers import Tokenizer
 
 TOGETHER = 1 << 19  # characters that go through the tokenizer at a time
@@ -64,7 +64,7 @@ class Encoder:
 
     def stream(self, pieces: Iterator[Piece], workers: int | None = None) -> Iterator[Tokens]:
         """All pieces in their order; at most `workers` + 1 groups of them are held."""
-        workers = workers or _cores()
+        workers = workers or usable_cores()
         waiting: deque[Future[list[Tokens]]] = deque()
         with ThreadPoolExecutor(workers, thread_name_prefix="tokenise") as pool:
             try:
@@ -77,10 +77,6 @@ class Encoder:
             finally:
                 for future in waiting:
                     future.cancel()
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _groups(pieces: Iterator[Piece]) -> Iterator[list[Piece]]:

@@ -1,0 +1,96 @@
+"""`maskfork serve`: models behind HTTP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from maskfork.cli.config import ConfigFile
+from maskfork.cli.output import JsonFlag, emit_json, say
+from maskfork.cli.where import model_place
+from maskfork.errors import UsageError
+
+
+def serve(
+    *models: str,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    api_key_file: Path | None = None,
+    max_body: Annotated[int, Parameter(help="Bytes of a request.")] = 2_000_000,
+    max_texts: Annotated[int, Parameter(help="Texts of a request.")] = 1024,
+    queue: Annotated[int, Parameter(help="Texts of a model that may wait; more are refused (429).")] = 2048,
+    batch_tokens: Annotated[int, Parameter(help="Tokens of one pass through a model.")] = 2048,
+    latency_ms: Annotated[float | None, Parameter(help="Refuse (429) what would wait longer than this.")] = None,
+    drain: Annotated[float, Parameter(help="Seconds after SIGTERM in which requests are still taken.")] = 1.0,
+    stop: Annotated[float, Parameter(help="Seconds after that for what was accepted.")] = 60.0,
+    access_log: Annotated[str, Parameter(help="A file, - for standard output, or none.")] = "-",
+    json: JsonFlag = False,
+    config: ConfigFile = None,
+) -> None:
+    """Serve trained models: labels, vectors, relevance, tags, answers, by the APIs of TEI and OpenAI.
+
+    GET /openapi.json says what can be asked. API keys also come from $MASKFORK_API_KEYS, commas between.
+
+    Parameters
+    ----------
+    models
+        Folders of models (whatever `maskfork predict` opens, sentence encoders, cross-encoders), or NAME=FOLDER.
+    host
+        The address to listen at; 0.0.0.0 for all.
+    port
+        0 takes a free one.
+    api_key_file
+        A file of API keys, one a line: requests without one of them are refused.
+    json
+        Say the address as JSON.
+    """
+    try:
+        import httptools  # noqa: F401
+        import prometheus_client  # noqa: F401
+        import uvicorn  # noqa: F401
+        import uvloop  # noqa: F401
+    except ImportError as error:
+        raise UsageError(f"serving needs {error.name}: pip install 'maskfork[serve]'") from error
+    from maskfork.deploy.serve import App, House, Limits, open_served
+    from maskfork.deploy.serve.keys import read_keys
+    from maskfork.deploy.serve.log import AccessLog
+    from maskfork.deploy.serve.run import run
+
+    if not models:
+        raise UsageError("there is nothing to serve: maskfork serve MODEL [MODEL...]")
+    limits = Limits(
+        body=max_body, texts=max_texts, queue=queue, batch_tokens=batch_tokens, latency_ms=latency_ms, drain_s=drain, stop_s=stop
+    )
+    keys = read_keys(api_key_file)
+    if not len(keys) and host not in ("127.0.0.1", "::1", "localhost"):
+        say(f"anybody who reaches {host}:{port} can ask: give --api-key-file to change that")
+    places = _named(models)
+    opened = []
+    for name, place in places.items():
+        opened.append(open_served(name, model_place(place)))
+        say(f"{name}: {opened[-1].kind}")
+    app = App(House(opened, limits), keys, AccessLog(access_log))
+
+    def said(address: str) -> None:
+        if json:
+            emit_json({"address": address, "models": list(places)})
+        else:
+            say(f"listening at {address}")
+
+    run(app, host, port, limits, said)
+
+
+def _named(models: tuple[str, ...]) -> dict[str, str]:
+    """Name -> place; a folder's own name where none is given."""
+    found: dict[str, str] = {}
+    for given in models:
+        name, sign, place = given.partition("=")
+        if not sign:
+            place = given
+            name = Path(given).resolve().name if Path(given).is_dir() else given
+        if name in found:
+            raise UsageError(f"two models are called {name!r}: call one otherwise, NAME=FOLDER")
+        found[name] = place
+    return found

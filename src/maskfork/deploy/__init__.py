@@ -1,0 +1,1 @@
+"""To production: a trained model behind an address."""

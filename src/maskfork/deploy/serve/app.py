@@ -1,0 +1,105 @@
+"""The ASGI application: key, route, body, answer, log."""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+from typing import Any
+
+import msgspec
+
+from maskfork.deploy.serve.house import House
+from maskfork.deploy.serve.http import Answer, Gone, Receive, Request, Scope, Send, reply
+from maskfork.deploy.serve.keys import Keys
+from maskfork.deploy.serve.log import AccessLog
+from maskfork.deploy.serve.refused import Refused
+from maskfork.deploy.serve.routes import Route, all_routes
+
+GONE = 499  # what the log says of a client that went away
+
+
+class App:
+    def __init__(self, house: House, keys: Keys | None = None, log: AccessLog | None = None) -> None:
+        self.house, self._keys, self._log = house, keys or Keys([]), log or AccessLog("none")
+        self._routes: dict[str, dict[str, Route]] = {}
+        for route in all_routes():
+            self._routes.setdefault(route.path, {})[route.method] = route
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1000})
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while (await receive())["type"] != "lifespan.shutdown":
+            await send({"type": "lifespan.startup.complete"})
+        self.house.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        request = Request(scope, receive, self.house.limits)
+        known = request.path if request.path in self._routes else "other"
+        status, size, close = 500, 0, self.house.draining
+        try:
+            answer = await self._answer(request)
+        except Refused as refused:
+            close = close or refused.close
+            said = msgspec.json.encode(refused.said(request.path.startswith("/v1/")))
+            answer = Answer(said, refused.status, headers=refused.headers())
+            request.note["cause"] = refused.sentence
+        except Gone:
+            self._note(request, known, GONE, 0, started)
+            return
+        except Exception as error:  # ours: the client learns that it is, the log learns what
+            traceback.print_exception(error, file=sys.stderr)
+            answer = Answer(msgspec.json.encode(Refused(500, "the server failed on this request").said(openai=False)), 500)
+        status = answer.status
+        try:
+            size = await reply(send, answer, request, close=close or self.house.draining)
+        except Gone:
+            status = GONE
+        self._note(request, known, status, size, started)
+
+    async def _answer(self, request: Request) -> Answer:
+        methods = self._routes.get(request.path)
+        if methods is None:
+            if not self._keys.know(request.headers.get(b"authorization")):
+                raise _unknown()
+            raise Refused(404, f"there is no {request.path[:100]!r} here: /openapi.json lists what there is", close=True)
+        route = methods.get("GET" if request.method == "HEAD" else request.method)
+        if not (route is not None and route.free) and not self._keys.know(request.headers.get(b"authorization")):
+            raise _unknown()
+        if route is None:
+            allowed = ", ".join(methods)
+            raise Refused(405, f"{request.path} takes {allowed}, not {request.method[:20]}", allow=allowed, close=True)
+        body: Any = None
+        if route.decoder is not None:
+            body = request.json(await request.body(), route.decoder)
+        return await route.run(self.house, request, body)
+
+    def _note(self, request: Request, route: str, status: int, size: int, started: float) -> None:
+        seconds = time.perf_counter() - started
+        self.house.metrics.requests.labels(route, str(status)).inc()
+        self.house.metrics.seconds.labels(route).observe(seconds)
+        client = request.scope.get("client") or ("", 0)
+        self._log.write(
+            {
+                "id": request.id.decode(),
+                "client": client[0],
+                "method": request.method,
+                "path": request.path[:200],
+                "status": status,
+                "ms": round(1000 * seconds, 2),
+                "bytes_out": size,
+                **request.note,
+            }
+        )
+
+
+def _unknown() -> Refused:
+    return Refused(401, "this server asks for an API key: send Authorization: Bearer KEY with a right one", close=True)

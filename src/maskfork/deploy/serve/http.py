@@ -1,0 +1,153 @@
+"""HTTP over raw ASGI: a request's body within its limits, answers, and whether the client is still there."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import msgspec
+
+from maskfork.deploy.serve.limits import Limits
+from maskfork.deploy.serve.refused import Refused
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+T = TypeVar("T")
+
+ID = re.compile(rb"[\x21-\x7e]{1,128}")  # a request id that is taken over into headers and the log
+PATIENCE = 4  # of a body that is too large, this many times the limit is read and thrown away, so that the answer is seen
+JSON = b"application/json"
+
+
+class Gone(Exception):  # noqa: N818 (it says what happened)
+    """The client went away."""
+
+
+@dataclass
+class Answer:
+    """`body` whole, or in pieces as they come."""
+
+    body: bytes | AsyncIterator[bytes]
+    status: int = 200
+    kind: bytes = JSON
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+
+
+class Request:
+    """`note` goes into the access log: never a text."""
+
+    def __init__(self, scope: Scope, receive: Receive, limits: Limits) -> None:
+        self.scope, self._receive, self._limits = scope, receive, limits
+        self.method, self.path = scope["method"], scope["path"]
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        given = self.headers.get(b"x-request-id", b"")
+        self.id = given if ID.fullmatch(given) else secrets.token_hex(8).encode()
+        self.note: dict[str, Any] = {}
+
+    async def body(self) -> bytes:
+        """Raises Refused (413, 408), Gone."""
+        most = self._limits.body
+        try:
+            async with asyncio.timeout(self._limits.body_s):
+                size = int(self.headers.get(b"content-length", b"0"))
+                if size > most:
+                    if size <= PATIENCE * most:
+                        await self._drop(size)
+                    raise _large(most)
+                return await self._read(most)
+        except TimeoutError:
+            raise Refused(
+                408, f"the request did not arrive within {self._limits.body_s:g} s: send it faster", close=True
+            ) from None
+
+    async def _read(self, most: int) -> bytes:
+        parts: list[bytes] = []
+        size, more = 0, True
+        while more:
+            message = await self._message()
+            part, more = message.get("body", b""), message.get("more_body", False)
+            size += len(part)
+            if size <= most:
+                parts.append(part)
+            elif size > PATIENCE * most:
+                break
+        if size > most:
+            raise _large(most)
+        self.note["bytes_in"] = size
+        return b"".join(parts)
+
+    async def _drop(self, size: int) -> None:
+        more = True
+        while more and size > 0:
+            message = await self._message()
+            size -= len(message.get("body", b""))
+            more = message.get("more_body", False)
+
+    async def _message(self) -> MutableMapping[str, Any]:
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise Gone
+        return message
+
+    async def unless_gone(self, future: asyncio.Future[T]) -> T:
+        """What the future brings; raises Gone as soon as the client goes away, and the future is cancelled then."""
+        if future.done():
+            return future.result()
+        leaves = asyncio.ensure_future(self._leaves())
+        try:
+            await asyncio.wait((future, leaves), return_when=asyncio.FIRST_COMPLETED)
+            if future.done():
+                return future.result()
+            raise Gone
+        finally:
+            future.cancel()
+            leaves.cancel()
+
+    async def _leaves(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    def json(self, body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+        """Raises Refused: 400 for what is no JSON, 422 for JSON of another shape."""
+        try:
+            return decoder.decode(body)
+        except msgspec.ValidationError as error:
+            raise Refused(422, _sentence(error)) from error
+        except (ValueError, RecursionError) as error:  # msgspec's DecodeError and UnicodeDecodeError are ValueErrors
+            raise Refused(400, f"the body is no JSON ({_sentence(error)})") from error
+
+
+async def reply(send: Send, answer: Answer, request: Request, *, close: bool) -> int:
+    """Send an answer; how many bytes its body had."""
+    whole = isinstance(answer.body, bytes)
+    headers = [(b"content-type", answer.kind), (b"x-request-id", request.id), *answer.headers]
+    if isinstance(answer.body, bytes):
+        headers.append((b"content-length", b"%d" % len(answer.body)))
+    if close:
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    if isinstance(answer.body, bytes):
+        body = b"" if request.method == "HEAD" else answer.body
+        await send({"type": "http.response.body", "body": body})
+        return len(body)
+    size = 0
+    async for piece in answer.body:
+        size += len(piece)
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+    assert not whole
+    return size
+
+
+def _large(most: int) -> Refused:
+    return Refused(413, f"the request has more than {most:,} bytes: send less at once", close=True)
+
+
+def _sentence(error: BaseException) -> str:
+    text = " ".join(str(error).split()).rstrip(".")
+    return (text[:1].lower() + text[1:])[:300] or type(error).__name__

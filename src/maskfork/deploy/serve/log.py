@@ -1,0 +1,34 @@
+"""The access log: one line of JSON a request, without any text of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from maskfork.errors import UsageError
+
+
+class AccessLog:
+    """To a file, to standard output (`-`), or nowhere (`none`)."""
+
+    def __init__(self, where: str) -> None:
+        self._out: IO[bytes] | None = None
+        if where == "-":
+            self._out = sys.stdout.buffer
+        elif where != "none":
+            try:
+                self._out = Path(where).open("ab")
+            except OSError as error:
+                raise UsageError(f"the access log {where} cannot be written ({error.strerror}): give another file") from error
+        self._encoder = msgspec.json.Encoder()
+
+    def write(self, said: Mapping[str, Any]) -> None:
+        if self._out is not None:
+            time = datetime.now(UTC).isoformat(timespec="milliseconds")
+            self._out.write(self._encoder.encode({"time": time, **said}) + b"\n")
+            self._out.flush()

@@ -1,0 +1,52 @@
+"""What a route is, and what all of them share."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from maskfork.deploy.serve.house import House
+from maskfork.deploy.serve.http import JSON, Answer, Request
+from maskfork.deploy.serve.job import Done
+
+Run = Callable[[House, Request, Any], Awaitable[Answer]]
+_encoder = msgspec.json.Encoder()
+
+
+@dataclass(frozen=True)
+class Route:
+    """`body` and `gives` are the types of what comes in and goes out (None: nothing, text; a tuple: one of these).
+
+    The OpenAPI document is made of them.
+    """
+
+    method: str
+    path: str
+    run: Run
+    line: str
+    body: Any = None
+    gives: Any = None
+    free: bool = False  # asked without a key
+    streams: bool = False
+    decoder: msgspec.json.Decoder[Any] | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        if self.body is not None:
+            object.__setattr__(self, "decoder", msgspec.json.Decoder(self.body))
+
+
+def answer_of(value: Any, done: Done | None = None, status: int = 200) -> Answer:
+    """A value as JSON; what was read, and what was not, in headers."""
+    return Answer(_encoder.encode(value), status, JSON, [] if done is None else headers_of(done.tokens, done.lost))
+
+
+def headers_of(tokens: Sequence[int], lost: Sequence[int]) -> list[tuple[bytes, bytes]]:
+    """`x-tokens`, and where texts were cut `x-truncated-texts` and `x-truncated-tokens`."""
+    found = [(b"x-tokens", b"%d" % sum(tokens))]
+    cut = sum(1 for n in lost if n)
+    if cut:
+        found += [(b"x-truncated-texts", b"%d" % cut), (b"x-truncated-tokens", b"%d" % sum(lost))]
+    return found

@@ -1,0 +1,62 @@
+"""The models that can be served: whatever `maskfork predict` opens, sentence encoders, cross-encoders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from maskfork.decide.compare.winner import answerer, open_predictor
+from maskfork.deploy.serve.served.classifier import Labels, ServedPredictor, ServedSorter
+from maskfork.deploy.serve.served.rows import ServedRows
+from maskfork.deploy.serve.served.sentence import Relevance, ServedEncoder, ServedReranker, Vectors
+from maskfork.deploy.serve.served.served import ROWS, Kind, Row, Served
+from maskfork.learn.tasks import task_in, task_of
+from maskfork.learn.tasks.embed.trained import TrainedEncoder
+from maskfork.learn.tasks.rerank.trained import TrainedReranker
+from maskfork.models.about import said_of
+from maskfork.models.hub import find_folder, named_head, read_config
+from maskfork.models.sentence.cross import OLD
+from maskfork.models.sentence.folder import MODULES
+
+__all__ = ["ROWS", "Kind", "Labels", "Relevance", "Row", "Served", "Vectors", "open_served"]
+
+
+def open_served(name: str, where: str) -> Served:
+    """The model in a folder or on the Hub. Raises ModelError, TokenizerError."""
+    folder = find_folder(where)
+    kind = said_of(folder).get("kind")
+    if kind in ("classify", "fine-tune"):
+        return _sorter(name, folder)
+    if kind is None and not (folder / "probe.safetensors").is_file():
+        if _scores_pairs(folder):
+            return _trained(name, folder, task_of("rerank").open(folder))
+        if named_head(folder) == "classify":
+            return _sorter(name, folder)
+        if task_in(folder) is None and (folder / MODULES).is_file():
+            return _trained(name, folder, task_of("embed").open(folder))
+    task = task_in(folder)
+    if task is not None:
+        return _trained(name, folder, task.open(folder))
+    predictor = open_predictor(folder)
+    return ServedPredictor(name, folder, predictor, answerer(predictor))
+
+
+def _sorter(name: str, folder: Path) -> Served:
+    from maskfork.learn.tasks.classify import Sorter
+
+    return ServedSorter(name, folder, Sorter.open(folder))
+
+
+def _trained(name: str, folder: Path, trained: Any) -> Served:
+    if isinstance(trained, TrainedEncoder):
+        return ServedEncoder(name, folder, trained.encoder, trained.predict)
+    if isinstance(trained, TrainedReranker) and trained.encoder.num_labels == 1:
+        return ServedReranker(name, folder, trained.encoder, trained.predict)
+    return ServedRows(name, folder, trained)
+
+
+def _scores_pairs(folder: Path) -> bool:
+    """Whether a folder that is not ours is a cross-encoder's, by the marks that sentence-transformers leaves."""
+    config = read_config(folder)
+    marked = OLD in config or "activation_fn" in (config.get("sentence_transformers") or {})
+    return marked and str((config.get("architectures") or [""])[0]).endswith("ForSequenceClassification")

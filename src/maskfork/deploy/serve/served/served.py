@@ -1,0 +1,63 @@
+"""What a server knows of a model: how texts are read, and what it says of them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from maskfork.deploy.serve.job import Item
+from maskfork.models.tokenizers import Tokenizer
+
+Row = Mapping[str, Any]
+Kind = Literal["classifier", "embedding", "reranker", "tagger", "reader", "writer", "other"]
+ROWS = "rows"  # the way in which every model answers: whole rows, as `maskfork predict` does
+CHARACTERS = 4  # a token, about, where none is counted
+
+
+class Served(ABC):
+    """A model under the name that clients know it by. `predict` answers rows as `maskfork predict` does.
+
+    `read` and `answer` are called in one thread only.
+    """
+
+    kind: Kind = "other"
+    tokenizer: Tokenizer | None = None
+    longest: int | None = None  # tokens of a text
+
+    def __init__(self, name: str, folder: Path, predict: Callable[[Sequence[Row]], list[dict[str, Any]]]) -> None:
+        self.name, self.folder, self.predict = name, folder, predict
+        self.hidden = {str(folder.resolve()): name, str(folder): name}  # what clients are not told
+
+    def begin(self) -> None:
+        """Called first in the thread that will answer: torch has its threads by thread."""
+        import torch
+
+        from maskfork.measure.cores import usable_cores
+
+        torch.set_num_threads(usable_cores())
+
+    def read(self, how: Hashable, rows: Sequence[Row]) -> list[Item]:
+        """Each row as it is read in this way. Raises DataError, TokenizerError."""
+        if how == ROWS:
+            return [Item(row, max(1, sum(len(v) for v in row.values() if isinstance(v, str)) // CHARACTERS)) for row in rows]
+        return self.read_as(how, rows)
+
+    def answer(self, how: Hashable, items: Sequence[Item]) -> list[Any]:
+        """What the model says of each."""
+        if how == ROWS:
+            return self.predict([item.what for item in items])
+        return self.answer_as(how, items)
+
+    @abstractmethod
+    def read_as(self, how: Hashable, rows: Sequence[Row]) -> list[Item]:
+        """`read` in the model's own ways."""
+
+    @abstractmethod
+    def answer_as(self, how: Hashable, items: Sequence[Item]) -> list[Any]:
+        """`answer` in the model's own ways."""
+
+    def about(self) -> dict[str, Any]:
+        """`model_type` as TEI's /info says it."""
+        return {self.kind: {}}
