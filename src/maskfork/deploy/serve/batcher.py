@@ -15,6 +15,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
 from threading import Condition, Thread
 from typing import Any
 
@@ -135,7 +136,7 @@ class Batcher:
                 kinds.setdefault(job.how, []).append(job)
         for how, jobs in kinds.items():
             rows = [row for job in jobs for row in job.rows]
-            items, failed = self._alone(jobs, lambda jobs, how=how: self.served.read(how, [r for j in jobs for r in j.rows]))
+            items, failed = self._alone(jobs, partial(self._items, how))
             ended += failed
             letters = sum(len(v) for row in rows for v in row.values() if isinstance(v, str))
             if letters:
@@ -155,6 +156,9 @@ class Batcher:
                 job.read(own)
                 self._pending.append(job)
         return ended
+
+    def _items(self, how: Hashable, jobs: list[Job]) -> list[Item]:
+        return self.served.read(how, [row for job in jobs for row in job.rows])
 
     def _take(self) -> list[tuple[Job, int]]:
         """The next batch: texts of the oldest request's kind, in order, up to the budget of tokens (one text at the least)."""

@@ -22,7 +22,7 @@ class AccessLog:
             self._out = sys.stdout.buffer
         elif where != "none":
             try:
-                self._out = Path(where).open("ab")
+                self._out = Path(where).open("ab")  # noqa: SIM115 (open as long as the server)
             except OSError as error:
                 raise UsageError(f"the access log {where} cannot be written ({error.strerror}): give another file") from error
         self._encoder = msgspec.json.Encoder()

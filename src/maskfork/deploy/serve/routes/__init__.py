@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 from maskfork import __version__
 from maskfork.deploy.serve.house import House
@@ -20,5 +21,5 @@ async def openapi(house: House, request: Request, body: None) -> Answer:
 @cache
 def all_routes() -> list[Route]:
     """In the order of the document."""
-    document = Route("GET", "/openapi.json", openapi, "This document.", None, dict[str, object])
+    document = Route("GET", "/openapi.json", openapi, "This document.", None, dict[str, Any])
     return [*tei.ROUTES, *own.ROUTES, *openai.ROUTES, *state.ROUTES, document]

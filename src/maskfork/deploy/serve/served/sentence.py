@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from maskfork.deploy.serve.job import Item
@@ -102,5 +103,5 @@ def _items(read: Windows) -> list[Item]:
 
 def _answers(
     model: Pipeline, items: Sequence[Item], prompt: str, width: int, read: Callable[[torch.Tensor], torch.Tensor]
-) -> Any:
+) -> np.ndarray:
     return model.collect_read(Windows.joined([item.what for item in items]), model.prompt_tokens(prompt), width, read)
