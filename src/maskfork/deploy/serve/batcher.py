@@ -101,6 +101,7 @@ class Batcher:
         try:
             self.served.begin()
             self._work()
+            self.served.end()
         except Exception as error:  # a fault of this file: whoever waits must hear of it, and nobody is accepted any more
             traceback.print_exception(error, file=sys.stderr)
             with self._changed:

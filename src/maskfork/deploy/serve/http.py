@@ -97,7 +97,7 @@ class Request:
         """What the future brings; raises Gone as soon as the client goes away, and the future is cancelled then."""
         if future.done():
             return future.result()
-        leaves = asyncio.ensure_future(self._leaves())
+        leaves = asyncio.ensure_future(self.leaves())
         try:
             await asyncio.wait((future, leaves), return_when=asyncio.FIRST_COMPLETED)
             if future.done():
@@ -107,7 +107,8 @@ class Request:
             future.cancel()
             leaves.cancel()
 
-    async def _leaves(self) -> None:
+    async def leaves(self) -> None:
+        """Ends as the client goes away."""
         while (await self._receive())["type"] != "http.disconnect":
             pass
 

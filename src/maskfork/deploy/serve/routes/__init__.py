@@ -8,7 +8,7 @@ from typing import Any
 from maskfork import __version__
 from maskfork.deploy.serve.house import House
 from maskfork.deploy.serve.http import Answer, Request
-from maskfork.deploy.serve.routes import openai, own, state, tei
+from maskfork.deploy.serve.routes import openai, own, state, tei, writing
 from maskfork.deploy.serve.routes.route import Route, answer_of
 
 __all__ = ["Route", "all_routes"]
@@ -22,4 +22,4 @@ async def openapi(house: House, request: Request, body: None) -> Answer:
 def all_routes() -> list[Route]:
     """In the order of the document."""
     document = Route("GET", "/openapi.json", openapi, "This document.", None, dict[str, Any])
-    return [*tei.ROUTES, *own.ROUTES, *openai.ROUTES, *state.ROUTES, document]
+    return [*tei.ROUTES, *own.ROUTES, *openai.ROUTES, *writing.ROUTES, *state.ROUTES, document]

@@ -10,11 +10,14 @@ from maskfork.deploy.serve.served.classifier import Labels, ServedPredictor, Ser
 from maskfork.deploy.serve.served.rows import ServedRows
 from maskfork.deploy.serve.served.sentence import Relevance, ServedEncoder, ServedReranker, Vectors
 from maskfork.deploy.serve.served.served import ROWS, Kind, Row, Served
+from maskfork.deploy.serve.served.writer import ServedWriter
 from maskfork.learn.tasks import task_in, task_of
 from maskfork.learn.tasks.embed.trained import TrainedEncoder
+from maskfork.learn.tasks.instruct.assistant import Assistant
 from maskfork.learn.tasks.rerank.trained import TrainedReranker
 from maskfork.models.about import said_of
-from maskfork.models.hub import find_folder, named_head, read_config
+from maskfork.models.device import best_device
+from maskfork.models.hub import find_folder, load, named_head, read_config
 from maskfork.models.sentence.cross import OLD
 from maskfork.models.sentence.folder import MODULES
 
@@ -30,7 +33,13 @@ def open_served(name: str, where: str) -> Served:
     if kind is None and not (folder / "probe.safetensors").is_file():
         if _scores_pairs(folder):
             return _trained(name, folder, task_of("rerank").open(folder))
-        if named_head(folder) == "classify":
+        head = named_head(folder)
+        if head == "causal_lm":
+            model = load(folder).to(best_device())
+            if model.spec.fork == "decoder":
+                return ServedWriter(name, folder, model)
+            return ServedRows(name, folder, task_of("seq2seq").open(folder))
+        if head == "classify":
             return _sorter(name, folder)
         if task_in(folder) is None and (folder / MODULES).is_file():
             return _trained(name, folder, task_of("embed").open(folder))
@@ -52,6 +61,8 @@ def _trained(name: str, folder: Path, trained: Any) -> Served:
         return ServedEncoder(name, folder, trained.encoder, trained.predict)
     if isinstance(trained, TrainedReranker) and trained.encoder.num_labels == 1:
         return ServedReranker(name, folder, trained.encoder, trained.predict)
+    if isinstance(trained, Assistant):
+        return ServedWriter(name, folder, trained.model, trained.predict)
     return ServedRows(name, folder, trained)
 
 

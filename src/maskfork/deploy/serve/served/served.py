@@ -38,6 +38,9 @@ class Served(ABC):
 
         torch.set_num_threads(usable_cores())
 
+    def end(self) -> None:  # noqa: B027 (most have nothing to end)
+        """Called last in that thread."""
+
     def read(self, how: Hashable, rows: Sequence[Row]) -> list[Item]:
         """Each row as it is read in this way. Raises DataError, TokenizerError."""
         if how == ROWS:

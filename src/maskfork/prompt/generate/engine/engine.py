@@ -92,6 +92,11 @@ class Engine:
         return request.ticket
 
     @property
+    def waiting(self) -> int:
+        """Texts that have not been begun."""
+        return len(self._waiting)
+
+    @property
     def busy(self) -> bool:
         """Whether any text is waiting or being written."""
         return bool(self._waiting or self._running)

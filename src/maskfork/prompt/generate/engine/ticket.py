@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
@@ -25,8 +25,10 @@ class Ticket:
         self.number = number
         self.reason: Reason | None = None
         self.cancelled = False
+        self.ended = False
         self.shared = 0  # tokens of the prompt that had been read for another text
         self._queue: SimpleQueue[Said | BaseException | None] = SimpleQueue()
+        self._news: Callable[[], None] | None = None
 
     def __iter__(self) -> Iterator[Said]:
         while (said := self._queue.get()) is not None:
@@ -56,10 +58,20 @@ class Ticket:
         """No further token is wanted: the text ends before the next one is computed."""
         self.cancelled = True
 
+    def listen(self, news: Callable[[], None]) -> None:
+        """`news` is called now, and whenever there is something for `now`, in the engine's thread."""
+        self._news = news
+        news()
+
     def put(self, said: Said) -> None:
         self._queue.put(said)
+        if self._news is not None:
+            self._news()
 
     def end(self, reason: Reason | None, error: BaseException | None = None) -> None:
         """`reason` None: cancelled, or failed by `error`, which whoever reads on gets."""
         self.reason = reason
         self._queue.put(error)
+        self.ended = True
+        if self._news is not None:
+            self._news()

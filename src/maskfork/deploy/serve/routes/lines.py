@@ -1,0 +1,185 @@
+"""Texts that are being written for one request: started, heard, shown whole or piece by piece."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from maskfork.deploy.serve.house import House
+from maskfork.deploy.serve.http import Answer, Gone, Request
+from maskfork.deploy.serve.refused import Refused
+from maskfork.deploy.serve.served.writer import ServedWriter, heard
+from maskfork.errors import MaskforkError
+from maskfork.models.tokenizers import Tokenizer
+from maskfork.prompt.generate.constraints import Rule
+from maskfork.prompt.generate.engine import Said, Ticket
+from maskfork.prompt.generate.stream import TextStream
+
+FINISH = {"end": "stop", "stop": "stop", "length": "length", "positions": "length", "closed": "length"}
+EVENTS = b"text/event-stream; charset=utf-8"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How texts are written: `settings` of `generate`, `best` likeliest tokens at each place, the form that a text must have."""
+
+    settings: dict[str, Any]
+    seed: int | None = None
+    best: int | None = None
+    form: Rule | None = None
+
+
+@dataclass
+class Line:
+    """One text; `ids` are its prompt."""
+
+    index: int
+    ids: list[int]
+    tokenizer: Tokenizer
+    asked: Asked
+    said: list[Said] = field(default_factory=list)
+    text: str = ""
+    ticket: Ticket | None = None
+    count: Callable[[float], None] | None = None  # told how many tokens were written
+
+    def __post_init__(self) -> None:
+        self._stream = TextStream(self.tokenizer, self.ids, self.asked.settings.get("stop_strings", ()))
+
+    def add(self, news: list[Said]) -> str:
+        """The text that is certain now."""
+        self.said += news
+        if self.count is not None:
+            self.count(len(news))
+        piece = "".join(self._stream.add(one.token) for one in news)
+        self.text += piece
+        return piece
+
+    def end(self) -> str:
+        rest = self._stream.end()
+        self.text += rest
+        return rest
+
+    @property
+    def finish(self) -> str | None:
+        return "length" if self.ticket is None else FINISH.get(str(self.ticket.reason), "stop")
+
+    def shown(self, token: int) -> str:
+        """A token as text; as its vocabulary writes it where it is only part of a character."""
+        text = self.tokenizer.decode([token], skip_special=False)
+        return self.tokenizer.token(token) if "\ufffd" in text else text
+
+    def table(self, said: list[Said], before: Any = None) -> dict[str, Any]:
+        """Log probabilities as /v1/completions has them; `before`: those of the prompt, which is then shown too."""
+        tokens, logps, best = [one.token for one in said], [one.logprob for one in said], [one.others for one in said]
+        if before is not None:
+            tokens, logps, best = [*self.ids, *tokens], [*before[0], *logps], [*before[1], *best]
+        words = [self.shown(token) for token in tokens]
+        starts, at = [], 0
+        for word in words:
+            starts.append(at)
+            at += len(word)
+        tops = [None if logp is None else {self.shown(t): p for t, p in own} for logp, own in zip(logps, best, strict=True)]
+        return {"tokens": words, "token_logprobs": logps, "top_logprobs": tops, "text_offset": starts}
+
+    def entries(self, said: list[Said]) -> list[dict[str, Any]]:
+        """Log probabilities as /v1/chat/completions has them."""
+        return [
+            {**self._entry(one.token, one.logprob), "top_logprobs": [self._entry(*own) for own in one.others]} for one in said
+        ]
+
+    def _entry(self, token: int, logp: float | None) -> dict[str, Any]:
+        text = self.shown(token)
+        return {"token": text, "logprob": logp, "bytes": list(text.encode())}
+
+
+def start_lines(served: ServedWriter, lines: list[Line], asked: Asked, house: House) -> None:
+    """Hand every line to the engine; all of them, or none. Raises Refused."""
+    if asked.settings["max_new_tokens"] == 0:
+        return
+    if served.engine.waiting + len(lines) > house.limits.queue:
+        raise Refused(429, f"{served.engine.waiting} texts are waiting already: ask again later", after=1.0)
+    try:
+        for k, line in enumerate(lines):
+            seed = None if asked.seed is None else asked.seed + k
+            line.ticket = served.engine.submit(line.ids, form=asked.form, logprobs=asked.best, **asked.settings, seed=seed)
+    except MaskforkError as error:
+        _cancel(lines)
+        raise Refused(422, " ".join(str(error).split())) from error
+    house.metrics.tokens.labels(served.name, "in").inc(sum(len(line.ids) for line in lines))
+    for line in lines:
+        line.count = house.metrics.tokens.labels(served.name, "out").inc
+
+
+async def whole(request: Request, lines: list[Line]) -> None:
+    """Hear every line to its end. Raises Gone, and the engine then writes no more."""
+
+    async def all_of_them() -> None:
+        await asyncio.gather(*(_hear(line, None) for line in lines))
+
+    try:
+        await request.unless_gone(asyncio.ensure_future(all_of_them()))
+    finally:
+        _cancel(lines)
+    request.note["tokens_out"] = sum(len(line.said) for line in lines)
+
+
+def stream(
+    request: Request,
+    lines: list[Line],
+    head: dict[str, Any],
+    chunk: Callable[[Line, str, list[Said], str | None], dict[str, Any]],
+    usage: Callable[[list[Line]], dict[str, int]] | None,
+) -> Answer:
+    """Server-sent events, one as soon as there is text; [DONE] at the end."""
+    encode = msgspec.json.Encoder().encode
+
+    async def events() -> AsyncIterator[bytes]:
+        news: asyncio.Queue[tuple[Line, str, list[Said], bool]] = asyncio.Queue()
+        tasks = [asyncio.ensure_future(_hear(line, news)) for line in lines]
+        leaves = asyncio.ensure_future(request.leaves())
+        left = sum(1 for line in lines if line.ticket is not None)
+        try:
+            while left:
+                heard_of = asyncio.ensure_future(news.get())
+                await asyncio.wait((heard_of, leaves), return_when=asyncio.FIRST_COMPLETED)
+                if leaves.done():
+                    heard_of.cancel()
+                    raise Gone
+                line, text, said, ended = heard_of.result()
+                left -= ended
+                yield b"data: " + encode({**head, "choices": [chunk(line, text, said, line.finish if ended else None)]}) + b"\n\n"
+            if usage is not None:
+                yield b"data: " + encode({**head, "choices": [], "usage": usage(lines)}) + b"\n\n"
+            yield b"data: [DONE]\n\n"
+            request.note["tokens_out"] = sum(len(line.said) for line in lines)
+        finally:
+            leaves.cancel()
+            for task in tasks:
+                task.cancel()
+            _cancel(lines)
+
+    return Answer(events(), kind=EVENTS, headers=[(b"cache-control", b"no-store")])
+
+
+async def _hear(line: Line, news: asyncio.Queue[tuple[Line, str, list[Said], bool]] | None) -> None:
+    if line.ticket is None:
+        return
+    held: list[Said] = []  # tokens whose text is not certain yet
+    async for said in heard(line.ticket):
+        text, held = line.add(said), held + said
+        if news is not None and text:
+            news.put_nowait((line, text, held, False))
+            held = []
+    rest = line.end()
+    if news is not None:
+        news.put_nowait((line, rest, held, True))
+
+
+def _cancel(lines: list[Line]) -> None:
+    for line in lines:
+        if line.ticket is not None:
+            line.ticket.cancel()

@@ -1,0 +1,182 @@
+"""Completions and chat: the tokens of `generate`, whole and streamed, scored as the model scores them, held to a schema."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import torch
+
+from maskfork import Model, generate
+from maskfork.deploy.serve.app import App
+from maskfork.deploy.serve.house import House
+from maskfork.deploy.serve.served.writer import ServedWriter
+from tests.deploy.serve.serving import house_of, post, talk
+from tests.learn.tiny import make
+
+PROMPT = "the film with a lovely"
+TEMPLATE = "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }} {% endfor %}{% if add_generation_prompt %}said:{% endif %}"
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> House:
+    model = make("gpt2", "causal_lm")
+    model.tokenizer.config["chat_template"] = TEMPLATE
+    return house_of(gpt=model.save(tmp_path_factory.mktemp("writer") / "gpt"))
+
+
+@pytest.fixture(scope="module")
+def app(house: House) -> App:
+    return App(house)
+
+
+@pytest.fixture(scope="module")
+def model(house: House) -> Model:
+    served = house.batchers["gpt"].served
+    assert isinstance(served, ServedWriter)
+    return served.model
+
+
+def written(model: Model, text: str, count: int, *, special: bool = True, **settings: Any) -> str:
+    ids = model.tokenizer.encode(text, special=special)
+    told = generate(model, torch.tensor([ids]), max_new_tokens=count, **settings)
+    return model.tokenizer.decode([*ids, *told.new[0]])[len(model.tokenizer.decode(ids)) :]
+
+
+def test_completions_are_generates(app: App, model: Model) -> None:
+    body = {"prompt": [PROMPT, "a dull"], "max_tokens": 12, "temperature": 0}
+    said = post(app, "/v1/completions", body).json()
+    assert [c["text"] for c in said["choices"]] == [written(model, PROMPT, 12), written(model, "a dull", 12)]
+    assert {c["finish_reason"] for c in said["choices"]} <= {"length", "stop"}
+    assert said["usage"]["completion_tokens"] <= 24
+    by_ids = post(app, "/v1/completions", {**body, "prompt": model.tokenizer.encode(PROMPT)}).json()
+    assert by_ids["choices"][0]["text"] == said["choices"][0]["text"]
+    drawn = [post(app, "/v1/completions", {"prompt": PROMPT, "max_tokens": 8, "seed": 3, "n": 2}).json() for _ in range(2)]
+    assert [c["text"] for c in drawn[0]["choices"]] == [c["text"] for c in drawn[1]["choices"]]
+
+
+def test_echo_and_logprobs_are_the_models(app: App, model: Model) -> None:
+    """What lm-evaluation-harness asks: the prompt scored, and one token more."""
+    ids = model.tokenizer.encode(PROMPT)
+    said = post(app, "/v1/completions", {"prompt": [ids], "max_tokens": 1, "temperature": 0, "echo": True, "logprobs": 1}).json()
+    (choice,) = said["choices"]
+    found = choice["logprobs"]
+    with torch.inference_mode():
+        logits = model(torch.tensor([ids])).logits
+    assert logits is not None
+    logp = logits[0].log_softmax(-1)
+    wanted = [float(logp[i, token]) for i, token in enumerate(ids[1:])]
+    assert found["token_logprobs"][0] is None
+    assert found["token_logprobs"][1:-1] == pytest.approx(wanted, abs=1e-4)
+    assert [max(top.values()) for top in found["top_logprobs"][1:-1]] == pytest.approx(logp[:-1].amax(-1).tolist(), abs=1e-4)
+    assert len(found["tokens"]) == len(ids) + 1
+    assert found["token_logprobs"][-1] == pytest.approx(float(logp[-1].max()), abs=1e-4)
+    assert choice["text"].startswith(PROMPT)
+    only = post(app, "/v1/completions", {"prompt": PROMPT, "max_tokens": 0, "echo": True, "logprobs": 0}).json()
+    assert only["choices"][0]["logprobs"]["token_logprobs"][1:] == pytest.approx(wanted, abs=1e-4)
+
+
+def test_the_openai_client_writes_and_streams(app: App, model: Model) -> None:
+    openai = pytest.importorskip("openai")
+    messages: list[Any] = [{"role": "user", "content": [{"type": "text", "text": "a film"}]}]
+    wanted = written(model, "user: a film said:", 10, special=False)
+
+    async def work(client: httpx.AsyncClient) -> None:
+        api = openai.AsyncOpenAI(api_key="none", base_url="http://here/v1", http_client=client, max_retries=0)
+        asked: dict[str, Any] = {"model": "gpt", "messages": messages, "max_tokens": 10, "temperature": 0}
+        whole = await api.chat.completions.create(**asked, logprobs=True, top_logprobs=2)
+        assert whole.choices[0].message.content == wanted
+        assert len(whole.choices[0].logprobs.content) == whole.usage.completion_tokens
+        assert all(len(one.top_logprobs) == 2 for one in whole.choices[0].logprobs.content)
+        pieces, usage, reasons = [], None, []
+        stream = await api.chat.completions.create(**asked, stream=True, stream_options={"include_usage": True})
+        async for event in stream:
+            usage = event.usage or usage
+            for choice in event.choices:
+                pieces.append(choice.delta.content or "")
+                reasons.append(choice.finish_reason)
+        assert "".join(pieces) == wanted
+        assert [r for r in reasons if r] == [whole.choices[0].finish_reason]
+        assert usage == whole.usage
+        plain = await api.completions.create(model="gpt", prompt=PROMPT, max_tokens=6, temperature=0, stream=True)
+        assert "".join([event.choices[0].text async for event in plain]) == written(model, PROMPT, 6)
+
+    talk(app, work)
+
+
+def test_many_at_once_get_what_each_gets_alone(app: App, model: Model) -> None:
+    prompts = [f"{'the film ' * (i % 5)}a" for i in range(12)]
+
+    async def work(client: httpx.AsyncClient) -> list[httpx.Response]:
+        return list(await asyncio.gather(*(
+            client.post("/v1/completions", json={"prompt": prompt, "max_tokens": 5 + i % 4, "temperature": 0})
+            for i, prompt in enumerate(prompts)
+        )))  # fmt: skip
+
+    for i, said in enumerate(talk(app, work)):
+        assert said.json()["choices"][0]["text"] == written(model, prompts[i], 5 + i % 4)
+
+
+def test_a_schema_is_kept(app: App) -> None:
+    schema = {"type": "object", "properties": {"good": {"type": "boolean"}}, "required": ["good"], "additionalProperties": False}
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    body = {"messages": [{"role": "user", "content": "a film"}], "max_tokens": 40, "seed": 1, "response_format": form}
+    said = post(app, "/v1/chat/completions", body).json()
+    assert isinstance(json.loads(said["choices"][0]["message"]["content"])["good"], bool)
+
+
+def test_wrong_requests(app: App, house: House) -> None:
+    long = " ".join(["film"] * 2000)
+    for path, body in [
+        ("/v1/completions", {"prompt": []}), ("/v1/completions", {"prompt": [1, "a"]}),
+        ("/v1/completions", {"prompt": [[1, "a"]]}),
+        ("/v1/completions", {"prompt": [10**6]}), ("/v1/completions", {"prompt": "a", "temperature": 9}),
+        ("/v1/completions", {"prompt": "a", "n": 0}), ("/v1/completions", {"prompt": "a", "logprobs": 99}),
+        ("/v1/completions", {"prompt": "a", "max_tokens": 0}), ("/v1/completions", {"prompt": long}),
+        ("/v1/completions", {"prompt": "a", "max_tokens": -1}), ("/v1/chat/completions", {"messages": [{"content": "a"}]}),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}),
+        ("/v1/chat/completions", {"messages": [], "response_format": {"type": "json_schema"}}),
+        ("/ask", {"rows": [{"text": "a"}]}),
+    ]:  # fmt: skip
+        said = post(app, path, body)
+        assert said.status_code == 422, (body, said.text[:300])
+        assert "Traceback" not in said.text
+
+
+def test_a_client_that_leaves_ends_its_text(app: App, house: House) -> None:
+    served = house.batchers["gpt"].served
+    assert isinstance(served, ServedWriter)
+
+    async def work() -> None:
+        sent: list[Any] = []
+        parts = [{"type": "http.request", "body": json.dumps({"prompt": PROMPT, "max_tokens": 30, "stream": True}).encode()}]
+        left = asyncio.Event()
+
+        async def receive() -> dict[str, Any]:
+            if parts:
+                return parts.pop()
+            await left.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+            if message["type"] == "http.response.body":
+                left.set()
+
+        scope = {"type": "http", "method": "POST", "path": "/v1/completions", "headers": [], "client": None}
+        await asyncio.wait_for(app(scope, receive, send), 10)
+        while served.engine.busy:
+            await asyncio.sleep(0.01)
+        assert not any(b"[DONE]" in message.get("body", b"") for message in sent)
+
+    asyncio.run(asyncio.wait_for(work(), 20))
+
+
+def test_where_it_is_saved_is_not_told(app: App, house: House) -> None:
+    served = house.batchers["gpt"].served
+    said = post(app, "/ask", {"rows": [{"text": "a"}]}).text
+    assert str(Path(served.folder).parent) not in said
