@@ -3,6 +3,8 @@
 - bash, console: lines that begin with `maskfork` or `make` (in console after `$ `) are commands. A `maskfork` command
   is run and must exit with 0, or with N where the line ends in `  # exit N`; in a console block the lines under it are
   its expected output, where a line `...` stands for any lines. A `make` target must exist (a dry run says so).
+  A `maskfork` command that ends in `&` is a server: it is waited for until it says that it listens, and stopped with the
+  page. While one runs, `curl` commands that name localhost are run too. The page's port 8080 is a free one of this machine.
   Other commands are for the reader's own machine and are left alone.
 - python: executed; the blocks of one document share their names. Lines with `>>>` are compared, as in doctest.
 - `<!-- not run: reason -->` on the line before a block leaves it out, `<!-- slow -->` moves it to the slow tier.
@@ -16,9 +18,10 @@ import io
 import os
 import re
 import shlex
+import socket
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -31,6 +34,7 @@ FENCE = re.compile(r"^ *```(\w*) *$")
 NOT_RUN = re.compile(r"^<!-- not run:(.*)-->$")
 EXIT = re.compile(r"\s+# exit (\d+)$")
 SHELL = re.compile(r"[|<>;`$]|&&")  # outside quotes or inside: a shell is always right, only slower
+PORT = "8080"  # as pages write it
 REMARK = re.compile(r"\s{2,}#.*$")
 
 
@@ -82,7 +86,7 @@ class Block:
                 output.append(line)
             continued = text.endswith("\\") and not output
         close()
-        return [c for c in found if c.text.split()[:1] in (["maskfork"], ["make"])]
+        return [c for c in found if c.text.split()[:1] in (["maskfork"], ["make"]) or _asks(c.text)]
 
 
 def blocks(document: Path) -> list[Block]:
@@ -110,12 +114,26 @@ def blocks(document: Path) -> list[Block]:
     return found
 
 
+def _free_port() -> str:
+    with socket.socket() as own:
+        own.bind(("127.0.0.1", 0))
+        return str(own.getsockname()[1])
+
+
 @dataclass
 class Reader:
-    """Does what a document says, in `folder`: commands as processes, Python in one shared set of names."""
+    """Does what a document says, in `folder`: commands as processes, Python in one shared set of names; `close` stops servers."""
 
     folder: Path
     names: dict[str, Any] = field(default_factory=lambda: {"__name__": "__main__"})
+    port: str = field(default_factory=_free_port)
+    servers: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def close(self) -> None:
+        for server in self.servers:
+            server.terminate()
+        for server in self.servers:
+            server.communicate(timeout=60)
 
     def run(self, block: Block) -> int:
         """Execute a block; returns how many things ran. AssertionError names the document and the line."""
@@ -133,14 +151,16 @@ class Reader:
 
     def _command(self, block: Block, command: Command) -> None:
         where = f"{block.document.name}:{command.line}: {command.text}"
-        run = self._maskfork if command.text.startswith("maskfork") else _make_dry
-        code, said = run(command.text)
+        run = self._maskfork if command.text.startswith("maskfork") else self._curl if _asks(command.text) else _make_dry
+        code, said = run(command.text.replace(PORT, self.port))
         assert code == command.exit_code, f"{where}\nexit {code}\n{said}"
         if command.output is not None:
             assert matches(command.output, said), f"{where}\nexpected\n{command.output}\ngot\n{said}"
 
     def _maskfork(self, text: str) -> tuple[int, str]:
         """A plain command is run in this process, which has torch loaded already; one with a pipe needs a shell."""
+        if text.endswith("&"):
+            return self._serve(text)
         if SHELL.search(text):
             return _output(["bash", "-c", text], self.folder, environment(self.folder))
         said = io.StringIO()
@@ -153,7 +173,26 @@ class Reader:
             code = main(shlex.split(text)[1:])
         return code, said.getvalue()
 
+    def _serve(self, text: str) -> tuple[int, str]:
+        words = shlex.split(text.removesuffix("&"))
+        words[0] = str(Path(sys.executable).with_name("maskfork"))
+        server = subprocess.Popen(
+            words, cwd=self.folder, env=environment(self.folder), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )  # fmt: skip
+        self.servers.append(server)
+        assert server.stderr is not None
+        said = ""
+        for line in server.stderr:
+            said += line
+            if "listening at" in line:
+                return 0, said
+        return server.wait(), said
+
+    def _curl(self, text: str) -> tuple[int, str]:
+        return _output(["bash", "-c", text], self.folder, environment(self.folder)) if self.servers else (0, "")
+
     def _python(self, block: Block) -> None:
+        block = replace(block, body=block.body.replace(PORT, self.port))
         if ">>>" not in block.body:
             # the same line numbers as in the document, so that a traceback points into it
             exec(compile("\n" * (block.line - 1) + block.body, str(block.document), "exec"), self.names)
@@ -165,6 +204,10 @@ class Reader:
         failed = doctest.DocTestRunner(optionflags=OPTIONS).run(test, out=said.append, clear_globs=False)
         self.names.update(test.globs)
         assert failed.failed == 0, "".join(said)
+
+
+def _asks(text: str) -> bool:
+    return text.startswith("curl ") and "localhost" in text
 
 
 def matches(expected: str, got: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -20,19 +21,19 @@ def name(document: Path) -> str:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name)
 def test_document(document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    reader = Reader(tmp_path)
-    for block in blocks(document):
-        if not block.slow:
-            reader.run(block)
+    with closing(Reader(tmp_path)) as reader:
+        for block in blocks(document):
+            if not block.slow:
+                reader.run(block)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("document", SLOW, ids=name)
 def test_document_with_its_slow_blocks(document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    reader = Reader(tmp_path)
-    for block in blocks(document):
-        reader.run(block)
+    with closing(Reader(tmp_path)) as reader:
+        for block in blocks(document):
+            reader.run(block)
 
 
 def test_the_readme_shows_the_two_commands() -> None:

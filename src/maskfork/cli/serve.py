@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -11,6 +11,9 @@ from maskfork.cli.config import ConfigFile
 from maskfork.cli.output import JsonFlag, emit_json, say
 from maskfork.cli.where import model_place
 from maskfork.errors import UsageError
+
+if TYPE_CHECKING:
+    from maskfork.deploy.serve.served import Served
 
 
 def serve(
@@ -31,7 +34,8 @@ def serve(
 ) -> None:
     """Serve trained models: labels, vectors, relevance, tags, answers, by the APIs of TEI and OpenAI.
 
-    GET /openapi.json says what can be asked. API keys also come from $MASKFORK_API_KEYS, commas between.
+    GET /openapi.json says what can be asked. SIGHUP opens the models anew, SIGTERM stops. API keys also come from
+    $MASKFORK_API_KEYS, commas between.
 
     Parameters
     ----------
@@ -66,20 +70,22 @@ def serve(
     keys = read_keys(api_key_file)
     if not len(keys) and host not in ("127.0.0.1", "::1", "localhost"):
         say(f"anybody who reaches {host}:{port} can ask: give --api-key-file to change that")
-    places = _named(models)
-    opened = []
-    for name, place in places.items():
-        opened.append(open_served(name, model_place(place)))
-        say(f"{name}: {opened[-1].kind}")
-    app = App(House(opened, limits), keys, AccessLog(access_log))
+    places = {name: model_place(place) for name, place in _named(models).items()}
 
-    def said(address: str) -> None:
-        if json:
-            emit_json({"address": address, "models": list(places)})
+    def reopen() -> list[Served]:
+        return [open_served(name, place) for name, place in places.items()]
+
+    house = House(reopen(), limits)
+    for name, batcher in house.batchers.items():
+        say(f"{name}: {batcher.served.kind}")
+
+    def said(sentence: str) -> None:
+        if json and sentence.startswith("listening at "):
+            emit_json({"address": sentence.removeprefix("listening at "), "models": list(places)})
         else:
-            say(f"listening at {address}")
+            say(sentence)
 
-    run(app, host, port, limits, said)
+    run(App(house, keys, AccessLog(access_log)), host, port, limits, said, reopen)
 
 
 def _named(models: tuple[str, ...]) -> dict[str, str]:

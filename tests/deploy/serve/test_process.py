@@ -105,6 +105,13 @@ def test_hostile_clients_overload_and_sigterm(running: Running, tmp_path: Path) 
     assert running.ask(TEXTS[0]) == wanted[TEXTS[0]]
     half.close()
 
+    # the models are opened anew while somebody asks
+    running.process.send_signal(signal.SIGHUP)
+    end = time.monotonic() + 20
+    while not any("opened anew" in line for line in running.said):
+        assert running.ask(TEXTS[1]) == wanted[TEXTS[1]]
+        assert time.monotonic() < end
+
     # more clients than the queue takes, then SIGTERM while they ask
     found: list[tuple[str, int, bytes]] = []
     lost: list[str] = []
