@@ -12,6 +12,7 @@ from maskfork.deploy.serve.batcher import Batcher
 from maskfork.deploy.serve.job import Done, Job
 from maskfork.deploy.serve.limits import Limits
 from maskfork.deploy.serve.refused import Refused
+from maskfork.deploy.serve.speed import Speed
 from tests.deploy.serve.serving import Slow
 
 
@@ -106,7 +107,7 @@ def test_full_is_refused_with_a_time_to_come_back(made: Any) -> None:
 
 def test_what_would_wait_longer_than_promised_is_refused(made: Any) -> None:
     slow, batcher = made(latency_ms=50)
-    batcher._rate = 100.0  # tokens a second
+    batcher.speed.learn(100, 1.0)
 
     async def work() -> None:
         jobs = [await busy(batcher), batcher.ask(rows("a" * 200))]
@@ -165,3 +166,17 @@ def test_closing_answers_what_was_accepted(made: Any) -> None:
     run(work())
     batcher._thread.join(5)
     assert batcher.closed
+
+
+def test_the_speed_is_a_start_and_so_much_a_token() -> None:
+    speed = Speed()
+    assert (speed.known, speed.seconds(1000, 100)) == (False, 0.0)
+    speed.learn(10, 5.0)  # the first pass warms up
+    for tokens in (20, 400, 60, 1000, 30, 2000, 500, 90) * 8:
+        speed.learn(tokens, 0.004 + tokens / 10_000)
+    assert speed.seconds(2000, 1000) == pytest.approx(2 * 0.004 + 0.2, rel=0.1)
+    assert speed.tokens(0.104) == pytest.approx(1000, rel=0.1)
+    same = Speed()
+    for _ in range(5):
+        same.learn(100, 0.02)
+    assert same.seconds(1000, 100) == pytest.approx(0.2)

@@ -23,11 +23,12 @@ from maskfork.deploy.serve.job import Done, Item, Job
 from maskfork.deploy.serve.limits import Limits
 from maskfork.deploy.serve.refused import Refused, plain
 from maskfork.deploy.serve.served.served import Served
+from maskfork.deploy.serve.speed import Speed
 from maskfork.errors import MaskforkError
 
 LEAST = 256  # tokens that a batch may always have, however slow the model is
 FAIR = 4  # one request fills at most a quarter of a batch while others wait
-KEEP = 0.8  # of what was known of the speed, after a batch
+KEEP = 0.8  # of what was known of the tokens in a character, after every reading
 
 Seen = Callable[[Sequence[Item], float], None]
 
@@ -39,7 +40,7 @@ class Batcher:
         self.served, self.limits, self._seen = served, limits, seen
         self.waiting = 0  # texts that are accepted and not answered; of the event loop alone
         self._guessed = 0.0  # their tokens
-        self._rate: float | None = None  # tokens a second
+        self.speed = Speed()
         self._length = 0.25  # tokens a character
         self._inbox: deque[Job] = deque()
         self._pending: deque[Job] = deque()
@@ -72,7 +73,7 @@ class Batcher:
     @property
     def wait(self) -> float:
         """Seconds until a text that comes now would be begun, as far as is known."""
-        return 0.0 if self._rate is None else self._guessed / self._rate
+        return self.speed.seconds(self._guessed, self._budget())
 
     def close(self) -> None:
         """What was accepted is answered; then the thread ends. Does not wait."""
@@ -183,9 +184,9 @@ class Batcher:
 
     def _budget(self) -> int:
         promised, most = self.limits.latency_ms, self.limits.batch_tokens
-        if promised is None or self._rate is None:
+        if promised is None or not self.speed.known:
             return most
-        return min(most, max(LEAST, int(self._rate * promised / 4000)))
+        return min(most, max(LEAST, self.speed.tokens(promised / 4000)))
 
     def _answer(self, batch: list[tuple[Job, int]]) -> list[tuple[Job, Done | Exception]]:
         started = time.perf_counter()
@@ -199,8 +200,7 @@ class Batcher:
         )
         seconds = time.perf_counter() - started
         items = [job.items[place] for job, place in batch]
-        rate = sum(item.tokens for item in items) / max(seconds, 1e-6)
-        self._rate = rate if self._rate is None else KEEP * self._rate + (1 - KEEP) * rate
+        self.speed.learn(sum(item.tokens for item in items), seconds)
         if self._seen is not None:
             self._seen(items, seconds)
         for job, own in found.items():

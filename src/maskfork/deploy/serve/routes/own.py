@@ -11,7 +11,7 @@ from maskfork.deploy.serve.http import Answer, Request
 from maskfork.deploy.serve.job import Done
 from maskfork.deploy.serve.refused import Refused
 from maskfork.deploy.serve.routes.route import Route, answer_of, headers_of
-from maskfork.deploy.serve.served import ROWS
+from maskfork.deploy.serve.served import Rows
 
 
 class AskBody(msgspec.Struct):
@@ -77,21 +77,23 @@ class Answers(msgspec.Struct):
 
 async def ask(house: House, request: Request, body: AskBody) -> Answer:
     batcher = house.named(body.model, "answers rows", lambda served: True)
-    done = await house.ask(request, batcher, body.rows, ROWS)
+    done = await house.ask(request, batcher, body.rows, Rows.of(body.rows))
     return _said(done.answers, done, body.truncate)
 
 
 async def tag(house: House, request: Request, body: TagBody) -> Answer:
     batcher = house.of_kind(body.model, "tags", "tagger")
     inputs = [body.inputs] if isinstance(body.inputs, str) else body.inputs
-    done = await house.ask(request, batcher, [{"text": one} if isinstance(one, str) else {"tokens": one} for one in inputs], ROWS)
+    rows = [{"text": one} if isinstance(one, str) else {"tokens": one} for one in inputs]
+    done = await house.ask(request, batcher, rows, Rows.of(rows))
     return _said(done.answers[0] if isinstance(body.inputs, str) else done.answers, done, body.truncate)
 
 
 async def answer(house: House, request: Request, body: AnswerBody) -> Answer:
     batcher = house.of_kind(body.model, "answers questions", "reader")
     asked = [body.inputs] if isinstance(body.inputs, Question) else body.inputs
-    done = await house.ask(request, batcher, [{"question": one.question, "context": one.context} for one in asked], ROWS)
+    rows = [{"question": one.question, "context": one.context} for one in asked]
+    done = await house.ask(request, batcher, rows, Rows.of(rows))
     return _said(done.answers[0] if isinstance(body.inputs, Question) else done.answers, done, body.truncate)
 
 

@@ -13,7 +13,7 @@ from maskfork.deploy.serve.house import House
 from maskfork.deploy.serve.http import Answer, Request
 from maskfork.deploy.serve.refused import Refused
 from maskfork.deploy.serve.routes.route import Route, answer_of
-from maskfork.deploy.serve.served import Labels, Relevance, Vectors
+from maskfork.deploy.serve.served import LABELS, Relevance, Vectors
 from maskfork.models.tokenizers import Tokenizer
 
 
@@ -130,11 +130,8 @@ def sequences(inputs: str | list[str | list[str]]) -> tuple[list[list[str]], boo
 async def predict(house: House, request: Request, body: PredictBody) -> Answer:
     asked, batch = sequences(body.inputs)
     batcher = house.of_kind(body.model, "classifies", "classifier")
-    paired = {len(one) == 2 for one in asked}
-    if len(paired) > 1:
-        raise Refused(422, "inputs mixes texts and pairs, and a model reads one kind: send them apart")
     rows = [{"text": one[0], "pair": one[1]} if len(one) == 2 else {"text": one[0]} for one in asked]
-    done = await house.ask(request, batcher, rows, Labels(pair=True in paired), truncate=body.truncate)
+    done = await house.ask(request, batcher, rows, LABELS, truncate=body.truncate)
     served: Any = batcher.served
     names, several = served.label_names, served.problem == "multi"
     found = []

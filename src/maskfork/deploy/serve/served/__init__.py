@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from maskfork.decide.compare.winner import answerer, open_predictor
-from maskfork.deploy.serve.served.classifier import Labels, ServedPredictor, ServedSorter
+from maskfork.deploy.serve.served.classifier import LABELS, ServedPredictor, ServedSorter
 from maskfork.deploy.serve.served.rows import ServedRows
 from maskfork.deploy.serve.served.sentence import Relevance, ServedEncoder, ServedReranker, Vectors
-from maskfork.deploy.serve.served.served import ROWS, Kind, Row, Served
+from maskfork.deploy.serve.served.served import Kind, Row, Rows, Served
 from maskfork.deploy.serve.served.writer import ServedWriter
 from maskfork.learn.tasks import task_in, task_of
 from maskfork.learn.tasks.embed.trained import TrainedEncoder
@@ -21,7 +21,7 @@ from maskfork.models.hub import find_folder, load, named_head, read_config
 from maskfork.models.sentence.cross import OLD
 from maskfork.models.sentence.folder import MODULES
 
-__all__ = ["ROWS", "Kind", "Labels", "Relevance", "Row", "Served", "Vectors", "open_served"]
+__all__ = ["LABELS", "Kind", "Relevance", "Row", "Rows", "Served", "Vectors", "open_served"]
 
 
 def open_served(name: str, where: str) -> Served:

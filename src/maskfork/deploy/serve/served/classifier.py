@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,15 +16,12 @@ from maskfork.learn.tasks.classify.rules import answers_of, probabilities
 from maskfork.learn.tasks.classify.sorter import Sorter
 from maskfork.models.encode import Windows
 
+T = TypeVar("T")
 Said = tuple[dict[str, Any], np.ndarray, np.ndarray]
 """A text's answer by the model's rules, its probabilities [C] and its logits [C]."""
 
 
-@dataclass(frozen=True)
-class Labels:
-    """How a classifier is asked; `pair`: two texts a row."""
-
-    pair: bool = False
+LABELS = "labels"  # how a classifier is asked: rows {"text"} and {"text", "pair"}, also together
 
 
 class ServedSorter(Served):
@@ -42,9 +38,11 @@ class ServedSorter(Served):
         self.label_names, self.problem = sorter.label_names, sorter.problem
 
     def read_as(self, how: Hashable, rows: Sequence[Row]) -> list[Item]:
-        pairs = [row["pair"] for row in rows] if how == Labels(pair=True) else None
-        read = encode_for(self.model, [row["text"] for row in rows], pairs, self.sorter.reading)
-        return [Item(one, tokens, lost) for one, tokens, lost in zip(read.each(), read.lengths, read.lost, strict=True)]
+        def read(texts: list[str], pairs: list[str] | None) -> list[Item]:
+            found = encode_for(self.model, texts, pairs, self.sorter.reading)
+            return [Item(one, tokens, lost) for one, tokens, lost in zip(found.each(), found.lengths, found.lost, strict=True)]
+
+        return _apart(rows, read)
 
     def answer_as(self, how: Hashable, items: Sequence[Item]) -> list[Said]:
         logits = answers(self.sorter.reader, Windows.joined([item.what for item in items])).numpy()
@@ -67,13 +65,12 @@ class ServedPredictor(Served):
 
     def read_as(self, how: Hashable, rows: Sequence[Row]) -> list[Item]:
         count = getattr(self.predictor, "tokens_lost", None)  # a model without a limit reads all
-        texts, pairs = _columns(how, rows)
-        lost = [0] * len(rows) if count is None else count(texts, pairs)
+        lost = [0] * len(rows) if count is None else _apart(rows, count)
         sizes = [max(1, sum(map(len, row.values())) // CHARACTERS) for row in rows]
         return [Item(row, size, int(gone)) for row, size, gone in zip(rows, sizes, lost, strict=True)]
 
     def answer_as(self, how: Hashable, items: Sequence[Item]) -> list[Said]:
-        probs = self.predictor.predict(*_columns(how, [item.what for item in items]))
+        probs = np.stack(_apart([item.what for item in items], self.predictor.predict))
         logits = np.log(np.maximum(probs, np.finfo(np.float32).tiny))
         return [({"label": self.label_names[int(p.argmax())]}, p, row) for p, row in zip(probs, logits, strict=True)]
 
@@ -81,8 +78,15 @@ class ServedPredictor(Served):
         return {"classifier": _labels(self.label_names)}
 
 
-def _columns(how: Hashable, rows: Sequence[Row]) -> tuple[list[str], list[str] | None]:
-    return [row["text"] for row in rows], [row["pair"] for row in rows] if how == Labels(pair=True) else None
+def _apart(rows: Sequence[Row], work: Callable[[list[str], list[str] | None], Sequence[T]]) -> list[T]:
+    """What `work` makes of the texts, and of the pairs, in the order of the rows."""
+    found: dict[int, T] = {}
+    for paired in (False, True):
+        places = [i for i, row in enumerate(rows) if ("pair" in row) is paired]
+        if places:
+            texts, pairs = [rows[i]["text"] for i in places], [rows[i]["pair"] for i in places] if paired else None
+            found |= dict(zip(places, work(texts, pairs), strict=True))
+    return [found[i] for i in range(len(rows))]
 
 
 def _labels(names: Sequence[str]) -> Mapping[str, Any]:

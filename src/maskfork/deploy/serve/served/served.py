@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,8 +13,18 @@ from maskfork.models.tokenizers import Tokenizer
 
 Row = Mapping[str, Any]
 Kind = Literal["classifier", "embedding", "reranker", "tagger", "reader", "writer", "other"]
-ROWS = "rows"  # the way in which every model answers: whole rows, as `maskfork predict` does
 CHARACTERS = 4  # a token, about, where none is counted
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The way in which every model answers: whole rows, as `maskfork predict` does; rows with other keys make other batches."""
+
+    keys: frozenset[str]
+
+    @staticmethod
+    def of(rows: Sequence[Row]) -> Rows:
+        return Rows(frozenset(key for row in rows for key in row))
 
 
 class Served(ABC):
@@ -43,13 +54,13 @@ class Served(ABC):
 
     def read(self, how: Hashable, rows: Sequence[Row]) -> list[Item]:
         """Each row as it is read in this way. Raises DataError, TokenizerError."""
-        if how == ROWS:
+        if isinstance(how, Rows):
             return [Item(row, max(1, sum(len(v) for v in row.values() if isinstance(v, str)) // CHARACTERS)) for row in rows]
         return self.read_as(how, rows)
 
     def answer(self, how: Hashable, items: Sequence[Item]) -> list[Any]:
         """What the model says of each."""
-        if how == ROWS:
+        if isinstance(how, Rows):
             return self.predict([item.what for item in items])
         return self.answer_as(how, items)
 

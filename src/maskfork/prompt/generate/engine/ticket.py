@@ -28,7 +28,7 @@ class Ticket:
         self.ended = False
         self.shared = 0  # tokens of the prompt that had been read for another text
         self._queue: SimpleQueue[Said | BaseException | None] = SimpleQueue()
-        self._news: Callable[[], None] | None = None
+        self._news: Callable[[], object] | None = None
 
     def __iter__(self) -> Iterator[Said]:
         while (said := self._queue.get()) is not None:
@@ -58,7 +58,7 @@ class Ticket:
         """No further token is wanted: the text ends before the next one is computed."""
         self.cancelled = True
 
-    def listen(self, news: Callable[[], None]) -> None:
+    def listen(self, news: Callable[[], object]) -> None:
         """`news` is called now, and whenever there is something for `now`, in the engine's thread."""
         self._news = news
         news()
