@@ -79,7 +79,7 @@ async def load(port: int, seconds: float, connections: int, rate: float | None) 
         seen.statuses[status] += 1
         if status == 200:
             seen.ms.append(1000 * (time.perf_counter() - due))
-            seen.wrong += not np.allclose(vector, right[i % 256], atol=1e-4)
+            seen.wrong += not np.allclose(vector, right[i % 256], atol=0.02)
 
     begin = time.perf_counter()
     if rate is None:
@@ -117,6 +117,7 @@ def main() -> None:
     parser.add_argument("--connections", default="1,16,64")
     parser.add_argument("--rate", type=float)
     parser.add_argument("--latency-ms", type=float)
+    parser.add_argument("--bf16", action="store_true")
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.port:
@@ -127,6 +128,7 @@ def main() -> None:
         return
     words = [str(Path(sys.executable).with_name("maskfork")), "serve", f"m={given.model}", "--port", "0", "--access-log", "none"]
     words += ["--latency-ms", str(given.latency_ms)] if given.latency_ms else []
+    words += ["--bf16"] if given.bf16 else []
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as server:
         assert server.stderr is not None
         port = next(line.rsplit(":", 1)[1].strip() for line in server.stderr if "listening at" in line)

@@ -28,6 +28,7 @@ def serve(
     latency_ms: Annotated[float | None, Parameter(help="Refuse (429) what would wait longer than this.")] = None,
     drain: Annotated[float, Parameter(help="Seconds after SIGTERM in which requests are still taken.")] = 1.0,
     stop: Annotated[float, Parameter(help="Seconds after that for what was accepted.")] = 60.0,
+    bf16: Annotated[bool, Parameter(help="Multiply in bf16: quicker; the last digits of an answer are others.")] = False,
     access_log: Annotated[str, Parameter(help="A file, - for standard output, or none.")] = "-",
     json: JsonFlag = False,
     config: ConfigFile = None,
@@ -73,7 +74,7 @@ def serve(
     places = {name: model_place(place) for name, place in _named(models).items()}
 
     def reopen() -> list[Served]:
-        return [open_served(name, place) for name, place in places.items()]
+        return [open_served(name, place, bf16=bf16) for name, place in places.items()]
 
     house = House(reopen(), limits)
     for name, batcher in house.batchers.items():

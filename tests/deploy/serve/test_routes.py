@@ -18,6 +18,7 @@ from maskfork.deploy.serve.keys import Keys, read_keys
 from maskfork.deploy.serve.limits import Limits
 from maskfork.deploy.serve.refused import Refused
 from maskfork.deploy.serve.routes.tei import sequences
+from maskfork.deploy.serve.served import open_served
 from maskfork.errors import UsageError
 from maskfork.learn.tasks import open_trained
 from maskfork.learn.tasks.answer.trained import Answerer
@@ -27,6 +28,8 @@ from maskfork.learn.tasks.classify.sorter import Sorter
 from maskfork.learn.tasks.embed.trained import TrainedEncoder
 from maskfork.learn.tasks.rerank.trained import TrainedReranker
 from maskfork.learn.tasks.tag.trained import Tagger
+from maskfork.learn.train.precision import has_bf16
+from maskfork.models.device import best_device
 from maskfork.models.sentence import CrossEncoder, SentenceEncoder, load_sentence_encoder
 from tests.deploy.serve.serving import Slow, get, house_of, post, talk
 from tests.learn.tiny import make, sentences
@@ -135,6 +138,16 @@ def test_vectors(app: App, places: dict[str, Path]) -> None:
     assert short[0] == pytest.approx(encoder.encode(TEXTS[0], truncate_dim=8, normalize=True), abs=1e-6)
     alike = post(app, "/similarity", {"inputs": {"source_sentence": TEXTS[0], "sentences": TEXTS[1:]}}).json()
     assert alike == pytest.approx((wanted[1:] @ wanted[0]).tolist(), abs=1e-6)
+
+
+def test_in_bf16_the_last_digits_alone_are_others(places: dict[str, Path]) -> None:
+    if not has_bf16(best_device()):
+        pytest.skip("this processor has no bf16 arithmetic")
+    quick = App(House([open_served("encoder", str(places["encoder"]), bf16=True)], Limits()))
+    wanted = load_sentence_encoder(places["encoder"]).encode(TEXTS, normalize=True)
+    found = np.array(post(quick, "/embed", {"inputs": TEXTS}).json())
+    assert (found * wanted).sum(1) == pytest.approx(np.ones(len(TEXTS)), abs=1e-3)
+    assert np.abs(found - wanted).max() > 1e-6
 
 
 def test_relevance(app: App, places: dict[str, Path]) -> None:

@@ -11,10 +11,12 @@ from maskfork.deploy.serve.served.rows import ServedRows
 from maskfork.deploy.serve.served.sentence import Relevance, ServedEncoder, ServedReranker, Vectors
 from maskfork.deploy.serve.served.served import Kind, Row, Rows, Served
 from maskfork.deploy.serve.served.writer import ServedWriter
+from maskfork.errors import UsageError
 from maskfork.learn.tasks import task_in, task_of
 from maskfork.learn.tasks.embed.trained import TrainedEncoder
 from maskfork.learn.tasks.instruct.assistant import Assistant
 from maskfork.learn.tasks.rerank.trained import TrainedReranker
+from maskfork.learn.train.precision import has_bf16
 from maskfork.models.about import said_of
 from maskfork.models.device import best_device
 from maskfork.models.hub import find_folder, load, named_head, read_config
@@ -24,9 +26,18 @@ from maskfork.models.sentence.folder import MODULES
 __all__ = ["LABELS", "Kind", "Relevance", "Row", "Rows", "Served", "Vectors", "open_served"]
 
 
-def open_served(name: str, where: str) -> Served:
-    """The model in a folder or on the Hub. Raises ModelError, TokenizerError."""
-    folder = find_folder(where)
+def open_served(name: str, where: str, *, bf16: bool = False) -> Served:
+    """The model in a folder or on the Hub, multiplying in bf16 or as it is. Raises ModelError, TokenizerError, UsageError."""
+    if bf16 and not has_bf16(best_device()):
+        raise UsageError("this processor has no bf16 arithmetic: leave --bf16 out")
+    served = _open(name, find_folder(where))
+    if bf16 and isinstance(served, ServedWriter):
+        raise UsageError(f"{name} writes, and its engine multiplies in float32: leave --bf16 out, or serve it apart")
+    served.bf16 = bf16
+    return served
+
+
+def _open(name: str, folder: Path) -> Served:
     kind = said_of(folder).get("kind")
     if kind in ("classify", "fine-tune"):
         return _sorter(name, folder)

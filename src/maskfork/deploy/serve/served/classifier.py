@@ -70,7 +70,10 @@ class ServedPredictor(Served):
         return [Item(row, size, int(gone)) for row, size, gone in zip(rows, sizes, lost, strict=True)]
 
     def answer_as(self, how: Hashable, items: Sequence[Item]) -> list[Said]:
-        probs = np.stack(_apart([item.what for item in items], self.predictor.predict))
+        found: list[np.ndarray] = _apart(
+            [item.what for item in items], lambda texts, pairs: list(self.predictor.predict(texts, pairs))
+        )
+        probs = np.stack(found)
         logits = np.log(np.maximum(probs, np.finfo(np.float32).tiny))
         return [({"label": self.label_names[int(p.argmax())]}, p, row) for p, row in zip(probs, logits, strict=True)]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -36,6 +37,7 @@ class Served(ABC):
     kind: Kind = "other"
     tokenizer: Tokenizer | None = None
     longest: int | None = None  # tokens of a text
+    bf16 = False  # whether multiplies are in bf16: quicker, and the last digits of an answer are others
 
     def __init__(self, name: str, folder: Path, predict: Callable[[Sequence[Row]], list[dict[str, Any]]]) -> None:
         self.name, self.folder, self.predict = name, folder, predict
@@ -60,9 +62,16 @@ class Served(ABC):
 
     def answer(self, how: Hashable, items: Sequence[Item]) -> list[Any]:
         """What the model says of each."""
-        if isinstance(how, Rows):
-            return self.predict([item.what for item in items])
-        return self.answer_as(how, items)
+        with self._precision():
+            return self.predict([item.what for item in items]) if isinstance(how, Rows) else self.answer_as(how, items)
+
+    def _precision(self) -> AbstractContextManager[object]:
+        if not self.bf16:
+            return nullcontext()
+        from maskfork.learn.train.precision import autocast
+        from maskfork.models.device import best_device
+
+        return autocast(best_device(), bf16=True)
 
     @abstractmethod
     def read_as(self, how: Hashable, rows: Sequence[Row]) -> list[Item]:
