@@ -32,6 +32,7 @@ CASES: list[tuple[str, bytes, str]] = [
     ("broken.gz", gzip.compress(GOOD.encode())[:-20], "damaged gzip"),
     ("broken.parquet", b"PAR1" + b"junk" * 10, "damaged parquet"),
     ("ragged.csv", ("text,label\n" + GOOD + "one, too many,a\n" + GOOD).encode(), "line 42 has 3 comma-separated fields where"),
+    ("one.csv", b'text\n"A film, long and dull."\n"Warm, and clever."\n', "one.csv has one column alone"),
     ("short.csv", ("text,label\n" + GOOD + "nothing after\n" + GOOD).encode(), "line 42 has 1 comma-separated field where"),
     ("bad.jsonl", b'{"text": "a b", "label": "x"}\n\n{"text": "c d", "label": \n', "line 3 is not valid JSON"),
     ("mixed.jsonl", b'{"text": "a b", "label": "x"}\n[1, 2]\n', "line 2 is not an object"),

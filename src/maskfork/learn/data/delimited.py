@@ -150,6 +150,9 @@ def _explain(cells: Cells, separator: str, path: Path) -> str:
     name = _NAMES[separator]
     if cells.fault:
         return f'{path.name}, {cells.fault}; close it, and write a quote mark inside a quoted field twice ("").'
+    if cells.width < 2 and cells.even == 1.0:
+        header = quoted(cells.rows[0][0], 40) if cells.rows else "nothing"
+        return f"{path.name} has one column alone, {header}: give a file that has the labels in a second one."
     want = len(cells.rows[0]) if cells.even < 1.0 and _named(cells.rows[0]) else cells.width
     index = next(i for i, row in enumerate(cells.rows) if len(row) != want)
     found = len(cells.rows[index])
