@@ -25,7 +25,7 @@ def serve(
     max_texts: Annotated[int, Parameter(help="Texts of a request.")] = 1024,
     queue: Annotated[int, Parameter(help="Texts of a model that may wait; more are refused (429).")] = 2048,
     batch_tokens: Annotated[int, Parameter(help="Tokens of one pass through a model.")] = 2048,
-    latency_ms: Annotated[float | None, Parameter(help="Refuse (429) what would wait longer than this.")] = None,
+    latency_ms: Annotated[float | None, Parameter(help="Refuse (429) what would be answered later than this.")] = None,
     drain: Annotated[float, Parameter(help="Seconds after SIGTERM in which requests are still taken.")] = 1.0,
     stop: Annotated[float, Parameter(help="Seconds after that for what was accepted.")] = 60.0,
     bf16: Annotated[bool, Parameter(help="Multiply in bf16: quicker; the last digits of an answer are others.")] = False,

@@ -13,8 +13,9 @@ from maskfork.deploy.serve.house import House
 from maskfork.deploy.serve.http import Answer, Gone, Receive, Request, Scope, Send, reply
 from maskfork.deploy.serve.keys import Keys
 from maskfork.deploy.serve.log import AccessLog
-from maskfork.deploy.serve.refused import Refused
+from maskfork.deploy.serve.refused import Refused, plain
 from maskfork.deploy.serve.routes import Route, all_routes
+from maskfork.errors import MaskforkError
 
 GONE = 499  # what the log says of a client that went away
 
@@ -46,7 +47,7 @@ class App:
         known = request.path if request.path in self._routes else "other"
         status, size, close = 500, 0, self.house.draining
         try:
-            answer = await self._answer(request)
+            answer = await self._told(request)
         except Refused as refused:
             close = close or refused.close
             said = msgspec.json.encode(refused.said(request.path.startswith("/v1/")))
@@ -63,7 +64,18 @@ class App:
             size = await reply(send, answer, request, close=close or self.house.draining)
         except Gone:
             status = GONE
+        except Exception as error:  # in the middle of a stream, which ends here
+            traceback.print_exception(error, file=sys.stderr)
+            status = 500
         self._note(request, known, status, size, started)
+
+    async def _told(self, request: Request) -> Answer:
+        """An error of ours is what the client can put right."""
+        try:
+            return await self._answer(request)
+        except MaskforkError as error:
+            hidden = {path: name for b in self.house.batchers.values() for path, name in b.served.hidden.items()}
+            raise Refused(422, plain(error, hidden)) from error
 
     async def _answer(self, request: Request) -> Answer:
         methods = self._routes.get(request.path)

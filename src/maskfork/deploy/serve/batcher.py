@@ -51,16 +51,16 @@ class Batcher:
     # --- on the event loop ---
 
     def ask(self, rows: Sequence[Mapping[str, Any]], how: Hashable = None, *, truncate: bool = True) -> Job:
-        """Accept rows, or raise Refused (429): the queue is full, or they would wait longer than is promised."""
+        """Accept rows, or raise Refused (429): the queue is full, or they would be answered later than is promised."""
         if self._closing:
             raise Refused(503, f"{self.served.name} is being taken away: ask again", after=1.0)
         guess = self._length * sum(len(v) for row in rows for v in row.values() if isinstance(v, str)) + 2 * len(rows)
-        wait = self.wait
         if self.waiting and self.waiting + len(rows) > self.limits.queue:
-            raise Refused(429, f"{self.waiting} texts are waiting already: ask again later", after=wait or 1.0)
+            raise Refused(429, f"{self.waiting} texts are waiting already: ask again later", after=self._seconds(0) or 1.0)
         promised = self.limits.latency_ms
-        if promised is not None and wait * 1000 > promised:
-            raise Refused(429, f"{self.waiting} texts are waiting, too many for {promised:g} ms: ask again later", after=wait)
+        if self.waiting and promised is not None and self._seconds(guess) * 1000 > promised:
+            sentence = f"{self.waiting} texts are waiting, too many for {promised:g} ms: ask again later"
+            raise Refused(429, sentence, after=self._seconds(0))
         loop = asyncio.get_running_loop()
         job = Job(rows, how, truncate, guess, loop, loop.create_future(), time.perf_counter())
         self.waiting += len(rows)
@@ -70,10 +70,9 @@ class Batcher:
             self._changed.notify()
         return job
 
-    @property
-    def wait(self) -> float:
-        """Seconds until a text that comes now would be begun, as far as is known."""
-        return self.speed.seconds(self._guessed, self._budget())
+    def _seconds(self, more: float) -> float:
+        """Until what waits and `more` tokens are answered, as far as is known."""
+        return self.speed.seconds(self._guessed + more, self._budget())
 
     def close(self) -> None:
         """What was accepted is answered; then the thread ends. Does not wait."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import msgspec
 
@@ -69,7 +68,7 @@ class Refused(Exception):  # noqa: N818 (it says what happened)
 
 def plain(error: Exception, names: dict[str, str]) -> str:
     """An error of ours as one sentence; `names` replaces the paths of this machine by what the client calls them."""
-    text: Any = " ".join(str(error).split())
+    text = " ".join(str(error).split())
     for path, name in names.items():
         text = text.replace(path, name)
-    return str(text)
+    return text

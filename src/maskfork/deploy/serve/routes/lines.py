@@ -106,9 +106,9 @@ def start_lines(served: ServedWriter, lines: list[Line], asked: Asked, house: Ho
         for k, line in enumerate(lines):
             seed = None if asked.seed is None else asked.seed + k
             line.ticket = served.engine.submit(line.ids, form=asked.form, logprobs=asked.best, **asked.settings, seed=seed)
-    except MaskforkError as error:
+    except MaskforkError:
         _cancel(lines)
-        raise Refused(422, " ".join(str(error).split())) from error
+        raise
     house.metrics.tokens.labels(served.name, "in").inc(sum(len(line.ids) for line in lines))
     for line in lines:
         line.count = house.metrics.tokens.labels(served.name, "out").inc

@@ -13,7 +13,6 @@ from maskfork.deploy.serve.refused import Refused
 from maskfork.deploy.serve.routes.lines import Asked, Line, start_lines, stream, whole
 from maskfork.deploy.serve.routes.route import Route, answer_of
 from maskfork.deploy.serve.served.writer import Scores, ServedWriter
-from maskfork.errors import MaskforkError
 from maskfork.prompt.chat import render
 from maskfork.prompt.generate.constraints import json_schema
 
@@ -116,12 +115,8 @@ async def chat(house: House, request: Request, body: ChatBody) -> Answer:
     served = _writer(house, body.model)
     if not 0 <= body.top_logprobs <= BEST:
         raise Refused(422, f"top_logprobs is {body.top_logprobs}: ask for 0 to {BEST} tokens at each place")
-    try:
-        text = render(served.model.tokenizer, [_message(one) for one in body.messages], answer_next=True)
-        ids = served.ids(text, special=False)
-        form = _form(body.response_format)
-    except MaskforkError as error:
-        raise Refused(422, " ".join(str(error).split())) from error
+    text = render(served.model.tokenizer, [_message(one) for one in body.messages], answer_next=True)
+    ids, form = served.ids(text, special=False), _form(body.response_format)
     most = body.max_completion_tokens if body.max_completion_tokens is not None else body.max_tokens
     asked = _asked(body, CHAT_MOST if most is None else most, body.top_logprobs if body.logprobs else None, form)
     lines = [Line(k, ids, served.model.tokenizer, asked) for k in range(body.n)]
@@ -160,10 +155,7 @@ def _prompts(served: ServedWriter, prompt: str | list[Any]) -> list[list[int]]:
     many: list[Any] = [prompt] if isinstance(prompt, str) or (prompt and isinstance(prompt[0], int)) else list(prompt)
     if not many or any(type(one) is not type(many[0]) for one in many) or (isinstance(many[0], list) and not _ints(many)):
         raise Refused(422, "prompt must be a text, a list of texts, or token ids of one or of several: give one of these")
-    try:
-        return [served.ids(one) for one in many]
-    except MaskforkError as error:
-        raise Refused(422, " ".join(str(error).split())) from error
+    return [served.ids(one) for one in many]
 
 
 def _ints(many: list[list[Any]]) -> bool:
