@@ -116,6 +116,7 @@ class Batcher:
                     return
                 new = list(self._inbox)
                 self._inbox.clear()
+            begun = time.perf_counter()
             ended = self._read(new)
             ended += [(job, _gone()) for job in self._pending if job.gone]
             self._pending = deque(job for job in self._pending if not job.gone)
@@ -123,6 +124,7 @@ class Batcher:
             batch = self._take()
             if batch:
                 self._tell(self._answer(batch))
+                self.speed.learn(sum(job.items[place].tokens for job, place in batch), time.perf_counter() - begun)  # and reading
 
     def _tell(self, ended: list[tuple[Job, Done | Exception]]) -> None:
         if ended:
@@ -199,7 +201,6 @@ class Batcher:
         )
         seconds = time.perf_counter() - started
         items = [job.items[place] for job, place in batch]
-        self.speed.learn(sum(item.tokens for item in items), seconds)
         if self._seen is not None:
             self._seen(items, seconds)
         for job, own in found.items():
