@@ -156,9 +156,7 @@ def test_a_label_with_one_row_is_named_and_can_be_left_out(
 def test_decoders_are_asked_as_a_task_says(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     decoder = make("gpt2", "causal_lm", n_positions=200).save(tmp_path / "gpt")
     task, names = tmp_path / "task.yaml", mood_rows(260, classes=2, noise=0.05).label_names
-    task.write_text(
-        f"what: Which mood?\nlabels: [{', '.join(reversed(names))}]\nask: {{select: balanced, shots: 2}}\n"
-    )
+    task.write_text(f"what: Which mood?\nlabels: [{', '.join(reversed(names))}]\nask: {{select: balanced, shots: 2}}\n")
     command = ["compare", str(table), *FLOOR, "--budgets", "0,64", "--seeds", "1", "--decoder", str(decoder), "--task", str(task)]
     assert main([*command, "--out", str(tmp_path / "out"), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
