@@ -113,7 +113,7 @@ def test_cached_bytes_are_what_the_cache_holds() -> None:
         cache, ids = Cache(), torch.randint(5, 60, (1, 7))
         with torch.inference_mode():
             model(ids, decoder_input_ids=ids, cache=cache) if model.spec.encoder else model(ids, cache=cache)
-        held = sum(t[:, : cache.length].numel() for store in (cache._keys, cache._values) for t in store.values())
+        held = sum(t[:, : cache.length].numel() for store in cache._stores for t in store.values())
         facts = memory_of(model.spec)
         assert facts.cache_per_token == 4 * held / 7
         across = sum(t.numel() for pair in cache._cross.values() for t in pair)
