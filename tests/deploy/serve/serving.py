@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+import pytest
 
 from maskfork.deploy.serve.app import App
 from maskfork.deploy.serve.house import House
@@ -75,3 +76,17 @@ class Slow(Served):
 
     def _rows(self, rows: Sequence[Any]) -> list[dict[str, Any]]:
         return [{"text": row["text"], "tokens_lost": 0} for row in rows]
+
+
+def assert_alike(said: Any, wanted: Any) -> None:
+    """Equal, numbers to the rounding of another number of threads."""
+    if isinstance(wanted, dict):
+        assert said.keys() == wanted.keys()
+        for key, value in wanted.items():
+            assert_alike(said[key], value)
+    elif isinstance(wanted, list):
+        assert len(said) == len(wanted)
+        for one, other in zip(said, wanted, strict=True):
+            assert_alike(one, other)
+    else:
+        assert said == (pytest.approx(wanted, abs=1e-5) if isinstance(wanted, float) else wanted)

@@ -19,6 +19,7 @@ import pytest
 
 from maskfork.learn.tasks.embed.trained import TrainedEncoder
 from maskfork.models.sentence import SentenceEncoder
+from tests.deploy.serve.serving import assert_alike
 from tests.learn.tiny import make, sentences
 
 TEXTS = sentences(16, 3)[0]
@@ -52,6 +53,12 @@ class Running:
         own.request("POST", "/embed", json.dumps({"inputs": text}), {"authorization": "Bearer a-key-of-mine"})
         answer = own.getresponse()
         return answer.status, answer.read()
+
+    def asks_alike(self, text: str, wanted: tuple[int, bytes]) -> None:
+        """Equal to rounding: what else is in the batch changes the last bits."""
+        status, body = self.ask(text)
+        assert status == wanted[0]
+        assert_alike(json.loads(body), json.loads(wanted[1]))
 
     def raw(self, data: bytes, *, shut: bool = False, most: float = 5.0) -> bytes:
         with socket.create_connection(("127.0.0.1", self.port), timeout=most) as own:
@@ -102,14 +109,14 @@ def test_hostile_clients_overload_and_sigterm(running: Running, tmp_path: Path) 
         gone = socket.create_connection(("127.0.0.1", running.port))
         gone.sendall(head + key + b"content-length: 20\r\n\r\n" + b'{"inputs": "bbbbbb"}')
         gone.close()
-    assert running.ask(TEXTS[0]) == wanted[TEXTS[0]]
+    running.asks_alike(TEXTS[0], wanted[TEXTS[0]])
     half.close()
 
     # the models are opened anew while somebody asks
     running.process.send_signal(signal.SIGHUP)
     end = time.monotonic() + 20
     while not any("opened anew" in line for line in running.said):
-        assert running.ask(TEXTS[1]) == wanted[TEXTS[1]]
+        running.asks_alike(TEXTS[1], wanted[TEXTS[1]])
         assert time.monotonic() < end
 
     # more clients than the queue takes, then SIGTERM while they ask

@@ -31,7 +31,7 @@ from maskfork.learn.tasks.tag.trained import Tagger
 from maskfork.learn.train.precision import has_bf16
 from maskfork.models.device import best_device
 from maskfork.models.sentence import CrossEncoder, SentenceEncoder, load_sentence_encoder
-from tests.deploy.serve.serving import Slow, get, house_of, post, talk
+from tests.deploy.serve.serving import Slow, assert_alike, get, house_of, post, talk
 from tests.learn.tiny import make, sentences
 
 NAMES = ("bad", "mixed", "good")
@@ -125,20 +125,6 @@ def test_ask_is_what_predict_says(app: App, places: dict[str, Path], name: str) 
     said = post(app, "/ask", {"model": name, "rows": [row]})
     assert said.status_code == 200
     assert_alike(said.json(), wanted)
-
-
-def assert_alike(said: Any, wanted: Any) -> None:
-    """Equal, numbers to the rounding of another number of threads."""
-    if isinstance(wanted, dict):
-        assert said.keys() == wanted.keys()
-        for key, value in wanted.items():
-            assert_alike(said[key], value)
-    elif isinstance(wanted, list):
-        assert len(said) == len(wanted)
-        for one, other in zip(said, wanted, strict=True):
-            assert_alike(one, other)
-    else:
-        assert said == (pytest.approx(wanted, abs=1e-5) if isinstance(wanted, float) else wanted)
 
 
 def test_vectors(app: App, places: dict[str, Path]) -> None:
