@@ -65,7 +65,7 @@ def build_corpus(
         notes.append(f"{len(whole)} shards with {sum(s.tokens for s in whole):,} tokens were there already.")
     for number in range(len(whole), len(list(folder.glob("shard-*.safetensors")))):
         (folder / shard_name(number)).unlink(missing_ok=True)
-    for left in folder.glob(".shard-*"):  # of a run that was killed
+    for left in (*folder.glob(".shard-*"), *folder.glob(".tmp*")):  # of a run that was killed, safetensors' own too
         left.unlink(missing_ok=True)
     pieces = _after(Pieces(tokenizer)(read_documents(sources, reading)), whole)
     wide = tokenizer.size > 1 << 16
