@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
+import tokenizers
 
 from maskfork.errors import DataError, TokenizerError
 from maskfork.models.encode import encode, encode_windows, limit_of, wants_types
@@ -58,6 +59,19 @@ def test_pairs_have_types_and_both_sides_give_way() -> None:
     assert min(encoding.lost[1:]) > 0
     short = model.tokenizer.encode("the plot", special=False)
     assert encoding.ids[1][-len(short) - 1 : -1] == short  # the shorter side is whole
+
+
+@pytest.mark.parametrize("family", ["bert", "bart"])
+@pytest.mark.parametrize("direction", ["right", "left"])
+def test_texts_are_cut_as_tokenizers_cuts_them(family: str, direction: str) -> None:
+    tokenizer = make(family, "none" if family == "bert" else "causal_lm").tokenizer
+    for limit in range(4, 30):
+        theirs = tokenizers.Tokenizer.from_str(tokenizer.inner.to_str())
+        theirs.enable_truncation(limit, strategy="longest_first", direction=direction)
+        for text, pair in (("film", LONG), (LONG, "film a scene"), (LONG, LONG), (LONG, LONG + "a"), (LONG, None)):
+            (found,) = tokenizer.encode_many([text], None if pair is None else [pair], limit=limit, last=direction == "left")
+            (wanted,) = theirs.encode_batch([text if pair is None else (text, pair)])
+            assert found.ids == wanted.ids, (limit, text[:9], pair)
 
 
 @pytest.mark.parametrize(("family", "wanted"), [("bert", True), ("gpt2", False), ("bart", False), ("t5", False)])

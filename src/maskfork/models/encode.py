@@ -147,6 +147,12 @@ def encode_windows(
     return Windows(_encoding(model, parts, [0] * len(parts)), starts, longest)
 
 
+def encode_ends(model: Model, texts: Sequence[str], pairs: Sequence[str] | None = None, limit: int | None = None) -> Encoding:
+    """Encode for this model; of a text over the limit the last tokens are kept. Raises TokenizerError."""
+    encoded = model.tokenizer.encode_many(texts, pairs, limit=limit_of(model, limit), last=True)
+    return _encoding(model, [(e.ids, e.types) for e in encoded], [e.lost for e in encoded])
+
+
 def read_texts(
     model: Model, texts: Sequence[str], pairs: Sequence[str] | None = None, limit: int | None = None,
     on_long: OnLong = "truncate", overlap: int | None = None, held: int = 0,

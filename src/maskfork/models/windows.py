@@ -29,6 +29,20 @@ def both_ends(sides: Sides, limit: int) -> list[int]:
     return sorted([*_special(sides), *kept])
 
 
+def one_end(sides: Sides, limit: int, *, last: bool = False) -> list[int]:
+    """Indices of the tokens that are kept of the longer side first: its first ones, or its last ones.
+
+    The rule of `longest_first` in `tokenizers`: of two sides that are both too long each keeps half, the second the odd one.
+    """
+    kept, each = [], _own(sides)
+    rooms = _rooms(sides, limit, least=0)
+    if len(each) == 2 and len(each[0]) == len(each[1]):
+        rooms.sort()
+    for own, room in zip(each, rooms, strict=True):
+        kept += own[max(0, len(own) - room) :] if last else own[:room]
+    return sorted([*_special(sides), *kept])
+
+
 def windows(sides: Sides, limit: int, overlap: int) -> list[list[int]]:
     """Indices of each window's tokens; together they hold every token, and neighbours share `overlap` of them.
 
@@ -55,11 +69,11 @@ def _own(sides: Sides) -> list[list[int]]:
     return [[i for i, own in enumerate(sides) if own == side] for side in ((0, 1) if 1 in sides else (0,))]
 
 
-def _rooms(sides: Sides, limit: int) -> list[int]:
+def _rooms(sides: Sides, limit: int, least: int = 1) -> list[int]:
     """Tokens for each side: the shorter one keeps all that it has up to half of the room. Raises TokenizerError."""
     sizes = [len(own) for own in _own(sides)]
     room = limit - (len(sides) - sum(sizes))
-    if room < len(sizes):
+    if room < least * len(sizes):
         raise TokenizerError(f"a limit of {limit} tokens leaves no room beside the special tokens: raise it")
     if len(sizes) == 1:
         return [room]

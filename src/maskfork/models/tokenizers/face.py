@@ -10,7 +10,7 @@ from typing import Any
 
 import tokenizers
 
-from maskfork.errors import TokenizerError
+from maskfork.models.windows import one_end
 
 
 @dataclass(frozen=True)
@@ -90,21 +90,14 @@ class Tokenizer:
         *,
         limit: int | None = None,
         special: bool = True,
+        last: bool = False,
     ) -> list[Encoded]:
         """Ids and types of many texts (or pairs). `limit` cuts the longer side at its end and counts what is lost.
 
-        Special tokens always stay. Runs in threads of its own.
+        With `last` it is cut at its start. Special tokens always stay. Runs in threads of its own.
         """
         inputs: Any = list(texts) if pairs is None else list(zip(texts, pairs, strict=True))
-        whole = self.inner.encode_batch(inputs, add_special_tokens=special)
-        if limit is None or all(len(e.ids) <= limit for e in whole):
-            return [Encoded(e.ids, e.type_ids) for e in whole]
-        short = [i for i, e in enumerate(whole) if len(e.ids) > limit]
-        cut = dict(zip(short, self._cut([inputs[i] for i in short], limit, special), strict=True))
-        return [
-            Encoded(cut[i].ids, cut[i].type_ids, len(e.ids) - len(cut[i].ids)) if i in cut else Encoded(e.ids, e.type_ids)
-            for i, e in enumerate(whole)
-        ]
+        return [_cut(e, limit, last) for e in self.inner.encode_batch(inputs, add_special_tokens=special)]
 
     def encode_placed(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[Placed]:
         """Ids and types as `encode_many` gives them, with the characters that each token is of."""
@@ -115,15 +108,10 @@ class Tokenizer:
         """One text (and its pair) as `encode_many` does it, and for each token 0, 1 (of the pair) or None (special)."""
         given: Any = text if pair is None else (text, pair)
         whole = self.inner.encode_batch([given])[0]
-        kept = whole if limit is None or len(whole.ids) <= limit else self._cut([given], limit, True)[0]
-        return Encoded(kept.ids, kept.type_ids, len(whole.ids) - len(kept.ids)), list(kept.sequence_ids)
-
-    def _cut(self, inputs: list[Any], limit: int, special: bool) -> list[Any]:
-        if limit < self.inner.num_special_tokens_to_add(is_pair=isinstance(inputs[0], tuple)):
-            raise TokenizerError(f"a limit of {limit} tokens leaves no room beside the special tokens: raise it")
-        cutter = tokenizers.Tokenizer.from_str(self.inner.to_str())  # a copy: others may be encoding with this one
-        cutter.enable_truncation(limit, strategy="longest_first")
-        return list(cutter.encode_batch(inputs, add_special_tokens=special))
+        sides = whole.sequence_ids
+        if limit is None or len(whole.ids) <= limit:
+            return _cut(whole, None), list(sides)
+        return _cut(whole, limit), [sides[i] for i in one_end(sides, limit)]
 
     def offsets(self, text: str, special: bool = True) -> list[tuple[int, int]]:
         """(start, end) characters of each token; special tokens are (0, 0)."""
@@ -169,3 +157,12 @@ class Tokenizer:
             config["model_input_names"] = list(inputs)
         (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", "utf-8")
         return folder
+
+
+def _cut(whole: Any, limit: int | None, last: bool = False) -> Encoded:
+    """A `tokenizers.Encoding` within the limit. Raises TokenizerError."""
+    ids, types = whole.ids, whole.type_ids
+    if limit is None or len(ids) <= limit:
+        return Encoded(ids, types)
+    kept = one_end(whole.sequence_ids, limit, last=last)
+    return Encoded([ids[i] for i in kept], [types[i] for i in kept], len(ids) - len(kept))
