@@ -47,7 +47,7 @@ class Served(ABC):
         """Called first in the thread that will answer: torch has its threads by thread."""
         import torch
 
-        from maskfork.measure.cores import usable_cores
+        from maskfork.models.cores import usable_cores
 
         torch.set_num_threads(usable_cores())
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from maskfork.learn.data.corpus.pieces import Piece
-from maskfork.measure.cores import usable_cores
+from maskfork.models.cores import usable_cores
 from maskfork.models.tokenizers import Tokenizer
 
 TOGETHER = 1 << 19  # characters that go through the tokenizer at a time

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from maskfork.measure.cores import usable_cores
+from maskfork.models.cores import usable_cores
 
 
 @pytest.mark.parametrize(
