@@ -25,7 +25,7 @@ def pretrain(
     tokenizer: str | None = None,
     data: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True)] = None,
     objective: str | None = None,
-    objective_settings: Annotated[list[str] | None, Parameter(name="--set", negative="")] = None,
+    objective_settings: Annotated[list[str] | None, Parameter(name="--set", negative="", consume_multiple=True)] = None,
     size: Literal["tiny", "mini", "small", "base"] | None = None,
     shape: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True)] = None,
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
