@@ -44,10 +44,10 @@ THEIRS = (
 MODEL = "--family gpt2 --shape n_layer=4 n_head=4 n_embd=128 activation_function=gelu --length 64 --dropout 0 --holdout 0.1"
 EQUAL = "--rows 12 --steps 2000 --learning-rate 1e-3 --evaluate-every 500 --save-every 1000"
 MUON = "--optimiser muon --learning-rate 6e-3 --schedule wsd --evaluate-every 0 --save-every 0"
-LARGER = f"--rows 48 --steps 500 {MUON}"
+LARGER = f"--rows 192 --steps 125 {MUON.replace('6e-3', '1.2e-2')}"
 RECIPE = f"--rows 12 --steps 600 {MUON}"
 SAID = {
-    "nanoGPT": "nanoGPT, train.py", "ours": "ours, the same batches", "larger": "ours, the same tokens in batches of 48 by Muon",
+    "nanoGPT": "nanoGPT, train.py", "ours": "ours, the same batches", "larger": "ours, the same tokens in batches of 192 by Muon",
     "recipe": "ours, to nanoGPT's loss",
 }  # fmt: skip
 
