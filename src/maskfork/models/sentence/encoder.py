@@ -12,15 +12,17 @@ from torch import Tensor
 
 from maskfork.errors import ModelError, UsageError
 from maskfork.models.about import said_of
-from maskfork.models.encode import OnLong
+from maskfork.models.encode import OnLong, Windows
 from maskfork.models.families import family_of
 from maskfork.models.hub import find_folder, load
 from maskfork.models.model import Model
+from maskfork.models.packing import TOKENS, by_tokens, window_batch
 from maskfork.models.sentence import similarity as compare
 from maskfork.models.sentence.folder import Described, describe, fit, longest, write_modules
 from maskfork.models.sentence.pipeline import Pipeline, body_head, lower
 from maskfork.models.sentence.pooling import Pooling
 from maskfork.models.sentence.stages import SENTENCE, Normalize, Stage
+from maskfork.models.sentence.stages import TOKENS as TOKEN_VECTORS
 
 #: the prompts that every model has, empty unless its folder says otherwise
 PROMPTS = {"query": "", "document": ""}
@@ -87,6 +89,24 @@ class SentenceEncoder(Pipeline):
             return torch.nn.functional.normalize(vectors, dim=-1) if normalize else vectors
 
         return self.collect(texts, pairs, self.prompt_of(prompt, prompt_name), size or self.width, read)
+
+    def token_vectors(self, found: Windows, length: int = 0) -> list[np.ndarray]:
+        """Of each text that is read its tokens' own vectors [T, E] float32, special ones too, without pooling; a text in
+        windows has those of one window after the other. `length` tokens at the start of each are its prompt's.
+        """
+        out: list[np.ndarray] = [np.empty(0, np.float32)] * len(found)
+        was_training, lengths = self.training, found.lengths
+        self.eval()
+        with torch.inference_mode():
+            for part in by_tokens(lengths, TOKENS):
+                batch, _ = window_batch(found, part)
+                states_TE = self(batch.to(self.model.device), length)[TOKEN_VECTORS][0].float().cpu().numpy()
+                start = 0
+                for row in part.tolist():
+                    out[row] = states_TE[start : start + lengths[row]]
+                    start += lengths[row]
+        self.train(was_training)
+        return out
 
     def join(self, said_MD: Tensor) -> Tensor:
         mean = said_MD.mean(0)
