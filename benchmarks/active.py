@@ -32,8 +32,8 @@ STORE = ground.RUNS / "bench-active"
 HELD, SEEDS = 2000, 10
 TITLES = {"trec": "TREC", "ag_news": "AG News", "clinc150": "CLINC150", "emotion": "emotion", "sst2": "SST-2"}
 BUDGETS = {
-    "trec": (100, 200, 400, 800), "ag_news": (25, 50, 100, 200), "clinc150": (300, 600, 1200), "emotion": (100, 200, 400, 800),
-    "sst2": (50, 100, 200, 400),
+    "trec": (100, 200, 400, 800), "ag_news": (50, 100, 200, 400), "clinc150": (300, 600, 1200), "emotion": (100, 200, 400, 800),
+    "sst2": (100, 200, 400, 800),
 }  # fmt: skip
 
 
