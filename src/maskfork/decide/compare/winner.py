@@ -30,6 +30,10 @@ def open_predictor(folder: Path | str) -> Predictor:
         from maskfork.learn.tasks.probe import Probe
 
         return Probe.open(folder)
+    if kind == "static":
+        from maskfork.learn.tasks.static import StaticClassifier
+
+        return StaticClassifier.open(folder)
     if kind == "tf-idf":
         from maskfork.decide.compare.contenders.tfidf import TfidfPredictor
 
@@ -77,7 +81,7 @@ def kind_of(folder: Path) -> str:
             return "fine-tune"
         raise ModelError(f"{folder} holds neither maskfork.json nor config.json: give the folder of a model.")
     kind = said_of(folder).get("kind")
-    if kind not in ("fine-tune", "probe", "tf-idf", "prompt", "endpoint"):
+    if kind not in ("fine-tune", "probe", "static", "tf-idf", "prompt", "endpoint"):
         raise ModelError(f"{path} names the kind {kind!r}, which this maskfork does not know: update maskfork.")
     return str(kind)
 

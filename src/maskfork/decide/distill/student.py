@@ -13,6 +13,7 @@ import torch
 from scipy import optimize, special
 from torch import Tensor, nn
 
+from maskfork.learn.tasks.classify.distil import Student
 from maskfork.learn.tasks.classify.examples import HUB
 from maskfork.learn.tasks.classify.hold import validation_split
 from maskfork.learn.tasks.classify.reading import Reader, Reading, TextBatch, answers, batch_of, encode_for
@@ -22,6 +23,7 @@ from maskfork.learn.tasks.common.fitting import fit_rows
 from maskfork.learn.tasks.common.settings import TaskSettings
 from maskfork.models.device import best_device
 from maskfork.models.hub import load
+from maskfork.models.model import Model
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -45,12 +47,14 @@ def train_student(
     settings: TaskSettings,
     *,
     robust: float,
+    like: Model | None = None,
     seed: int = 0,
     progress: Callable[[float, str], None] | None = None,
     work: Path | None = None,
 ) -> Sorter:
     """A classifier of N texts whose labels are believed to be `beliefs` [N, C]; the best epoch and the temperature are chosen by
-    the beliefs of rows that are kept back. With `work` a run that was cut off goes on. Raises what training raises.
+    the beliefs of rows that are kept back. `like`: a model with the same tokens whose states are learnt too, layer by layer
+    (Jiao et al. 2020). With `work` a run that was cut off goes on. Raises what training raises.
     """
     model = load(base, "classify", labels=names, seed=seed).to(best_device())
     model.config["problem_type"] = HUB["single"]
@@ -60,13 +64,18 @@ def train_student(
     read = encode_for(model, texts, pairs, reading)
     made.notes += [*model.notes, *([read.note] if read.note else [])]
     targets = torch.from_numpy(beliefs.astype(np.float32))
+    pupil = None if like is None else Student(made.reader, model, like.to(model.device).requires_grad_(False))
 
     def make(part: np.ndarray) -> tuple[TextBatch, Tensor]:
         chosen = inside[part]
         return batch_of(read, chosen), targets[torch.from_numpy(chosen)]
 
     def loss(_: nn.Module, batch: tuple[TextBatch, Tensor]) -> Tensor:
-        return robust_loss(made.reader(batch[0].to(model.device)), batch[1].to(model.device), robust)
+        fed, aims = batch[0].to(model.device), batch[1].to(model.device)
+        if pupil is None:
+            return robust_loss(made.reader(fed), aims, robust)
+        output, apart = pupil.read(fed)
+        return robust_loss(made.reader.answer(fed, output), aims, robust) + apart
 
     def evaluate(_: nn.Module) -> tuple[float, float]:
         logits = answers(made.reader, read, held).numpy().astype(np.float64)
@@ -75,8 +84,8 @@ def train_student(
 
     lengths = [read.lengths[i] for i in inside]
     made.record = fit_rows(
-        made.reader, lengths, make, loss, settings, seed=seed, evaluate=evaluate if len(held) else None, progress=progress,
-        work=work,
+        pupil or made.reader, lengths, make, loss, settings, seed=seed, evaluate=evaluate if len(held) else None,
+        progress=progress, work=work,
     )  # fmt: skip
     made.notes += made.record.notes
     if len(held):

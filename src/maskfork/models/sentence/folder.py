@@ -47,11 +47,10 @@ def describe(folder: Path) -> Described:
     """Read what a folder says. Raises ModelError for modules that are not known here, which are named."""
     if not (folder / MODULES).is_file():
         return Described(folder, plain=True)
-    about, listed = _json(folder / ABOUT), _json_list(folder / MODULES)
-    kinds = [_kind(entry, folder) for entry in listed]
+    about, modules = _json(folder / ABOUT), read_modules(folder)
+    kinds, places = [kind for kind, _ in modules], [place for _, place in modules]
     if not kinds or kinds[0] != "Transformer":
         raise ModelError(f"{folder} begins with {kinds[0] if kinds else 'no module'}, but only Transformers encode texts here")
-    places = [_inside(folder, str(entry.get("path", ""))) for entry in listed]
     said = next((_json(places[0] / name) for name in BERT_CONFIGS if (places[0] / name).is_file()), {})
     formats = said.get("modality_config")
     if formats and set(formats) != {"text"}:
@@ -60,7 +59,7 @@ def describe(folder: Path) -> Described:
         raise ModelError(f"{folder} sets processing_kwargs or query_expansion, which are not known here: leave them out")
     return Described(
         places[0],
-        tuple(_stage(kind, place) for kind, place in zip(kinds[1:], places[1:], strict=True)),
+        tuple(read_stage(kind, place) for kind, place in zip(kinds[1:], places[1:], strict=True)),
         model_type=str(about.get("model_type", "SentenceTransformer")),
         task=str(said.get("transformer_task", "feature-extraction")),
         about=about,
@@ -86,9 +85,18 @@ def fit(stages: Sequence[Stage], width: int, where: str) -> int:
     return widths[stages[-1].target] if stages else width
 
 
-def write_modules(folder: Path, stages: Sequence[Stage], about: Mapping[str, Any], transformer: Mapping[str, Any]) -> None:
-    """Beside a saved Transformer: modules.json, a folder a stage, and what `describe` reads of the rest."""
-    entries = [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"}]
+def write_modules(
+    folder: Path,
+    stages: Sequence[Stage],
+    about: Mapping[str, Any],
+    transformer: Mapping[str, Any] | None = None,
+    first: str = "Transformer",
+) -> None:
+    """Beside a saved `first` module: modules.json, a folder a stage, and what `describe` reads of the rest.
+
+    `transformer`: a Transformer's own settings; None where the first module has none.
+    """
+    entries = [{"idx": 0, "name": "0", "path": "", "type": f"sentence_transformers.models.{first}"}]
     for index, stage in enumerate(stages, 1):
         place = folder / f"{index}_{stage.kind}"
         place.mkdir(exist_ok=True)
@@ -99,9 +107,15 @@ def write_modules(folder: Path, stages: Sequence[Stage], about: Mapping[str, Any
             (place / "model.safetensors").chmod((place / "config.json").stat().st_mode)
         kind = f"sentence_transformers.models.{stage.kind}"
         entries.append({"idx": index, "name": str(index), "path": place.name, "type": kind})
-    _write(folder / BERT_CONFIGS[0], transformer)
+    if transformer is not None:
+        _write(folder / BERT_CONFIGS[0], transformer)
     _write(folder / ABOUT, {"__version__": {"maskfork": __version__}, **about})
     _write(folder / MODULES, entries)
+
+
+def read_modules(folder: Path) -> list[tuple[str, Path]]:
+    """What modules.json lists: the kind of each module and its folder. Raises ModelError."""
+    return [(_kind(entry, folder), _inside(folder, str(entry.get("path", "")))) for entry in _json_list(folder / MODULES)]
 
 
 def _kind(entry: Any, folder: Path) -> str:
@@ -111,7 +125,8 @@ def _kind(entry: Any, folder: Path) -> str:
     return path.rsplit(".", 1)[-1]
 
 
-def _stage(kind: str, place: Path) -> Stage:
+def read_stage(kind: str, place: Path) -> Stage:
+    """A module of the folder beside the first. Raises ModelError for one that is not known here."""
     said = _json(place / "config.json")
     match kind:
         case "Pooling":

@@ -23,7 +23,7 @@ from maskfork.learn.tasks.classify.reading import TextBatch
 from maskfork.learn.tasks.classify.settings import ClassifySettings
 from maskfork.learn.tasks.classify.sorter import Sorter
 from maskfork.learn.tasks.common.teach import soft_loss
-from maskfork.models.model import Model
+from maskfork.models.model import Model, Output
 
 
 class Teacher:
@@ -76,10 +76,14 @@ class Student(nn.Module):
 
     def insides(self, batch: TextBatch, *, attention: bool) -> Tensor:
         """How far states, and attention where asked, are from the teacher's, without a label."""
+        return self.read(batch, attention=attention)[1]
+
+    def read(self, batch: TextBatch, *, attention: bool = False) -> tuple[Output, Tensor]:
+        """The student's output, and `insides` of the same pass."""
         teacher = self._teacher[0]
         with watched(self.model) as mine:
-            self.model(batch.tokens)
+            output = self.model(batch.tokens)
         with torch.no_grad(), watched(teacher) as theirs:
             teacher.eval()(batch.tokens)
         apart = states_apart(mine, theirs, there(batch.tokens), self.project)
-        return apart + scores_apart(self.model, teacher, mine, theirs, batch.tokens) if attention else apart
+        return output, apart + scores_apart(self.model, teacher, mine, theirs, batch.tokens) if attention else apart
