@@ -14,6 +14,11 @@ def digest(folder: Path) -> str:
     """sha256 (hex) of the names and contents of the files that decide what a model answers."""
     total = hashlib.sha256()
     for path in sorted({path for pattern in _SAID for path in folder.glob(pattern)}):
-        with path.open("rb") as file:
-            total.update(f"{path.name}:{hashlib.file_digest(file, 'sha256').hexdigest()};".encode())
+        total.update(f"{path.name}:{file_digest(path)};".encode())
     return total.hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """sha256 (hex) of a file. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

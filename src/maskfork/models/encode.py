@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,6 +27,11 @@ class Encoding:
     @property
     def lengths(self) -> list[int]:
         return [len(i) for i in self.ids]
+
+    def take(self, rows: Iterable[int]) -> tuple[list[list[int]], list[list[int]] | None]:
+        """(ids, types) of these texts, in this order."""
+        chosen = list(rows)
+        return [self.ids[i] for i in chosen], None if self.types is None else [self.types[i] for i in chosen]
 
     def lost_note(self, limit: int) -> str | None:
         """One sentence on what was cut, or None."""

@@ -22,6 +22,7 @@ from maskfork.models.adapters import Adapters, save_adapter
 from maskfork.models.folder import strip, write_folder
 from maskfork.models.heads import Read, build_head, marked, question
 from maskfork.models.quantised import dense_table
+from maskfork.models.runtimes.contract import Runtime
 from maskfork.models.tokenizers import Tokenizer
 
 READ_TABLE = ("masked_lm", "causal_lm", "pretrain")  # the heads that may read the token table
@@ -53,6 +54,8 @@ class Output:
 
 class Model(nn.Module):
     """`maskfork.load(folder)` gives one. `model(input_ids, attention_mask)` runs it; `.save(folder)` writes it back."""
+
+    runtime: Runtime | None = None  # what answers in its place, where its folder names one (`models/runtimes`)
 
     def __init__(self, spec: ModelSpec, config: Mapping[str, Any] | None = None, tokenizer: Tokenizer | None = None) -> None:
         super().__init__()

@@ -13,14 +13,20 @@ from maskfork.models.encode import Encoding, Windows
 TOKENS = 2048
 
 
-def by_tokens(lengths: Sequence[int], budget: int, rows: int = 256) -> Iterator[np.ndarray]:
-    """All rows, longest first, in batches of at most `budget` tokens (one row at the least) and `rows` rows."""
+def by_tokens(lengths: Sequence[int], budget: int, rows: int = 256, *, filled: bool = False) -> Iterator[np.ndarray]:
+    """All rows, longest first, in batches of at most `budget` tokens (one row at the least) and `rows` rows.
+
+    `filled`: a row counts as many tokens as the longest of its batch, as where batches are rectangles.
+    """
     order = np.argsort(-np.asarray(lengths), kind="stable")
     start = 0
     while start < len(order):
         end, tokens = start, 0
-        while end < len(order) and end - start < rows and (end == start or tokens + lengths[order[end]] <= budget):
-            tokens += lengths[order[end]]
+        while end < len(order) and end - start < rows:
+            more = lengths[order[start if filled else end]]
+            if end > start and tokens + more > budget:
+                break
+            tokens += more
             end += 1
         yield order[start:end]
         start = end
@@ -32,13 +38,22 @@ def make_batch(encoding: Encoding, rows: np.ndarray) -> Batch:
     oneDNN keeps compiled kernels for every shape that it meets: with every number of tokens a shape of its own, memory
     grows by some 9 MB a training step (docs/log.md).
     """
-    types = None if encoding.types is None else [encoding.types[i] for i in rows]
-    ids = [encoding.ids[i] for i in rows]
+    return packed(*encoding.take(rows))
+
+
+def packed(ids: Sequence[Sequence[int]], types: Sequence[Sequence[int]] | None) -> Batch:
+    """The same of sequences."""
     return Batch.packed(ids, types, multiple=64 if sum(map(len, ids)) >= 512 else 1)
 
 
 def window_batch(read: Windows, rows: np.ndarray) -> tuple[Batch, list[int] | None]:
     """These texts packed, and how many windows each has; None where each is one."""
+    windows, counts = windows_of(read, rows)
+    return make_batch(read.encoding, windows), counts
+
+
+def windows_of(read: Windows, rows: np.ndarray) -> tuple[np.ndarray, list[int] | None]:
+    """The numbers of these texts' windows in order, and how many each has; None where each is one."""
     counts = [read.starts[row + 1] - read.starts[row] for row in rows.tolist()]
     windows = np.concatenate([np.arange(read.starts[row], read.starts[row + 1]) for row in rows.tolist()])
-    return make_batch(read.encoding, windows), counts if max(counts) > 1 else None
+    return windows, counts if max(counts) > 1 else None

@@ -15,8 +15,9 @@ from maskfork import __version__
 from maskfork.errors import ModelError, UsageError
 from maskfork.models.about import said_of
 from maskfork.models.encode import OnLong
-from maskfork.models.hub import find_folder, load, read_config
+from maskfork.models.hub import find_folder, read_config
 from maskfork.models.model import Model
+from maskfork.models.runtimes.exported import open_model
 from maskfork.models.sentence.activations import activation_of, path_of
 from maskfork.models.sentence.folder import Described, describe, fit, longest, write_modules
 from maskfork.models.sentence.pipeline import Pipeline, body_head, lower
@@ -138,7 +139,7 @@ def load_cross_encoder(where: str | Path, *, dtype: torch.dtype = torch.float32)
     named = (config.get("architectures") or ["no architecture"])[0]
     if classifies and not named.endswith("ForSequenceClassification"):
         raise ModelError(f"{folder} is a {named}, which has no trained head that scores a pair: give a sequence classifier")
-    model = load(described.root, None if classifies else body_head(described.root), dtype=dtype)
+    model = open_model(described.root, None if classifies else body_head(described.root), dtype=dtype)
     if described.do_lower_case:
         lower(model.tokenizer)
     for stage in described.stages:

@@ -14,9 +14,10 @@ from maskfork.errors import ModelError, UsageError
 from maskfork.models.about import said_of
 from maskfork.models.encode import OnLong, Windows
 from maskfork.models.families import family_of
-from maskfork.models.hub import find_folder, load
+from maskfork.models.hub import find_folder
 from maskfork.models.model import Model
 from maskfork.models.packing import TOKENS, by_tokens, window_batch
+from maskfork.models.runtimes.exported import open_model
 from maskfork.models.sentence import similarity as compare
 from maskfork.models.sentence.folder import Described, describe, fit, longest, write_modules
 from maskfork.models.sentence.pipeline import Pipeline, body_head, lower
@@ -156,7 +157,7 @@ def load_sentence_encoder(where: str | Path, *, dtype: torch.dtype = torch.float
         raise ModelError(f"{folder} is a {described.model_type}, which gives a text no single vector: {cure}")
     if described.task != "feature-extraction":
         raise ModelError(f"{folder} reads its model for {described.task}, which gives a text no vector here: take another model")
-    model = load(described.root, body_head(described.root), dtype=dtype)
+    model = open_model(described.root, body_head(described.root), dtype=dtype)
     alone = family_of(model.config).lone_encoder
     if alone and model.spec.fork == "encoder-decoder":
         raise ModelError(f"{folder} has a decoder, which is no part of a sentence encoder: save its encoder alone, as {alone}")

@@ -18,7 +18,9 @@ from maskfork.models.encode import OnLong, Windows, limit_of, read_texts
 from maskfork.models.families import family_of
 from maskfork.models.hub import read_config
 from maskfork.models.model import Model
-from maskfork.models.packing import TOKENS, by_tokens, window_batch
+from maskfork.models.packing import TOKENS, by_tokens, window_batch, windows_of
+from maskfork.models.runtimes.contract import Runtime
+from maskfork.models.sentence.pooling import Pooling
 from maskfork.models.sentence.stages import SCORES, Features, Stage
 from maskfork.models.sentence.stages import TOKENS as TOKEN_VECTORS
 from maskfork.models.tokenizers.face import Tokenizer
@@ -57,13 +59,7 @@ class Pipeline(nn.Module):
 
     def forward(self, batch: Batch, prompt_length: int = 0) -> Features:
         """Every feature that the stages write, and `token_embeddings` [B, S, E] (`scores` [N, C] where the model has a head)."""
-        out = self.model(batch)
-        features = {TOKEN_VECTORS: out.last_hidden_state}
-        if self.model.spec.head is not None and out.logits is not None:
-            features[SCORES] = out.logits
-        for stage in self.stages:
-            cast(Stage, stage)(features, batch, prompt_length)
-        return features
+        return features_of(self.model, self.stages, batch, prompt_length)
 
     def read(self, texts: Sequence[str], pairs: Sequence[str] | None = None, prompt: str = "") -> Windows:
         """N texts as the model reads them, the prompt before each (in every window of it). Raises TokenizerError, DataError."""
@@ -92,6 +88,8 @@ class Pipeline(nn.Module):
 
     def collect_read(self, found: Windows, length: int, width: int, read: Callable[[Tensor], Tensor]) -> np.ndarray:
         """The same of texts that are read already; `length` tokens at the start of each are its prompt's."""
+        if self.model.runtime is not None and len(found):
+            return read(self._asked(self.model.runtime, found, length)).numpy()
         out, was_training = torch.zeros(len(found), width), self.training
         self.eval()
         with torch.inference_mode():
@@ -101,6 +99,14 @@ class Pipeline(nn.Module):
         self.train(was_training)
         values: np.ndarray = out.numpy()
         return values
+
+    def _asked(self, runtime: Runtime, found: Windows, length: int) -> Tensor:
+        """[N, D]: what a runtime says, pooling and all that follows it included."""
+        if length and any(isinstance(stage, Pooling) and not stage.include_prompt for stage in self.stages):
+            raise UsageError("this model leaves its prompt's tokens out of the vector, which no runtime does: use the original")
+        windows, counts = windows_of(found, np.arange(len(found)))
+        said = runtime.run(*found.encoding.take(windows))
+        return self.answers({self.gives: torch.from_numpy(np.stack(said))}, counts)
 
     def prompt_tokens(self, prompt: str) -> int:
         """Tokens that a prompt takes, special ones before it included; none for no prompt."""
@@ -125,6 +131,17 @@ class Pipeline(nn.Module):
         """What sentence_bert_config.json says, in the spelling that every version reads."""
         limit = {} if self.max_seq_length is None else {"max_seq_length": self.max_seq_length}
         return {**limit, "do_lower_case": False}  # lower-casing, where it was asked for, is in the tokenizer
+
+
+def features_of(model: Model, stages: nn.ModuleList, batch: Batch, prompt_length: int = 0) -> Features:
+    """What a model and the stages after it say, by name."""
+    out = model(batch)
+    features = {TOKEN_VECTORS: out.last_hidden_state}
+    if model.spec.head is not None and out.logits is not None:
+        features[SCORES] = out.logits
+    for stage in stages:
+        cast(Stage, stage)(features, batch, prompt_length)
+    return features
 
 
 def prompt_length(tokenizer: Tokenizer, prompt: str, limit: int | None = None) -> int:

@@ -21,8 +21,8 @@ from maskfork.measure.squad import AnswerScore, score_answer
 from maskfork.models.about import describe, said_of
 from maskfork.models.device import best_device
 from maskfork.models.encode import OnLong, limit_of
-from maskfork.models.hub import load
 from maskfork.models.model import Model
+from maskfork.models.runtimes.exported import open_model
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Answerer(Trained):
     @staticmethod
     def open(folder: str | Path) -> Answerer:
         """A folder saved by `save`, or any question answerer in the Hugging Face layout. Raises ModelError."""
-        model = load(folder).to(best_device())
+        model = open_model(folder).to(best_device())
         if model.spec.head is None or model.spec.head.kind != "span":
             raise ModelError(f"{folder} answers no questions: train it with `maskfork train answer`, or give a folder saved so.")
         said = said_of(model.folder or Path(folder))

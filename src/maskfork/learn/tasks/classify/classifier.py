@@ -30,6 +30,7 @@ from maskfork.models.encode import encode, limit_of
 from maskfork.models.hub import load
 from maskfork.models.model import Model
 from maskfork.models.packing import make_batch
+from maskfork.models.runtimes.exported import open_model
 
 
 @dataclass
@@ -95,7 +96,7 @@ class Classifier:
     @staticmethod
     def open(folder: str | Path) -> Classifier:
         """A folder saved by `save`, or any classifier in the Hugging Face layout. Raises ModelError."""
-        model = load(folder).to(best_device())
+        model = open_model(folder).to(best_device())
         if model.spec.head is None or model.spec.head.kind != "classify":
             raise ModelError(f"{folder} is no classifier: fine-tune it first, or give a folder that was saved as one")
         return Classifier(model, model.label_names, model.config.get("max_length_trained"))

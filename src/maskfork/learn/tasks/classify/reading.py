@@ -19,7 +19,8 @@ from maskfork.learn.train.precision import autocast
 from maskfork.models.encode import Encoding, OnLong, Windows, read_texts
 from maskfork.models.heads import pool
 from maskfork.models.model import Model, Output
-from maskfork.models.packing import TOKENS, by_tokens, window_batch
+from maskfork.models.packing import TOKENS, by_tokens, window_batch, windows_of
+from maskfork.models.runtimes.contract import Runtime
 
 
 @dataclass(frozen=True)
@@ -80,16 +81,25 @@ class Reader(nn.Module):
         """[n, C] float32 of what the model gave for the windows."""
         assert output.logits is not None
         logits_MC = output.logits.float()
-        if batch.counts is None:
-            return logits_MC
+        if batch.counts is None or self.scorer is None:
+            return self.joined(logits_MC, batch.counts)
         parts = torch.split(logits_MC, batch.counts)
-        if self.aggregate == "mean":
-            return torch.stack([part.mean(0) for part in parts])
-        if self.scorer is None:
-            return torch.stack([part.amax(0) for part in parts])
         means_ME = pool(output.last_hidden_state, batch.tokens, "mean")
         weights = torch.split(self.scorer(means_ME).float(), batch.counts)
         return torch.stack([(w.softmax(0) * part).sum(0) for w, part in zip(weights, parts, strict=True)])
+
+    def joined(self, logits_MC: Tensor, counts: list[int] | None) -> Tensor:
+        """[n, C]: the mean of each text's windows, or the largest."""
+        if counts is None:
+            return logits_MC
+        parts = torch.split(logits_MC, counts)
+        return torch.stack([part.mean(0) if self.aggregate == "mean" else part.amax(0) for part in parts])
+
+    def asked(self, runtime: Runtime, texts: Windows, chosen: np.ndarray) -> Tensor:
+        """[n, C] of what a runtime says of these texts' windows."""
+        windows, counts = windows_of(texts, chosen)
+        ids, types = texts.encoding.take(windows)
+        return self.joined(torch.from_numpy(np.stack(runtime.run(ids, types))), counts)
 
 
 def answers(reader: Reader, texts: Windows, rows: np.ndarray | None = None, *, bf16: bool = False) -> Tensor:
@@ -99,6 +109,8 @@ def answers(reader: Reader, texts: Windows, rows: np.ndarray | None = None, *, b
     model = reader.model
     if len(chosen) == 0:
         return torch.empty(0, len(model.label_names))
+    if model.runtime is not None:
+        return reader.asked(model.runtime, texts, chosen)
     out: Tensor | None = None
     was_training = reader.training
     reader.eval()

@@ -21,7 +21,7 @@ from maskfork.learn.tasks.common.contract import Answer, Scores, Trained
 from maskfork.learn.train.run import Record
 from maskfork.models.about import describe, said_of
 from maskfork.models.device import best_device
-from maskfork.models.hub import load
+from maskfork.models.runtimes.exported import open_model
 
 WINDOWS = "windows.safetensors"
 
@@ -42,7 +42,7 @@ class Sorter(Trained):
     @staticmethod
     def open(folder: Path) -> Sorter:
         """A folder that `save` wrote, or any sequence classifier in the Hugging Face layout. Raises ModelError."""
-        model = load(folder).to(best_device())
+        model = open_model(folder).to(best_device())
         if model.spec.head is None or model.spec.head.kind != "classify":
             raise ModelError(f"{folder} is no classifier: fine-tune it first, or give a folder that was saved as one")
         about = said_of(folder).get("classify", {})
@@ -53,6 +53,8 @@ class Sorter(Trained):
             raise ModelError(f"{folder / 'maskfork.json'} cannot be used ({error}): save the model again.") from error
         reader = Reader(model, reading.aggregate if reading.windows else "mean")
         if reader.scorer is not None:
+            if model.runtime is not None:
+                raise ModelError(f"{folder} weighs the windows of long texts by token vectors, which its runtime does not give.")
             if not (folder / WINDOWS).is_file():
                 raise ModelError(f"{folder} lacks {WINDOWS}, which weighs the windows of long texts: save the model again.")
             reader.scorer.load_state_dict(load_file(folder / WINDOWS))

@@ -33,6 +33,8 @@ def outputs(model: Model, encoding: Encoding, rows: np.ndarray | None = None) ->
 
 def token_logits(model: Model, encoding: Encoding, rows: np.ndarray | None = None) -> list[FloatArray]:
     """Logits [n, C] float32 of each chosen row, in their order, special tokens included."""
+    if model.runtime is not None:
+        return model.runtime.run(*encoding.take(range(len(encoding.ids)) if rows is None else rows))
     count = len(encoding.ids) if rows is None else len(rows)
     found: list[FloatArray] = [np.zeros((0, 0), dtype=np.float32)] * count
     for part, batch, out in outputs(model, encoding, rows):

@@ -25,8 +25,8 @@ from maskfork.learn.train.run import Record
 from maskfork.models.about import describe, said_of
 from maskfork.models.device import best_device
 from maskfork.models.encode import limit_of
-from maskfork.models.hub import load
 from maskfork.models.model import Model
+from maskfork.models.runtimes.exported import open_model
 
 
 @dataclass
@@ -54,7 +54,7 @@ class Tagger(Trained):
     @staticmethod
     def open(folder: str | Path) -> Tagger:
         """A folder saved by `save`, or any token classifier in the Hugging Face layout. Raises ModelError."""
-        model = load(folder).to(best_device())
+        model = open_model(folder).to(best_device())
         if model.spec.head is None or model.spec.head.kind != "tag":
             raise ModelError(f"{folder} is no tagger: train one with `maskfork train tag`, or give a folder saved as one.")
         said = said_of(model.folder or Path(folder))

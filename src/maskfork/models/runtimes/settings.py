@@ -1,0 +1,80 @@
+"""runtime.json: which runtime a model's folder is opened with, and the files that it reads, by their content."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from maskfork.errors import ModelError
+from maskfork.models.digest import file_digest
+
+FILE = "runtime.json"
+VERSION = 1
+RuntimeName = Literal["torch", "onnxruntime", "openvino"]
+Precision = Literal["fp32", "bf16", "int8", "int8+bf16"]  # the last: int8 multiplies, bf16 between them
+
+
+class RuntimeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How an encoder is run.
+
+    `gives`: one array a text, or one a token; `width`: its numbers. `files`: names in the folder and their SHA-256. `threads`:
+    of all streams together, None for the cores that may be used; `streams`: batches that are computed beside each other.
+    `batch_tokens`: the most tokens of a batch, filling included. `how` says in words how the numbers were made; `measured` is
+    what was measured, and where.
+    """
+
+    runtime: RuntimeName
+    precision: Precision
+    gives: Literal["text", "token"]
+    width: int
+    files: dict[str, str]
+    threads: int | None = None
+    streams: int = 1
+    batch_tokens: int = 2048
+    how: str = ""
+    measured: dict[str, Any] = {}
+    version: int = VERSION
+
+    def __post_init__(self) -> None:
+        if min(self.threads or 1, self.streams, self.batch_tokens, self.width) < 1:
+            raise ValueError("threads, streams, batch_tokens and width are at least 1")
+
+
+def read_settings(folder: Path) -> RuntimeSettings | None:
+    """None where the folder has no runtime.json.
+
+    Raises ModelError where it is torn or of a newer maskfork, and where a file that it names is missing or not the one it was
+    written for.
+    """
+    file = folder / FILE
+    if not file.is_file():
+        return None
+    try:
+        found = msgspec.json.decode(file.read_bytes(), type=RuntimeSettings)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise ModelError(f"{file} cannot be used ({error}): export the model again") from error
+    if found.version > VERSION:
+        raise ModelError(f"{file} was written by a newer maskfork (version {found.version}): update maskfork")
+    for name, digest in found.files.items():
+        path = folder / name
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise ModelError(f"{file} names {name}, which lies outside: the folder is not to be trusted")
+        if not path.is_file():
+            raise ModelError(f"{folder} lacks {name}, which its runtime reads: export the model again")
+        if file_digest(path) != digest:
+            raise ModelError(f"{path} is not the file that {FILE} was written for: export the model again")
+    return found
+
+
+def write_settings(folder: Path, settings: RuntimeSettings) -> None:
+    """runtime.json, beside the files that it names; `digests` makes these."""
+    raw = msgspec.json.format(msgspec.json.encode(settings), indent=1)
+    (folder / FILE).write_bytes(raw + b"\n")
+
+
+def digests(folder: Path, names: Sequence[str]) -> dict[str, str]:
+    """SHA-256 of files by their names in the folder."""
+    return {name: file_digest(folder / name) for name in names}
