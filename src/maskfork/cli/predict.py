@@ -12,6 +12,7 @@ from maskfork.cli.config import ConfigFile
 from maskfork.cli.lines import line
 from maskfork.cli.output import JsonFlag, emit, emit_json, progress, say
 from maskfork.cli.texts import asked_texts
+from maskfork.errors import UsageError
 
 if TYPE_CHECKING:
     from maskfork.learn.tasks.common.contract import Task
@@ -26,6 +27,7 @@ def predict(
     file: Path | None = None,
     text: str | None = None,
     pair: Annotated[str | None, Parameter(help="With TEXT: the second text of a pair; with --file: its column.")] = None,
+    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
     json: JsonFlag = False,
     config: ConfigFile = None,
 ) -> None:
@@ -41,7 +43,13 @@ def predict(
         A csv, tsv, JSON lines or parquet file of texts instead; of other tasks than labels its columns are read by their roles.
     text
         With --file: the column of the texts (found by itself where there is no doubt).
+    out
+        With --file: a csv, tsv, jsonl or parquet file that is written, all columns and the answers beside them. However large the
+        file, some thousand rows of it are in memory; the same command again goes on where it was stopped.
     """
+    if out is not None:
+        _to_file(model, texts, file, text, pair, out, as_json=json)
+        return
     from maskfork.learn.tasks import task_in
 
     task = task_in(model) if model.is_dir() else None
@@ -61,9 +69,43 @@ def predict(
     else:
         emit("\n".join(line(row, given) for row, given in zip(found, rows, strict=True)))
     lost = [row["tokens_lost"] for row in found]
-    cut = sum(1 for n in lost if n)
+    _say_lost(sum(1 for n in lost if n), len(found), sum(lost))
+
+
+def _say_lost(cut: int, texts: int, tokens: int) -> None:
     if cut:
-        say(f"{cut} of {len(found)} texts are too long for this model: {sum(lost)} tokens were not read")
+        say(f"{cut} of {texts} texts are too long for this model: {tokens} tokens were not read")
+
+
+def _to_file(
+    model: Path, texts: Sequence[str], file: Path | None, text: str | None, pair: str | None, out: Path, *, as_json: bool
+) -> None:
+    """From one file to another, in bounded memory."""
+    if file is None or texts:
+        raise UsageError("-o writes the answers to a file of texts: name it with --file, and give no texts beside it")
+    if out.resolve() == file.resolve():
+        raise UsageError(f"{out} is the file that is read: name another one with -o")
+    from maskfork.deploy.bulk.asked import open_asked
+    from maskfork.deploy.bulk.run import predict_file
+    from maskfork.deploy.bulk.source import open_source
+    from maskfork.learn.data.write import check_ending
+    from maskfork.models.digest import digest
+
+    check_ending(out)
+    source = open_source(file, [name for name in (text, pair) if name])
+    asked = open_asked(model, text, pair, say)
+    for note in source.notes:
+        say(note)
+    plan = {"model": digest(model), "text": text, "pair": pair}
+    with progress("texts", source.rows) as step:
+        done = predict_file(source, out, asked, plan, moved=step)
+    if done.kept:
+        say(f"{done.kept:,} of {done.rows:,} rows had been answered before")
+    _say_lost(done.cut, done.rows, done.lost)
+    if as_json:
+        emit_json(done)
+    else:
+        say(f"{done.rows:,} rows with their answers are in {out}")
 
 
 def _labels(
