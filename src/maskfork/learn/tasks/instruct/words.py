@@ -34,9 +34,11 @@ def tokens_of(model: Model, row: Talk | Pair) -> Tokens:
     """The whole row. A pair's completion ends with the end-of-text token; a talk is as the template writes it."""
     if isinstance(row, Pair):
         head = prompt_ids(model, row)
-        return _joined(head, [*_after(model, row.prompt, row.completion), *_end(model)])
+        asked = model.tokenizer.encode(row.prompt, special=False)
+        return _joined(head, [*_after(model, asked, row.prompt + row.completion, row.completion)[0], *_end(model)])
     out: list[int] = []
     learnt: list[bool] = []
+    stem: list[int] = []
     done = before = ""
     for at, message in enumerate(row):
         if message["role"] != "assistant":
@@ -48,8 +50,8 @@ def tokens_of(model: Model, row: Talk | Pair) -> Tokens:
                 "cannot be told from the rest: give talks of one answer, or train on prompt and completion"
             )
         for text, own in ((opened[len(done) :], False), (whole[len(opened) :], True)):
-            ids = _after(model, before, text)
             before += text
+            ids, stem = _after(model, stem, before, text)
             out += ids
             learnt += [own] * len(ids)
         done = whole
@@ -82,11 +84,14 @@ def _joined(head: list[int], tail: list[int]) -> Tokens:
     return Tokens([*head, *tail], [False] * len(head) + [True] * len(tail))
 
 
-def _after(model: Model, prompt: str, completion: str) -> list[int]:
-    """A text's tokens as they follow another: some tokenizers put a space of their own before whatever they are given."""
-    stem = model.tokenizer.encode(prompt, special=False)
-    whole = model.tokenizer.encode(prompt + completion, special=False)
-    return whole[len(stem) :] if whole[: len(stem)] == stem else model.tokenizer.encode(completion, special=False)
+def _after(model: Model, stem: list[int], text: str, completion: str) -> tuple[list[int], list[int]]:
+    """A completion's tokens where it ends a text, behind the tokens of what stands before it; and the whole text's.
+
+    Some tokenizers put a space of their own before whatever they are given, and some join the two.
+    """
+    whole = model.tokenizer.encode(text, special=False)
+    same = whole[: len(stem)] == stem
+    return (whole[len(stem) :] if same else model.tokenizer.encode(completion, special=False)), whole
 
 
 def _end(model: Model) -> list[int]:
