@@ -43,7 +43,17 @@ def make_batch(encoding: Encoding, rows: np.ndarray) -> Batch:
 
 def packed(ids: Sequence[Sequence[int]], types: Sequence[Sequence[int]] | None) -> Batch:
     """The same of sequences."""
-    return Batch.packed(ids, types, multiple=64 if sum(map(len, ids)) >= 512 else 1)
+    return Batch.packed(ids, types, multiple=_multiple(sum(map(len, ids))))
+
+
+def filling(lengths: Sequence[int]) -> int:
+    """Tokens by which `packed` fills up the batches of `by_tokens` for sequences of these lengths."""
+    sizes = [sum(lengths[row] for row in part.tolist()) for part in by_tokens(lengths, TOKENS)]
+    return sum(-size % _multiple(size) for size in sizes)
+
+
+def _multiple(tokens: int) -> int:
+    return 64 if tokens >= 512 else 1
 
 
 def window_batch(read: Windows, rows: np.ndarray) -> tuple[Batch, list[int] | None]:

@@ -107,7 +107,7 @@ def test_full_is_refused_with_a_time_to_come_back(made: Any) -> None:
 
 def test_what_would_be_answered_later_than_promised_is_refused(made: Any) -> None:
     slow, batcher = made(latency_ms=100)
-    batcher.speed.learn(100, 1.0)
+    batcher.gate.speed.learn(100, 1.0)
 
     async def work() -> None:
         jobs = [await busy(batcher), batcher.ask(rows("c"))]

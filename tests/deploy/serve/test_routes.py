@@ -17,7 +17,7 @@ from maskfork.deploy.serve.house import House
 from maskfork.deploy.serve.keys import Keys, read_keys
 from maskfork.deploy.serve.limits import Limits
 from maskfork.deploy.serve.refused import Refused
-from maskfork.deploy.serve.routes.tei import sequences
+from maskfork.deploy.serve.routes.labels import sequences
 from maskfork.deploy.serve.served import open_served
 from maskfork.errors import UsageError
 from maskfork.learn.tasks import open_trained
@@ -140,6 +140,67 @@ def test_vectors(app: App, places: dict[str, Path]) -> None:
     assert alike == pytest.approx((wanted[1:] @ wanted[0]).tolist(), abs=1e-6)
 
 
+def test_every_token_has_a_vector_and_the_vector_of_a_text_is_their_mean(app: App, places: dict[str, Path]) -> None:
+    encoder = load_sentence_encoder(places["encoder"])
+    said = post(app, "/embed_all", {"inputs": TEXTS}).json()
+    assert [len(one) for one in said] == [len(encoder.model.tokenizer.encode(text)) for text in TEXTS]
+    assert np.stack([np.mean(one, 0) for one in said]) == pytest.approx(encoder.encode(TEXTS), abs=1e-5)
+
+
+def test_token_ids_are_read_as_they_stand(app: App, places: dict[str, Path]) -> None:
+    tokenizer = load_sentence_encoder(places["encoder"]).model.tokenizer
+    ids = [tokenizer.encode(text) for text in TEXTS]
+    wanted = post(app, "/embed", {"inputs": TEXTS}).json()
+    assert np.array(post(app, "/embed", {"inputs": ids}).json()) == pytest.approx(np.array(wanted), abs=1e-5)
+    mixed = post(app, "/embed", {"inputs": [TEXTS[1], ids[0]]}).json()
+    assert np.array(mixed) == pytest.approx(np.array([wanted[1], wanted[0]]), abs=1e-5)
+    single = post(app, "/v1/embeddings", {"input": ids[0]}).json()
+    assert np.array(single["data"][0]["embedding"]) == pytest.approx(np.array(wanted[0]), abs=1e-5)
+    cut = post(app, "/embed", {"inputs": ids[0] * 50})
+    assert int(cut.headers["x-truncated-tokens"]) == 50 * len(ids[0]) - 64
+    assert post(app, "/embed", {"inputs": ids[0] * 50, "truncate": False}).status_code == 413
+
+
+def test_the_end_is_read_where_the_start_is_cut(app: App) -> None:
+    words = LONG.split()
+    for path, body, field in [
+        ("/predict", {}, "inputs"), ("/embed", {}, "inputs"), ("/rerank", {"query": "a film"}, "texts"),
+        ("/similarity", {}, "inputs"),
+    ]:  # fmt: skip
+
+        def asked(text: str, **more: Any) -> Any:
+            given: Any = [text] if field == "texts" else text  # noqa: B023
+            if path == "/similarity":  # noqa: B023
+                given, more = {"source_sentence": "a film", "sentences": [text]}, {"parameters": more}
+            return post(app, path, {**body, field: given, **more})  # noqa: B023
+
+        other = " ".join(["actor", *words[1:]])  # differs at its start alone
+        left = [asked(text, truncation_direction="Left") for text in (LONG, other)]
+        right = [asked(text) for text in (LONG, other)]
+        assert_alike(left[0].json(), left[1].json())
+        assert right[0].content != right[1].content
+        assert left[0].headers["x-truncated-tokens"] == right[0].headers["x-truncated-tokens"]
+
+
+def test_the_root_is_what_the_model_is_for(app: App) -> None:
+    for name, path, body in [
+        ("classifier", "/predict", {"inputs": TEXTS[0]}), ("encoder", "/embed", {"inputs": TEXTS[0]}),
+        ("reranker", "/rerank", {"query": TEXTS[0], "texts": TEXTS[1:]}),
+    ]:  # fmt: skip
+        assert_alike(post(app, "/", {**body, "model": name}).json(), post(app, path, body).json())
+    assert_alike(post(app, "/", {"inputs": TEXTS[0]}).json(), post(app, "/predict", {"inputs": TEXTS[0]}).json())
+
+
+def test_prompts_stand_before_texts(tmp_path: Path) -> None:
+    encoder = SentenceEncoder(make("bert", "none"), prompts={"query": "the film: "})
+    own = App(house_of(encoder=encoder.save(tmp_path / "encoder")))
+    said = np.array(post(own, "/embed", {"inputs": TEXTS, "prompt_name": "query"}).json())
+    assert said == pytest.approx(encoder.encode(TEXTS, prompt_name="query", normalize=True), abs=1e-5)
+    (tokens,) = post(own, "/tokenize", {"inputs": "a story", "prompt_name": "query"}).json()
+    assert [t["text"] for t in tokens if not t["special"]][:2] == ["the", "film"]
+    assert post(own, "/embed", {"inputs": [[5, 6]], "prompt_name": "query"}).status_code == 422
+
+
 def test_in_bf16_the_last_digits_alone_are_others(places: dict[str, Path]) -> None:
     if not has_bf16(best_device()):
         pytest.skip("this processor has no bf16 arithmetic")
@@ -242,7 +303,13 @@ WRONG = [
     ("/decode", {"ids": [1, [2]]}, 422),
     ("/decode", {"ids": [2**70]}, 422),
     ("/similarity", {"inputs": {"source_sentence": "a", "sentences": []}}, 422),
-    ("/v1/embeddings", {"input": [1, 2]}, 422),
+    ("/v1/embeddings", {"input": [10**7]}, 422),
+    ("/embed", {"inputs": [1, "a"]}, 422),
+    ("/embed_all", {"inputs": [[5], [-1]]}, 422),
+    ("/tokenize", {"inputs": "a", "model": "classifier", "prompt_name": "query"}, 422),
+    ("/", b"{", 400),
+    ("/", {"inputs": 5}, 422),
+    ("/", {"inputs": "a", "model": "tagger"}, 404),
     ("/v1/rerank", {"query": "a", "documents": ["b"], "top_n": 0}, 422),
     ("/nowhere", {}, 404),
     ("/health", {}, 405),
@@ -336,7 +403,7 @@ def test_the_document_is_true(app: App) -> None:
         "/similarity": {"inputs": {"source_sentence": "a", "sentences": ["b"]}}, "/tokenize": {"inputs": "a film"},
         "/decode": {"ids": [5, 6]}, "/ask": {"rows": [{"text": "a"}]}, "/tag": {"inputs": "a film"},
         "/answer": {"inputs": {"question": "a", "context": "a film"}}, "/v1/embeddings": {"input": "a film"},
-        "/v1/rerank": {"query": "a", "documents": ["b"]},
+        "/v1/rerank": {"query": "a", "documents": ["b"]}, "/": {"inputs": "a film"}, "/embed_all": {"inputs": [[5, 6]]},
     }  # fmt: skip
     for path, methods in document["paths"].items():
         for method, said in methods.items():

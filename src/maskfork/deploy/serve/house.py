@@ -26,8 +26,8 @@ class House:
     def put(self, served: Served) -> None:
         """Add a model, or let one of its name give way: it answers what it has accepted, what comes now is the new one's."""
         before = self.batchers.get(served.name)
-        self.batchers[served.name] = batcher = Batcher(served, self.limits, self.metrics.seen(served.name))
-        self.metrics.queue.labels(served.name).set_function(lambda: batcher.waiting)
+        waiting = self.metrics.queue.labels(served.name)
+        self.batchers[served.name] = Batcher(served, self.limits, self.metrics.seen(served), waiting.set)
         if before is not None:
             before.close()
 
@@ -49,14 +49,18 @@ class House:
     def of_kind(self, name: str | None, job: str, *kinds: Kind) -> Batcher:
         return self.named(name, job, lambda served: served.kind in kinds)
 
+    def count(self, texts: Sequence[Any]) -> None:
+        """Raises Refused (422, 413) for no text, or for more than a request may have."""
+        if not texts:
+            raise Refused(422, "the request holds no text: give at least one")
+        if len(texts) > self.limits.texts:
+            raise Refused(413, f"the request has {len(texts)} texts, and {self.limits.texts} is the most at once: send fewer")
+
     async def ask(
         self, request: Request, batcher: Batcher, rows: Sequence[Mapping[str, Any]], how: Hashable, *, truncate: bool = True
     ) -> Done:
         """Answers of these rows. Raises Refused, Gone."""
-        if not rows:
-            raise Refused(422, "the request holds no text: give at least one")
-        if len(rows) > self.limits.texts:
-            raise Refused(413, f"the request has {len(rows)} texts, and {self.limits.texts} is the most at once: send fewer")
+        self.count(rows)
         name = batcher.served.name
         job = batcher.ask(rows, how, truncate=truncate)
         request.note |= {"model": name, "texts": len(rows)}

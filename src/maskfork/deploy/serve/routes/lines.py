@@ -67,34 +67,6 @@ class Line:
     def finish(self) -> str | None:
         return "length" if self.ticket is None else FINISH.get(str(self.ticket.reason), "stop")
 
-    def shown(self, token: int) -> str:
-        """A token as text; as its vocabulary writes it where it is only part of a character."""
-        text = self.tokenizer.decode([token], skip_special=False)
-        return self.tokenizer.token(token) if "\ufffd" in text else text
-
-    def table(self, said: list[Said], before: Any = None) -> dict[str, Any]:
-        """Log probabilities as /v1/completions has them; `before`: those of the prompt, which is then shown too."""
-        tokens, logps, best = [one.token for one in said], [one.logprob for one in said], [one.others for one in said]
-        if before is not None:
-            tokens, logps, best = [*self.ids, *tokens], [*before[0], *logps], [*before[1], *best]
-        words = [self.shown(token) for token in tokens]
-        starts, at = [], 0
-        for word in words:
-            starts.append(at)
-            at += len(word)
-        tops = [None if logp is None else {self.shown(t): p for t, p in own} for logp, own in zip(logps, best, strict=True)]
-        return {"tokens": words, "token_logprobs": logps, "top_logprobs": tops, "text_offset": starts}
-
-    def entries(self, said: list[Said]) -> list[dict[str, Any]]:
-        """Log probabilities as /v1/chat/completions has them."""
-        return [
-            {**self._entry(one.token, one.logprob), "top_logprobs": [self._entry(*own) for own in one.others]} for one in said
-        ]
-
-    def _entry(self, token: int, logp: float | None) -> dict[str, Any]:
-        text = self.shown(token)
-        return {"token": text, "logprob": logp, "bytes": list(text.encode())}
-
 
 def start_lines(served: ServedWriter, lines: list[Line], asked: Asked, house: House) -> None:
     """Hand every line to the engine; all of them, or none. Raises Refused."""
@@ -131,8 +103,8 @@ def stream(
     request: Request,
     lines: list[Line],
     head: dict[str, Any],
-    chunk: Callable[[Line, str, list[Said], str | None], dict[str, Any]],
-    usage: Callable[[list[Line]], dict[str, int]] | None,
+    chunk: Callable[[Line, str, list[Said], str | None], Any],
+    usage: Callable[[list[Line]], Any] | None,
 ) -> Answer:
     """Server-sent events, one as soon as there is text; [DONE] at the end."""
     encode = msgspec.json.Encoder().encode

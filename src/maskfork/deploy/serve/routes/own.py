@@ -9,7 +9,7 @@ import msgspec
 from maskfork.deploy.serve.house import House
 from maskfork.deploy.serve.http import Answer, Request
 from maskfork.deploy.serve.job import Done
-from maskfork.deploy.serve.refused import Refused
+from maskfork.deploy.serve.routes.asked import refuse_cut
 from maskfork.deploy.serve.routes.route import Route, answer_of, headers_of
 from maskfork.deploy.serve.served import Rows
 
@@ -100,12 +100,8 @@ async def answer(house: House, request: Request, body: AnswerBody) -> Answer:
 def _said(value: Any, done: Done, truncate: bool) -> Answer:
     """What the model itself said that it did not read is known after it has read."""
     lost = [int(own.get("tokens_lost", 0)) for own in done.answers]
-    if any(lost) and not truncate:
-        raise Refused(
-            413,
-            f"{sum(1 for n in lost if n)} of {len(lost)} texts are longer than this model reads ({sum(lost)} tokens too many): "
-            "shorten them, or leave truncate=false out",
-        )
+    if not truncate:
+        refuse_cut(lost)
     made = answer_of(value)
     made.headers += headers_of(done.tokens, lost)
     return made

@@ -20,7 +20,8 @@ _encoder = msgspec.json.Encoder()
 class Route:
     """`body` and `gives` are the types of what comes in and goes out (None: nothing, text; a tuple: one of these).
 
-    The OpenAPI document is made of them.
+    A body of one of several types comes as it is (`msgspec.Raw`), and `run` knows which one it must be. The OpenAPI document is
+    made of them.
     """
 
     method: str
@@ -35,7 +36,8 @@ class Route:
 
     def __post_init__(self) -> None:
         if self.body is not None:
-            object.__setattr__(self, "decoder", msgspec.json.Decoder(self.body))
+            kind = msgspec.Raw if isinstance(self.body, tuple) else self.body
+            object.__setattr__(self, "decoder", msgspec.json.Decoder(kind))
 
 
 def answer_of(value: Any, done: Done | None = None, status: int = 200) -> Answer:

@@ -2,18 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from typing import Any, Literal
 
 import msgspec
 
+from maskfork import __version__
 from maskfork.deploy.serve.house import House
 from maskfork.deploy.serve.http import Answer, Request
 from maskfork.deploy.serve.refused import Refused
 from maskfork.deploy.serve.routes.route import Route, answer_of
 
+STARTED = int(time.time())
+
 
 class State(msgspec.Struct):
     status: str
+
+
+class Info(msgspec.Struct):
+    """As TEI says it, of the first model; `models` are all of them."""
+
+    model_id: str
+    model_type: dict[str, Any]
+    max_input_length: int | None
+    max_batch_tokens: int
+    max_client_batch_size: int
+    max_concurrent_requests: int
+    auto_truncate: bool
+    version: str
+    models: list[str]
+
+
+class Model(msgspec.Struct):
+    id: str
+    created: int
+    object: Literal["model"] = "model"
+    owned_by: str = "maskfork"
+
+
+class Models(msgspec.Struct):
+    data: list[Model]
+    object: Literal["list"] = "list"
 
 
 async def health(house: House, request: Request, body: None) -> Answer:
@@ -32,70 +62,24 @@ async def metrics(house: House, request: Request, body: None) -> Answer:
     return Answer(house.metrics.text(), kind=b"text/plain; version=0.0.4; charset=utf-8")
 
 
+async def models(house: House, request: Request, body: None) -> Answer:
+    return answer_of(Models([Model(name, STARTED) for name in house.batchers]))
+
+
+async def info(house: House, request: Request, body: None) -> Answer:
+    served = next(iter(house.batchers.values())).served
+    limits = house.limits
+    said = Info(
+        served.name, served.about(), served.longest, limits.batch_tokens, limits.texts, limits.queue, True, __version__,
+        list(house.batchers),
+    )  # fmt: skip
+    return answer_of(said)
+
+
 ROUTES = [
+    Route("GET", "/info", info, "What is served.", None, Info),
+    Route("GET", "/v1/models", models, "What is served.", None, Models),
     Route("GET", "/health", health, "Whether the process lives.", None, State, free=True),
     Route("GET", "/ready", ready, "Whether requests should come here: not while it stops.", None, State, free=True),
     Route("GET", "/metrics", metrics, "Figures for Prometheus."),
 ]
-
-
-def described(routes: list[Route], version: str) -> dict[str, Any]:
-    """The OpenAPI 3.1 document of these routes, made of the types that they read and write."""
-    from maskfork.deploy.serve.refused import OpenAIError, TeiError
-
-    types = [t for route in routes for t in (*_types(route.body), *_types(route.gives))]
-    schemas, parts = msgspec.json.schema_components([*types, TeiError, OpenAIError], ref_template="#/components/schemas/{name}")
-    found = iter(schemas)
-    paths: dict[str, Any] = {}
-    for route in routes:
-        body, gives = (_one_of([next(found) for _ in _types(kind)]) for kind in (route.body, route.gives))
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, body, gives)
-    return {
-        "openapi": "3.1.0",
-        "info": {"title": "maskfork serve", "version": version},
-        "paths": paths,
-        "components": {"schemas": parts, "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
-    }
-
-
-def _types(kind: Any) -> tuple[Any, ...]:
-    return kind if isinstance(kind, tuple) else () if kind is None else (kind,)
-
-
-def _one_of(schemas: list[dict[str, Any]]) -> dict[str, Any] | None:
-    return schemas[0] if len(schemas) == 1 else {"anyOf": schemas} if schemas else None
-
-
-def _operation(route: Route, body: Any, gives: Any) -> dict[str, Any]:
-    kind = "OpenAIError" if route.path.startswith("/v1/") else "TeiError"
-    fault = {"application/json": {"schema": {"$ref": f"#/components/schemas/{kind}"}}}
-    content: dict[str, Any] = {"text/plain": {"schema": {"type": "string"}}}
-    if gives is not None:
-        content = {"application/json": {"schema": gives}}
-    if route.streams:
-        content["text/event-stream"] = {"schema": {"type": "string"}}
-    faults = {} if route.free else {"401": "No API key, or a wrong one."}
-    if route.path == "/ready":
-        faults |= {"503": "The server is stopping."}
-    if body is not None:
-        faults |= {
-            "400": "The body is no JSON.",
-            "404": "No such model, or none that does this.",
-            "408": "The request did not arrive in time.",
-            "413": "Too large, too many texts, or too long with truncate=false.",
-            "422": "JSON of another shape, or what the model cannot read.",
-            "429": "The queue is full: come back after Retry-After seconds.",
-            "503": "The model is being taken away.",
-        }
-    said: dict[str, Any] = {
-        "summary": route.line,
-        "operationId": f"{route.method.lower()}{route.path.replace('/', '_')}",
-        "responses": {
-            "200": {"description": "The answer.", "content": content},
-            **{status: {"description": line, "content": fault} for status, line in sorted(faults.items())},
-        },
-        "security": [] if route.free else [{"key": []}, {}],
-    }
-    if body is not None:
-        said["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
-    return said

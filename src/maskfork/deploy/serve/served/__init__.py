@@ -1,4 +1,4 @@
-"""The models that can be served: whatever `maskfork predict` opens, sentence encoders, cross-encoders."""
+"""The models that can be served: whatever `maskfork predict` opens, sentence encoders, cross-encoders, prompted tasks."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from maskfork.decide.compare.winner import answerer, open_predictor
-from maskfork.deploy.serve.served.classifier import LABELS, ServedPredictor, ServedSorter
+from maskfork.deploy.serve.served.classifier import ServedPredictor, ServedSorter
+from maskfork.deploy.serve.served.how import Labels, Relevance, Rows, TokenVectors, Vectors
+from maskfork.deploy.serve.served.prompted import open_asked
 from maskfork.deploy.serve.served.rows import ServedRows
-from maskfork.deploy.serve.served.sentence import Relevance, ServedEncoder, ServedReranker, Vectors
-from maskfork.deploy.serve.served.served import Kind, Row, Rows, Served
+from maskfork.deploy.serve.served.sentence import ServedEncoder, ServedPipeline, ServedReranker
+from maskfork.deploy.serve.served.served import Kind, Row, Served
 from maskfork.deploy.serve.served.writer import ServedWriter
 from maskfork.errors import UsageError
 from maskfork.learn.tasks import task_in, task_of
@@ -23,14 +25,28 @@ from maskfork.models.hub import find_folder, load, named_head, read_config
 from maskfork.models.sentence.cross import OLD
 from maskfork.models.sentence.folder import MODULES
 
-__all__ = ["LABELS", "Kind", "Relevance", "Row", "Rows", "Served", "Vectors", "open_served"]
+__all__ = [
+    "Kind",
+    "Labels",
+    "Relevance",
+    "Row",
+    "Rows",
+    "Served",
+    "ServedPipeline",
+    "TokenVectors",
+    "Vectors",
+    "open_served",
+]
 
 
-def open_served(name: str, where: str, *, bf16: bool = False) -> Served:
-    """The model in a folder or on the Hub, multiplying in bf16 or as it is. Raises ModelError, TokenizerError, UsageError."""
+def open_served(name: str, where: str, *, bf16: bool = False, decoder: str = "") -> Served:
+    """The model in a folder or on the Hub, multiplying in bf16 or as it is; or a task.yaml, asked of `decoder`.
+
+    Raises ModelError, TokenizerError, UsageError.
+    """
     if bf16 and not has_bf16(best_device()):
         raise UsageError("this processor has no bf16 arithmetic: leave --bf16 out")
-    served = _open(name, find_folder(where))
+    served = open_asked(name, Path(where), decoder) or _open(name, find_folder(where))
     if bf16 and isinstance(served, ServedWriter):
         raise UsageError(f"{name} writes, and its engine multiplies in float32: leave --bf16 out, or serve it apart")
     served.bf16 = bf16

@@ -5,27 +5,20 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from maskfork.deploy.serve.job import Item
+from maskfork.deploy.serve.served.how import Rows
+from maskfork.models.model import Model
+from maskfork.models.packing import filling
 from maskfork.models.tokenizers import Tokenizer
 
 Row = Mapping[str, Any]
+Predict = Callable[[Sequence[Row]], list[dict[str, Any]]]
 Kind = Literal["classifier", "embedding", "reranker", "tagger", "reader", "writer", "other"]
 CHARACTERS = 4  # a token, about, where none is counted
-
-
-@dataclass(frozen=True)
-class Rows:
-    """The way in which every model answers: whole rows, as `maskfork predict` does; rows with other keys make other batches."""
-
-    keys: frozenset[str]
-
-    @staticmethod
-    def of(rows: Sequence[Row]) -> Rows:
-        return Rows(frozenset(key for row in rows for key in row))
 
 
 class Served(ABC):
@@ -35,12 +28,14 @@ class Served(ABC):
     """
 
     kind: Kind = "other"
+    model: Model | None = None
     tokenizer: Tokenizer | None = None
     longest: int | None = None  # tokens of a text
     bf16 = False  # whether multiplies are in bf16: quicker, and the last digits of an answer are others
 
-    def __init__(self, name: str, folder: Path, predict: Callable[[Sequence[Row]], list[dict[str, Any]]]) -> None:
+    def __init__(self, name: str, folder: Path, predict: Predict) -> None:
         self.name, self.folder, self.predict = name, folder, predict
+        self._filled = 0
         self.hidden = {str(folder.resolve()): name, str(folder): name}  # what clients are not told
 
     def begin(self) -> None:
@@ -51,19 +46,40 @@ class Served(ABC):
 
         torch.set_num_threads(usable_cores())
 
-    def end(self) -> None:  # noqa: B027 (most have nothing to end)
+    @cached_property
+    def vocabulary(self) -> int:
+        """One more than the highest token; 0 without a tokenizer."""
+        return 0 if self.tokenizer is None else self.tokenizer.size
+
+    @property
+    def padding(self) -> int:
+        """Tokens of padding that its passes have computed so far; packed batches have none but what rounds them up."""
+        runtime = None if self.model is None else self.model.runtime
+        return self._filled if runtime is None else runtime.padding.filling
+
+    def end(self) -> None:
         """Called last in that thread."""
+        if self.model is not None and self.model.runtime is not None:
+            self.model.runtime.close()
 
     def read(self, how: Hashable, rows: Sequence[Row]) -> list[Item]:
         """Each row as it is read in this way. Raises DataError, TokenizerError."""
         if isinstance(how, Rows):
-            return [Item(row, max(1, sum(len(v) for v in row.values() if isinstance(v, str)) // CHARACTERS)) for row in rows]
+            return [Item(row, about_tokens(row)) for row in rows]
         return self.read_as(how, rows)
 
     def answer(self, how: Hashable, items: Sequence[Item]) -> list[Any]:
         """What the model says of each."""
         with self._precision():
-            return self.predict([item.what for item in items]) if isinstance(how, Rows) else self.answer_as(how, items)
+            if isinstance(how, Rows):
+                said = self.predict([item.what for item in items])
+                self.forget()
+                return said
+            self._filled += 0 if self.model is None else filling([item.tokens for item in items])
+            return self.answer_as(how, items)
+
+    def forget(self) -> None:  # noqa: B027 (most keep nothing)
+        """Drop what the model notes of texts for whoever asks it once: a server asks it for ever."""
 
     def _precision(self) -> AbstractContextManager[object]:
         if not self.bf16:
@@ -84,3 +100,8 @@ class Served(ABC):
     def about(self) -> dict[str, Any]:
         """`model_type` as TEI's /info says it."""
         return {self.kind: {}}
+
+
+def about_tokens(row: Row) -> int:
+    """Of a row that nobody has tokenised."""
+    return max(1, sum(len(value) for value in row.values() if isinstance(value, str)) // CHARACTERS)

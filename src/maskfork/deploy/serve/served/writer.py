@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Hashable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from maskfork.deploy.serve.job import Item
-from maskfork.deploy.serve.served.sentence import Predict
-from maskfork.deploy.serve.served.served import Row, Served
+from maskfork.deploy.serve.served.how import Scores
+from maskfork.deploy.serve.served.served import Predict, Row, Served
 from maskfork.errors import UsageError
 from maskfork.models.encode import Encoding, stand_in
 from maskfork.models.model import Model
@@ -24,17 +23,11 @@ WAITING = 1 << 20  # the server's own limit is asked first
 SCORED = 512  # tokens of one pass that keeps the scores of the whole vocabulary at each
 
 
-@dataclass(frozen=True)
-class Scores:
-    """How texts are scored: each token's log probability, and the `best` likeliest at its place. Rows are {"ids": [...]}."""
-
-    best: int = 0
-
-
 class ServedWriter(Served):
     """A decoder; its engine has a thread of its own."""
 
     kind = "writer"
+    model: Model
 
     def __init__(self, name: str, folder: Path, model: Model, predict: Predict | None = None) -> None:
         super().__init__(name, folder, predict or self._rows)

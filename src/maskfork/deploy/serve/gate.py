@@ -1,0 +1,70 @@
+"""Which texts are accepted: so many may wait, and where an answer in time is promised, only those that get one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from maskfork.deploy.serve.limits import Limits
+from maskfork.deploy.serve.refused import Refused
+from maskfork.deploy.serve.speed import Speed
+
+LEAST = 256  # tokens that a batch may always have, however slow the model is
+KEEP = 0.8  # of what was known of the tokens in a character, after every reading
+
+
+class Gate:
+    """Of one model. `waiting` texts are accepted and not answered; `told` hears how many after every change.
+
+    `admit` and `leave` are the event loop's; `read` and `passed` tell what the model's thread has learnt.
+    """
+
+    def __init__(self, limits: Limits, told: Callable[[int], None] | None = None) -> None:
+        self.limits, self.waiting, self.speed = limits, 0, Speed()
+        self._told = told
+        self._guessed = 0.0  # tokens of the texts that wait
+        self._length = 0.25  # tokens a character
+
+    def admit(self, rows: Sequence[Mapping[str, Any]]) -> float:
+        """How many tokens they are thought to have. Raises Refused (429)."""
+        guess = self._length * letters(rows) + 2 * len(rows)
+        if self.waiting:
+            if self.waiting + len(rows) > self.limits.queue:
+                raise Refused(429, f"{self.waiting} texts are waiting already: ask again later", after=self._seconds(0) or 1.0)
+            promised = self.limits.latency_ms
+            if promised is not None and self._seconds(guess) * 1000 > promised:
+                sentence = f"{self.waiting} texts are waiting, too many for {promised:g} ms: ask again later"
+                raise Refused(429, sentence, after=self._seconds(0))
+        self._change(len(rows), guess)
+        return guess
+
+    def leave(self, texts: int, guess: float) -> None:
+        """Texts were answered, or nobody waits for them any more."""
+        self._change(-texts, -guess)
+
+    def read(self, letters: int, tokens: int) -> None:
+        """So many characters were so many tokens."""
+        if letters:
+            self._length = KEEP * self._length + (1 - KEEP) * tokens / letters
+
+    def budget(self) -> int:
+        """Tokens of the next pass: it takes a quarter of what is promised at most."""
+        promised, most = self.limits.latency_ms, self.limits.batch_tokens
+        if promised is None or not self.speed.known:
+            return most
+        return min(most, max(LEAST, self.speed.tokens(promised / 4000)))
+
+    def _change(self, texts: int, guess: float) -> None:
+        self.waiting += texts
+        self._guessed = max(0.0, self._guessed + guess) if self.waiting else 0.0
+        if self._told is not None:
+            self._told(self.waiting)
+
+    def _seconds(self, more: float) -> float:
+        """Until what waits and `more` tokens are answered, as far as is known."""
+        return self.speed.seconds(self._guessed + more, self.budget())
+
+
+def letters(rows: Sequence[Mapping[str, Any]]) -> int:
+    """Characters of all texts in the rows."""
+    return sum(len(value) for row in rows for value in row.values() if isinstance(value, str))

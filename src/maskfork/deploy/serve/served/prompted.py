@@ -1,0 +1,74 @@
+"""Tasks that are put to a decoder in words: a task.yaml beside it, or by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from maskfork.deploy.serve.job import Item
+from maskfork.deploy.serve.served.classifier import Said, apart, check_direction, logs, names_of
+from maskfork.deploy.serve.served.served import Row, Served, about_tokens
+from maskfork.errors import DataError, UsageError
+from maskfork.prompt.ask import Asker, open_asker
+from maskfork.prompt.tasks import read_task
+
+TASK = "task.yaml"
+
+
+class ServedAsker(Served):
+    """Rows {"text"} and {"text", "pair"}; a task whose labels are read by their likelihood is a classifier."""
+
+    def __init__(self, name: str, folder: Path, asker: Asker) -> None:
+        super().__init__(name, folder, self._rows)
+        task = asker.task
+        self.asker, self.label_names = asker, task.label_names
+        self.tokenizer = getattr(getattr(asker, "model", None), "tokenizer", None)
+        self.problem = "multi" if task.output == "labels" else "single"
+        self.kind = "classifier" if task.output in ("label", "labels") and not task.how.writes else "other"
+        self._notes = len(asker.notes)
+
+    def read_as(self, how: Hashable, rows: Sequence[Row]) -> list[Item]:
+        check_direction(self, how)
+        return [Item(row, about_tokens(row)) for row in rows]
+
+    def answer_as(self, how: Hashable, items: Sequence[Item]) -> list[Said]:
+        said = self._rows([item.what for item in items])
+        self.forget()
+        probs_NC = np.array([[row["probabilities"][name] for name in self.label_names] for row in said])
+        logits_NC = logs(probs_NC) - (logs(1 - probs_NC) if self.problem == "multi" else 0.0)
+        return list(zip(said, probs_NC, logits_NC, strict=True))
+
+    def forget(self) -> None:
+        del self.asker.notes[self._notes :]
+
+    def about(self) -> dict[str, Any]:
+        return {"classifier": names_of(self.label_names)} if self.kind == "classifier" else {"prompted": {}}
+
+    def _rows(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
+        if any(not isinstance(row.get(key, ""), str) for row in rows for key in ("text", "pair")) or any(
+            "text" not in row for row in rows
+        ):
+            raise DataError("a row to ask of holds a text, and a pair where there are two")
+        return apart(rows, self.asker.ask)
+
+
+def open_asked(name: str, where: Path, decoder: str) -> ServedAsker | None:
+    """A task.yaml, or a folder that holds one; asked of the decoder in that folder, else of `decoder`. None for neither.
+
+    Raises UsageError, ModelError.
+    """
+    file = where / TASK if where.is_dir() else where
+    if not file.is_file() or file.suffix not in (".yaml", ".yml"):
+        return None
+    beside = (file.parent / "config.json").is_file()
+    return ServedAsker(name, file.parent, _asker(str(file.parent) if beside else decoder, file))
+
+
+def _asker(decoder: str, file: Path) -> Asker:
+    try:
+        return open_asker(decoder, read_task(file))
+    except UsageError as error:
+        raise UsageError(f"{file} cannot be served: {error}") from error
