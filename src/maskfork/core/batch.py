@@ -252,6 +252,35 @@ class Batch:
 
 
 @dataclass(frozen=True, eq=False)
+class Traced(Batch):
+    """Rows that are padded on the right, told by shapes and tensors alone: what an exporter follows, which cannot look at values.
+
+    `keep` [B, S] is always there. A place is its storage index.
+    """
+
+    @staticmethod
+    def of(tokens: Tensor, keep: Tensor, types: Tensor | None = None) -> Traced:
+        """`tokens` [B, S], `keep` [B, S] of ones and zeros."""
+        return Traced(tokens, torch.arange(tokens.shape[1], device=tokens.device)[None], keep.bool(), types)
+
+    @property
+    def kept(self) -> Tensor:
+        """`keep`, which is always there."""
+        assert self.keep is not None
+        return self.keep
+
+    @property
+    def longest(self) -> int:
+        return self.tokens.shape[1]
+
+    @property
+    def flat(self) -> tuple[Tensor, Tensor]:
+        rows, width = self.shape
+        firsts = torch.arange(rows, device=self.tokens.device) * width
+        return firsts, firsts + self.lengths - 1
+
+
+@dataclass(frozen=True, eq=False)
 class Places:
     """Where the queries and the keys of one attention stand: places [B or 1, Q] and [B or 1, K], and their types, if any.
 
@@ -315,12 +344,12 @@ def _placed(rule: Mask, queries: Batch, keys: Batch) -> Mask:
 def _as_stored(batch: Batch) -> bool:
     """Whether each token's place is its storage index."""
     places = torch.arange(batch.shape[1], device=batch.tokens.device)
-    return not batch.is_packed and bool((batch.positions == places).all())
+    return isinstance(batch, Traced) or (not batch.is_packed and bool((batch.positions == places).all()))
 
 
 def _has_holes(batch: Batch) -> bool:
     """Whether padding stands between the tokens of a sequence."""
-    if batch.keep is None:
+    if batch.keep is None or isinstance(batch, Traced):
         return False
     begins = batch.keep[:, 1:] & ~batch.keep[:, :-1]
     return bool((begins.sum(1) + batch.keep[:, 0].long() > 1).any())

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from maskfork.core.batch import Batch
+from maskfork.core.batch import Batch, Traced
 from maskfork.core.dropout import Dropout
 from maskfork.core.linear import Linear
 from maskfork.core.spec import ConvSpec, FeedForwardSpec, NormSpec
@@ -149,6 +149,10 @@ class Convolution(nn.Module):
         self.drop = Dropout(dropout)
 
     def forward(self, x_BSE: Tensor, y_BSE: Tensor, batch: Batch) -> Tensor:
+        if isinstance(batch, Traced):
+            kept_BS1 = batch.kept[..., None]
+            rows = self.conv((x_BSE * kept_BS1).transpose(1, 2)).transpose(1, 2) * kept_BS1
+            return self.norm(y_BSE + self.act(self.drop(rows)))  # type: ignore[no-any-return]
         rows = self.conv(batch.unpack(x_BSE).transpose(1, 2)).transpose(1, 2)
         mixed = torch.zeros_like(y_BSE)
         for i, (row, start, n) in enumerate(batch.sequences):

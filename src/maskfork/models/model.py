@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from maskfork.core.batch import Batch
+from maskfork.core.batch import Batch, Traced
 from maskfork.core.cache import Cache
 from maskfork.core.linear import Linear
 from maskfork.core.mask import Mask
@@ -227,7 +227,7 @@ class Model(nn.Module):
         return replace(batch, tokens=flat.view_as(tokens), types=None)
 
     def _check_tokens(self, batch: Batch | None, vocab_size: int) -> None:
-        if batch is None or batch.tokens.numel() == 0:
+        if batch is None or isinstance(batch, Traced) or batch.tokens.numel() == 0:
             return
         lowest, highest = (int(x) for x in batch.tokens.aminmax())
         if highest >= vocab_size or lowest < 0:

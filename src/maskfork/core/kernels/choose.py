@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from maskfork.core.batch import Traced
 from maskfork.core.kernels.banded import Banded, is_long
 from maskfork.core.kernels.capped import Capped
 from maskfork.core.kernels.contract import Ask, Kernel, Plan, Refusal
 from maskfork.core.kernels.flex import Flex
+from maskfork.core.kernels.plain import Plain
 from maskfork.core.kernels.reference import Reference
 from maskfork.core.kernels.sdpa import Sdpa
 from maskfork.core.kernels.varlen import Varlen
 from maskfork.errors import KernelRefused, UsageError
 
-KERNELS: dict[str, Kernel] = {k.name: k for k in (Banded(), Varlen(), Sdpa(), Capped(), Flex(), Reference())}
+KERNELS: dict[str, Kernel] = {k.name: k for k in (Banded(), Varlen(), Sdpa(), Capped(), Flex(), Reference(), Plain())}
 
 
 def choose(ask: Ask, wanted: str = "auto") -> tuple[Plan, list[Refusal]]:
@@ -38,6 +40,8 @@ def choose(ask: Ask, wanted: str = "auto") -> tuple[Plan, list[Refusal]]:
 def order(ask: Ask) -> tuple[str, ...]:
     """Long texts under a rule that looks a little way go in pieces; packed tokens without padding; padded rows dense; the
     definition takes what is left."""
+    if isinstance(ask.queries, Traced):
+        return ("plain",)
     dense = "sdpa" if ask.softcap is None else "capped"
     usual = ("varlen", dense, "reference") if ask.queries.is_packed else (dense, "reference")
     return ("banded", *usual) if is_long(ask) else usual

@@ -76,7 +76,9 @@ class DisentangledPositions(Positions):
     def logits(self, q_BQHD: Tensor, k_BKHD: Tensor, at: Places, layer: Layer, memo: Memo) -> Tensor:
         if (found := memo.get(("rows", id(at.queries), id(at.keys)))) is None:
             rows = self.index(at.queries[:, :, None] - at.keys[:, None, :])
-            low, high = int(rows.min()), int(rows.max()) + 1  # short texts touch few of the places: project only those
+            low, high = 0, len(self.table.weight)
+            if not torch.compiler.is_exporting():  # short texts touch few of the places: project only those
+                low, high = int(rows.min()), int(rows.max()) + 1
             found = memo["rows", id(at.queries), id(at.keys)] = (rows - low, low, high, at.queries, at.keys)
         rows_BQK, low, high = found[:3]
         batch, heads = q_BQHD.shape[0], q_BQHD.shape[2]

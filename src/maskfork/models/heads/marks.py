@@ -11,8 +11,9 @@ from dataclasses import replace
 
 import torch
 
-from maskfork.core.batch import Batch
+from maskfork.core.batch import Batch, Traced
 from maskfork.core.spec import HeadSpec
+from maskfork.errors import ModelError
 
 
 def marked(batch: Batch, head: HeadSpec) -> Batch:
@@ -23,6 +24,8 @@ def marked(batch: Batch, head: HeadSpec) -> Batch:
     """
     if head.marks is None or batch.marks is not None:
         return batch
+    if isinstance(batch, Traced):
+        raise ModelError("this model marks tokens of its text by their places, which no export follows: take another model")
     marks = torch.zeros(batch.shape, dtype=torch.bool, device=batch.tokens.device)
     for row, start, n in batch.sequences:
         found = torch.nonzero(batch.tokens[row, start : start + n] == (-1 if head.marks_at is None else head.marks_at))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from maskfork.core.batch import Batch
+from maskfork.core.batch import Batch, Traced
 from maskfork.core.dropout import Dropout
 from maskfork.core.linear import Linear
 from maskfork.core.parts import activation, norm
@@ -67,6 +67,8 @@ def pool(x_BSE: Tensor, batch: Batch, kind: str, eos: int | tuple[int, ...] | No
             return flat[first]
         case "last":
             return flat[last]
+        case "mean" if isinstance(batch, Traced):
+            return rectangle_mean(x_BSE, batch)
         case "mean":
             rows = batch.unpack(x_BSE)
             lengths = torch.tensor([n for _, _, n in batch.sequences], device=x_BSE.device, dtype=x_BSE.dtype)
@@ -76,9 +78,19 @@ def pool(x_BSE: Tensor, batch: Batch, kind: str, eos: int | tuple[int, ...] | No
     raise UsageError(f"'{kind}' is not a way to pool: use first, last, eos or mean")
 
 
+def rectangle_mean(x_BSE: Tensor, batch: Traced) -> Tensor:
+    """[B, E] of what is kept of each row."""
+    kept_BS1 = batch.kept[..., None].to(x_BSE.dtype)
+    return (x_BSE * kept_BS1).sum(1) / kept_BS1.sum(1)
+
+
 def _last_eos(batch: Batch, eos: int | tuple[int, ...] | None) -> Tensor:
     """Storage index of each sequence's last end-of-text token, [N]."""
     ids = (eos,) if isinstance(eos, int) else tuple(eos or ())
+    if isinstance(batch, Traced):
+        found_BS = torch.isin(batch.tokens, torch.tensor(ids)) & batch.kept
+        places_BS = torch.where(found_BS, torch.arange(batch.shape[1])[None], 0)
+        return batch.flat[0] + places_BS.amax(1)
     width, found = batch.shape[1], []
     for row, start, n in batch.sequences:
         at = [i for i, token in enumerate(batch.tokens[row, start : start + n].tolist()) if token in ids]

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from maskfork.core.batch import Batch
+from maskfork.core.batch import Batch, Traced
 from maskfork.errors import ModelError, UsageError
 from maskfork.models.sentence.stages import SENTENCE, TOKENS, Features, Stage
 
@@ -53,6 +53,8 @@ class Pooling(Stage):
 
     def pool(self, x_BSE: Tensor, batch: Batch, skip: int = 0) -> Tensor:
         """[N, E * modes], padding never read. Raises UsageError where `skip` tokens are all that a text has."""
+        if isinstance(batch, Traced):
+            return self._rectangle(x_BSE, batch)
         flat, wide = x_BSE.flatten(0, 1), torch.promote_types(x_BSE.dtype, torch.float32)
         first_N, last_N = batch.flat
         lengths = [n - skip for _, _, n in batch.sequences]
@@ -84,6 +86,26 @@ class Pooling(Stage):
             return sums(weight_T) / weight_T.new_zeros(len(lengths)).index_add(0, owner_T, weight_T)[:, None]
 
         return torch.cat([one(mode).to(flat.dtype) for mode in self.modes], dim=-1)
+
+    def _rectangle(self, x_BSE: Tensor, batch: Traced) -> Tensor:
+        """The same of rows padded on the right, by masks alone."""
+        flat, (first_B, last_B) = x_BSE.flatten(0, 1), batch.flat
+        kept_BS1 = batch.kept[..., None].to(x_BSE.dtype)
+        place_S1 = torch.arange(1, batch.shape[1] + 1, device=x_BSE.device, dtype=x_BSE.dtype)[:, None]
+
+        def one(mode: str) -> Tensor:
+            match mode:
+                case "cls":
+                    return flat[first_B]
+                case "lasttoken":
+                    return flat[last_B]
+                case "max":
+                    return x_BSE.masked_fill(~batch.kept[..., None], torch.finfo(x_BSE.dtype).min).amax(1)
+            weight_BS1 = kept_BS1 * place_S1 if mode == "weightedmean" else kept_BS1
+            whole_B1 = weight_BS1.sum(1)
+            return (x_BSE * weight_BS1).sum(1) / (whole_B1.sqrt() if mode == "mean_sqrt_len_tokens" else whole_B1)
+
+        return torch.cat([one(mode) for mode in self.modes], dim=-1)
 
     def config(self) -> dict[str, Any]:
         """The old spelling, which every version reads, where it can say the order; else the new one."""
