@@ -13,11 +13,8 @@ from maskfork.models.families import all_families
 from maskfork.models.hub import build
 from maskfork.models.sentence.pooling import MODES, Pooling
 
-FAMILIES = sorted(
-    name
-    for name, family in all_families().items()
-    if "classify" in family.architectures and name not in ("longformer", "big_bird")
-)
+MARKED = ("longformer", "big_bird")  # no export follows these
+FAMILIES = sorted(name for name, family in all_families().items() if "classify" in family.architectures and name not in MARKED)
 
 
 def batches(spec: object, ends: int | None) -> tuple[torch.Tensor, torch.Tensor]:
