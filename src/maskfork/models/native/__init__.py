@@ -1,6 +1,8 @@
-"""A decoder's pass as machine code, built on this machine by its own C++ compiler."""
+"""A decoder's and an encoder's pass as machine code, built on this machine by its own C++ compiler."""
 
 from maskfork.models.native.build import library
 from maskfork.models.native.decoder import Bits, NativeDecoder, refusal
+from maskfork.models.native.encoder import NativeEncoder
+from maskfork.models.native.refused import encoder_refusal
 
-__all__ = ["Bits", "NativeDecoder", "library", "refusal"]
+__all__ = ["Bits", "NativeDecoder", "NativeEncoder", "encoder_refusal", "library", "refusal"]

@@ -4,43 +4,9 @@
 // A pass has M tokens: token m is of the text row[m], stands at slot[m] of that text's keys and reads slots 0 to slot[m].
 // Widths are padded to 64 with zeros, so that no loop has a rest. Legend: E hidden size, H heads, G key/value heads, D head size.
 //
-// The vectors are GCC's and clang's own, so that this builds for any processor; where the processor multiplies bytes or bfloat16
-// itself (AVX-512 VNNI, BF16), it does. int8: weights have a scale a row; a token's numbers are rounded to its own 255 levels.
+// int8: weights have a scale a row; a token's numbers are rounded to its own 255 levels.
 
-#include <cmath>
-#include <cstdint>
-#include <cstring>
-#ifdef _OPENMP
-#include <omp.h>
-#endif
-#ifdef __AVX512F__
-#include <immintrin.h>
-#endif
-
-typedef float V __attribute__((vector_size(64)));
-typedef uint32_t U __attribute__((vector_size(64)));
-typedef int32_t I __attribute__((vector_size(64)));
-typedef uint16_t U16 __attribute__((vector_size(32)));
-typedef int8_t I8 __attribute__((vector_size(16)));
-
-template <class T, class S> static inline T load(const S* p) { T v; memcpy(&v, p, sizeof v); return v; }
-static inline V splat(float a) { return V{} + a; }
-static inline V wide(const uint16_t* p) { U u = __builtin_convertvector(load<U16>(p), U) << 16; V v; memcpy(&v, &u, 64); return v; }
-#ifdef __AVX512F__
-static inline float sum(V v) { return _mm512_reduce_add_ps((__m512)v); }
-#else
-static inline float sum(V v) { float s = 0; for (int i = 0; i < 16; i++) s += v[i]; return s; }
-#endif
-static inline uint16_t narrow(float f) { uint32_t u; memcpy(&u, &f, 4); return (u + 0x7fff + ((u >> 16) & 1)) >> 16; }
-
-static inline V exp16(V x) {  // Cephes' polynomial, about 1e-7
-  x = x > 88.f ? splat(88.f) : x; x = x < -87.f ? splat(-87.f) : x;
-  V y = x * 1.44269504f; I n = __builtin_convertvector(y + (y < 0.f ? splat(-.5f) : splat(.5f)), I);
-  V f = __builtin_convertvector(n, V); x = x - f * 0.693359375f + f * 2.12194440e-4f;
-  V p = splat(1.9875691500e-4f); p = p * x + 1.3981999507e-3f; p = p * x + 8.3334519073e-3f; p = p * x + 4.1665795894e-2f;
-  p = p * x + 1.6666665459e-1f; p = p * x + 5.0000001201e-1f; p = p * x * x + x + 1.f;
-  I e = (n + 127) << 23; V s; memcpy(&s, &e, 64); return p * s;
-}
+#include "vectors.h"
 
 extern "C" {
 struct Matrix { const void* w; const float* scale; const int32_t* sums; const float* bias; int64_t n, k; };
@@ -56,7 +22,6 @@ struct Pass {
 }
 
 struct Work { float *normed, *qkv, *mixed, *wide; uint8_t* bytes; uint16_t* half; float* scales; };
-static inline int64_t padded(int64_t n) { return (n + 63) / 64 * 64; }
 
 // ---- multiplication: R rows of a matrix with M tokens; what is read next is asked for ahead, across pages too ----
 static const int64_t AHEAD = 4096;

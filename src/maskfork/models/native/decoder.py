@@ -104,7 +104,7 @@ class NativeDecoder:
             raise UsageError(f"quick decoding has 32, 16 or 8 bits, not {bits}")
         if (reason := refusal(model)) is not None:
             raise UsageError(f"this model has no quick decoding because {reason}: leave bits out")
-        self._library, self.bits, self._alive = library(), bits, list[Tensor]()
+        self._library, self.bits, self._alive = library("decoder"), bits, list[Tensor]()
         body, head = model.body.decoder, model.head
         assert body is not None
         assert isinstance(head, LanguageModelHead)

@@ -1,0 +1,57 @@
+"""A matrix laid out for `tiles.h`: panels of 32 columns, and within them, step by step along K, 4 bytes of every column.
+
+Legend: N outputs, K inputs.
+"""
+
+from __future__ import annotations
+
+from ctypes import Structure, c_int64, c_void_p
+
+import torch
+from torch import Tensor
+
+BROAD = 32
+KINDS = {32: torch.float32, 16: torch.bfloat16, 8: torch.int8}
+
+
+class Matrix(Structure):
+    """`struct Matrix` of encoder.cpp."""
+
+    _fields_ = [(name, c_void_p) for name in ("w", "scale", "sums", "bias")] + [("n", c_int64), ("k", c_int64)]
+
+
+class Kept:
+    """Tensors that live as long as this object, and where they lie."""
+
+    def __init__(self) -> None:
+        self._alive: list[Tensor] = []
+
+    def pointer(self, held: Tensor | None) -> int | None:
+        if held is None:
+            return None
+        self._alive.append(held.detach().contiguous())
+        return self._alive[-1].data_ptr()
+
+    def matrix(self, weight: Tensor, bias: Tensor | None, bits: int) -> Matrix:
+        """weight [N, K] and bias [N] float32, both widths multiples of 32. In 8 bits a column has a scale of its own."""
+        made = Matrix(n=weight.shape[0], k=weight.shape[1], bias=self.pointer(bias))
+        if bits == 8:
+            scale = weight.abs().amax(1).clamp_min(1e-12) / 127
+            codes = (weight / scale[:, None]).round()
+            made.scale, made.sums = self.pointer(scale), self.pointer(codes.sum(1) * scale)
+            weight = codes
+        kind = KINDS[bits]
+        panels = weight.to(kind).view(-1, BROAD, weight.shape[1] * kind.itemsize // 4, 4 // kind.itemsize)
+        made.w = self.pointer(panels.transpose(1, 2))
+        return made
+
+
+def filled(x: Tensor, axis: int, to: int = BROAD) -> Tensor:
+    """Float32, with zeros after this axis up to a multiple of `to`."""
+    x = x.detach().float()
+    short = -x.shape[axis] % to
+    if not short:
+        return x
+    shape = list(x.shape)
+    shape[axis] = short
+    return torch.cat([x, x.new_zeros(shape)], axis)
