@@ -1,4 +1,4 @@
-"""`maskfork prompt`: a described task, asked of a decoder."""
+"""`maskfork prompt`: a described task, asked of a decoder or an endpoint."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from maskfork.cli.config import ConfigFile
 from maskfork.cli.described import described
 from maskfork.cli.lines import line
 from maskfork.cli.output import JsonFlag, emit, emit_json, progress, say
+from maskfork.cli.paying import PayOptions, agree_to_send
 from maskfork.cli.texts import asked_texts
 from maskfork.cli.where import DECODER, model_place
 from maskfork.errors import UsageError
@@ -29,6 +30,7 @@ def prompt(
     task: Path,
     *texts: Annotated[str, Parameter(allow_leading_hyphen=True)],
     model: str = DECODER,
+    model_name: str | None = None,
     file: Path | None = None,
     text: str | None = None,
     pair: str | None = None,
@@ -45,10 +47,11 @@ def prompt(
     temperature: float | None = None,
     max_tokens: int | None = None,
     seed: int | None = None,
+    paying: PayOptions | None = None,
     json: JsonFlag = False,
     config: ConfigFile = None,
 ) -> None:
-    """Ask a decoder what a task describes: a label, several labels, spans of the text, or JSON; and how sure it is.
+    """Ask a decoder or an endpoint what a task describes: a label, several labels, spans, or JSON; and how sure it is.
 
     What the options say goes before what the task's `ask:` says. With -o a run that was stopped goes on.
 
@@ -59,7 +62,10 @@ def prompt(
     texts
         The texts. `-` reads one text a line from standard input.
     model
-        Folder or Hub id of a decoder or an encoder-decoder; the one that comes along where it is left out.
+        Folder or Hub id of a decoder or an encoder-decoder (the one that comes along where it is left out), or the http(s)
+        address of an OpenAI-compatible endpoint that ends in /v1.
+    model_name
+        The model's name at an address; found where it offers one alone.
     file
         A csv, tsv, JSON lines or parquet file of texts instead.
     text
@@ -93,7 +99,7 @@ def prompt(
     seed
         Of drawn answers, examples and orders.
     """
-    from maskfork.prompt.ask import open_asker
+    from maskfork.prompt.teachers.choose import is_address
 
     asked = described(
         task, template=template, shots=shots, select=select, encoder=encoder, orders=orders, calibrate=calibrate, samples=samples,
@@ -104,7 +110,9 @@ def prompt(
     wanted, seconds = asked_texts(texts, file, text, pair, f"maskfork prompt {task}")
     if out is not None and out.suffix != ".jsonl":
         raise UsageError(f"answers are written as lines of JSON: name a file that ends in .jsonl, not {out.name}")
-    asker = open_asker(model_place(model), asked)
+    asker = _asker(model, model_name, asked, out, paying or PayOptions())
+    if is_address(model):
+        agree_to_send(asker, wanted, seconds, paying or PayOptions())
     found = _ask(asker, wanted, seconds, out, model)
     rows = [{**_asked(wanted, seconds, i), **row} for i, row in enumerate(found)]
     if json:
@@ -118,15 +126,31 @@ def prompt(
         say(note)
 
 
+def _asker(model: str, name: str | None, task: TaskDescription, out: Path | None, paying: PayOptions) -> Asker:
+    """Who answers; the answers of an endpoint are kept beside the file that is written."""
+    from maskfork.decide.label.run import answers_of
+    from maskfork.prompt.ask import open_asker
+    from maskfork.prompt.ask.endpoint import open_endpoint_asker
+    from maskfork.prompt.teachers.choose import Terms, is_address, open_endpoint
+
+    if not is_address(model):
+        stray = next((option for option, value in vars(paying).items() if value != getattr(PayOptions(), option)), None)
+        if name is not None or stray is not None:
+            option = "model-name" if stray is None else stray.replace("_", "-")
+            raise UsageError(f"--{option} is for an endpoint, and {model} is a decoder here: leave it out, or give an address")
+        return open_asker(model_place(model), task)
+    said = {key: value for key, value in vars(paying).items() if key != "yes"}
+    folder = None if out is None else answers_of(out)
+    return open_endpoint_asker(open_endpoint(model, Terms(model=name, **said), cache_dir=folder), task)
+
+
 def _ask(asker: Asker, texts: list[str], pairs: list[str] | None, out: Path | None, model: str) -> list[dict[str, Any]]:
     """Answers in blocks, kept on disk where a file is named."""
-    from maskfork.models.digest import digest
     from maskfork.prompt.ask.kept import Kept
 
     kept = None
     if out is not None:
-        folder = asker.model.folder
-        about = {"task": asker.task.as_dict(), "model": model, "digest": None if folder is None else digest(folder)}
+        about = {"task": asker.task.as_dict(), "model": model, **asker.identity()}
         kept = Kept(out, about, texts, pairs)
         if kept.rows:
             say(f"{len(kept.rows)} of {len(texts)} answers are there already")
@@ -152,7 +176,9 @@ def _asked(texts: list[str], pairs: list[str] | None, i: int) -> dict[str, str]:
 
 def _line(row: dict[str, Any], text: str) -> str:
     """The answer, how sure it is, and the text."""
-    sure = f"confidence {row['confidence']:.3f}"
+    if "error" in row:
+        return f"no answer\t{text}\t{row['error']}"
+    sure = "confidence unknown" if row["confidence"] is None else f"confidence {row['confidence']:.3f}"
     if "agreement" in row:
         sure += f", agreement {row['agreement']:.2f}"
     return f"{line(row, {'text': text})}\t{sure}"

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from maskfork.cli.output import say
-from maskfork.cli.paying import ask_before_paying
+from maskfork.cli.paying import PayOptions, agree_to_send
 
 if TYPE_CHECKING:
     from maskfork.decide.label.run import Vectors
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 @Parameter(name="*", help="How the teacher is asked.")
 @dataclass(frozen=True)
-class TeacherOptions:
+class TeacherOptions(PayOptions):
     """How the teacher is asked."""
 
     teacher_model: Annotated[str | None, Parameter(help="The model's name at an address; found where it offers one alone.")] = (
@@ -32,28 +31,20 @@ class TeacherOptions:
     samples: Annotated[int, Parameter(help="Draw so many answers for each text; agreement is counted.")] = 1
     temperature: Annotated[float, Parameter(help="Of samples.")] = 0.7
     answer_tokens: Annotated[int, Parameter(help="The longest answer of an endpoint, in tokens.")] = 16
-    batch: Annotated[
-        bool, Parameter(negative="", help="Hand the questions over as batch files, where the endpoint has them.")
-    ] = False
-    concurrency: Annotated[int, Parameter(help="Calls to an endpoint at once; fewer where it limits the rate.")] = 8
-    price_in: Annotated[float | None, Parameter(help="Price of a million tokens in, in your currency.")] = None
-    price_out: Annotated[float | None, Parameter(help="Price of a million tokens out.")] = None
-    max_cost: Annotated[float | None, Parameter(help="Spend no more than this, in the currency of the prices.")] = None
     max_tokens: Annotated[int | None, Parameter(help="Spend no more tokens than this, in and out together.")] = None
-    yes: Annotated[bool, Parameter(negative="", help="Do not ask before paid questions are sent.")] = False
 
 
 def open_the_teacher(where: str, description: TaskDescription, options: TeacherOptions, answers: Path) -> Teacher:
     """A decoder's folder, a Hub id or an address, asked as the options say; its answers are kept in `answers`."""
     from maskfork.cli.where import model_place
-    from maskfork.prompt.teachers.choose import Terms, open_teacher
+    from maskfork.prompt.teachers.choose import Terms, is_address, open_teacher
 
     terms = Terms(
         model=options.teacher_model, orders=options.orders, samples=options.samples, temperature=options.temperature,
         answer_tokens=options.answer_tokens, batch=options.batch, concurrency=options.concurrency, price_in=options.price_in,
         price_out=options.price_out, max_cost=options.max_cost, max_tokens=options.max_tokens,
     )  # fmt: skip
-    place = where if where.startswith(("http://", "https://")) else model_place(where)
+    place = where if is_address(where) else model_place(where)
     return open_teacher(place, description, terms, cache_dir=answers)
 
 
@@ -61,17 +52,8 @@ def agree_to_pay(
     teacher: Teacher, texts: Sequence[str], pairs: Sequence[str] | None, options: TeacherOptions, asked: int | None = None
 ) -> None:
     """Say what labelling costs; ask where an endpoint is not on this machine. `asked`: so many of the texts alone."""
-    from maskfork.prompt.teachers.asked import EndpointTeacher
-    from maskfork.prompt.teachers.wire import is_local
-
     some = texts if asked is None else texts[:asked]
-    preview = teacher.preview(some, None if pairs is None else pairs[: len(some)])
-    if preview is None or preview.calls == 0:
-        return
-    local = isinstance(teacher, EndpointTeacher) and is_local(teacher.endpoint.url)
-    if local:
-        say(f"{teacher.name}: {preview.text()}")
-    ask_before_paying([] if local else [(teacher.name, preview.text())], options.max_cost, options.yes)
+    agree_to_send(teacher, some, None if pairs is None else pairs[: len(some)], options)
 
 
 def vectors_of(encoder: str | None, folder: Path) -> Vectors:

@@ -43,9 +43,7 @@ def parse_answer(text: str, label_names: Sequence[str], *, numbered: bool = Fals
     and not denied ("not positive"). A mention inside of a longer label that is mentioned too does not count, and a
     label of one letter is never looked for in a sentence. Text inside <think> marks is passed over.
     """
-    text = _THINKING.sub(" ", text).strip()
-    if (fenced := _FENCE.fullmatch(text)) is not None:
-        text = fenced.group(1).strip()
+    text = _bare(text)
     if text in label_names:
         return list(label_names).index(text)
     found = _json_label(text, label_names, numbered)
@@ -64,6 +62,20 @@ def parse_answer(text: str, label_names: Sequence[str], *, numbered: bool = Fals
     if numbered and (match := _OPTION.fullmatch(text)) is not None and match.group(2):
         return None  # the number of one label beside the name of another
     return _mention(text, label_names)
+
+
+def unwrapped(text: str) -> str:
+    """The JSON object in what a chat model said: what is between the first brace and the last, thoughts passed over."""
+    text = _bare(text)
+    start, end = text.find("{"), text.rfind("}")
+    return text[start : end + 1] if 0 <= start < end else text
+
+
+def _bare(text: str) -> str:
+    """Without thoughts, and without the fence where all of it is fenced."""
+    text = _THINKING.sub(" ", text).strip()
+    fenced = _FENCE.fullmatch(text)
+    return text if fenced is None else fenced.group(1).strip()
 
 
 def _whole(text: str, label_names: Sequence[str], numbered: bool) -> int | None:
@@ -86,10 +98,8 @@ def _whole(text: str, label_names: Sequence[str], numbered: bool) -> int | None:
 
 
 def _json_label(text: str, label_names: Sequence[str], numbered: bool) -> int | None:
-    start, end = text.find("{"), text.rfind("}")
-    piece = text[start : end + 1] if 0 <= start < end else text
     try:
-        value = json.loads(piece)
+        value = json.loads(unwrapped(text))
     except ValueError:
         return None
     if isinstance(value, dict):

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 
 import polars as pl
 
 from maskfork.errors import DataError
 from maskfork.learn.data.columns import resolve
-from maskfork.learn.data.names import KNOWN, listed, quoted, simplify
+from maskfork.learn.data.names import listed, quoted
 from maskfork.learn.data.read import read_table, read_text
-from maskfork.learn.data.unlabelled import find_text
+from maskfork.learn.data.unlabelled import bare_texts, find_text
 
 ENDINGS = (".txt", ".md")
-SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
 
 @dataclass(frozen=True)
@@ -54,16 +51,8 @@ def read_unlabelled(path: Path, *, text: str | None = None, pair: str | None = N
     """A folder of .txt and .md files (a file a text), a .txt file (a line a text), or any table. Raises DataError."""
     if path.is_dir():
         return _folder(path)
-    if path.suffix.lower() == ".txt":
-        lines = [line.strip() for line in read_text(path).splitlines()]
-        texts = [line for line in lines if line]
-        if not texts:
-            raise DataError(f"{path} holds no line of text: give a text a line")
-        return Unlabelled(
-            pl.DataFrame({"text": texts}), tuple(texts), None, (f"{path.name}: {len(texts):,} lines, a text each.",)
-        )
-    if path.suffix.lower() in SEPARATORS and (texts := _one_column(path)):
-        said = f"{path.name}: {len(texts):,} texts, its only column."
+    if (bare := bare_texts(path)) is not None:
+        texts, said = bare
         return Unlabelled(pl.DataFrame({text or "text": texts}), tuple(texts), None, (said,))
     table = read_table(path, [name for name in (text, pair) if name])
     column = resolve(table, text, "--text") if text else find_text(table)
@@ -71,19 +60,6 @@ def read_unlabelled(path: Path, *, text: str | None = None, pair: str | None = N
     notes = [*table.notes, f"{path.name}: {table.frame.height:,} texts from column {quoted(column)}."]
     pairs = None if second is None else _strings(table.frame, second)
     return Unlabelled(table.frame, _strings(table.frame, column), pairs, tuple(notes))
-
-
-def _one_column(path: Path) -> list[str]:
-    """The texts of a csv or tsv that holds nothing else, which no reader of labelled rows takes; none where it holds more."""
-    source = StringIO(read_text(path), newline="")
-    try:
-        rows = [row for row in csv.reader(source, delimiter=SEPARATORS[path.suffix.lower()], strict=True) if row]
-    except csv.Error:
-        return []  # the reader of tables says what is wrong
-    if not rows or any(len(row) != 1 for row in rows):
-        return []
-    texts = [row[0] for row in rows]
-    return texts[1:] if simplify(texts[0]) in KNOWN else texts
 
 
 def _folder(path: Path) -> Unlabelled:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import csv
+from io import StringIO
 from pathlib import Path
 
 from maskfork.errors import DataError
 from maskfork.learn.data.columns import profile, resolve
-from maskfork.learn.data.names import TEXT, listed, quoted, simplify
-from maskfork.learn.data.read import read_table
+from maskfork.learn.data.names import KNOWN, TEXT, listed, quoted, simplify
+from maskfork.learn.data.read import read_table, read_text
 from maskfork.learn.data.table import Table
+
+SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
 
 def read_texts(
     path: str | Path, *, text: str | None = None, pair: str | None = None
 ) -> tuple[list[str], list[str] | None, list[str]]:
-    """(texts, second texts or None, sentences on what was taken) of any file that `load_dataset` reads.
+    """(texts, second texts or None, sentences on what was taken) of any file that `load_dataset` reads, and of texts alone.
 
     Without `text` the column is found by its name, else the one with the longest values. Raises DataError.
     """
+    if text is None and pair is None and (bare := bare_texts(Path(path))) is not None:
+        return bare[0], None, [bare[1]]
     table = read_table(path, [name for name in (text, pair) if name])
     column = resolve(table, text, "--text") if text else find_text(table)
     second = resolve(table, pair, "--pair") if pair else None
@@ -27,6 +33,34 @@ def read_texts(
     if empty:
         notes.append(f"{empty:,} of them are empty; they get a label too, which says nothing.")
     return texts, None if second is None else _strings(table, second), notes
+
+
+def bare_texts(path: Path) -> tuple[list[str], str] | None:
+    """The texts of a file that holds nothing else (.txt: a line each; csv or tsv: one column), and a sentence on them.
+
+    None where it holds more. Raises DataError for a .txt file without any.
+    """
+    kind = path.suffix.lower()
+    if kind == ".txt":
+        texts = [line.strip() for line in read_text(path).splitlines() if line.strip()]
+        if not texts:
+            raise DataError(f"{path} holds no line of text: give a text a line")
+        return texts, f"{path.name}: {len(texts):,} lines, a text each."
+    if kind in SEPARATORS and (texts := _one_column(path, SEPARATORS[kind])):
+        return texts, f"{path.name}: {len(texts):,} texts, its only column."
+    return None
+
+
+def _one_column(path: Path, separator: str) -> list[str]:
+    """Its texts, which no reader of labelled rows takes; none where it holds more than a column."""
+    try:
+        rows = [row for row in csv.reader(StringIO(read_text(path), newline=""), delimiter=separator, strict=True) if row]
+    except csv.Error:
+        return []  # the reader of tables says what is wrong
+    if not rows or any(len(row) != 1 for row in rows):
+        return []
+    texts = [row[0] for row in rows]
+    return texts[1:] if simplify(texts[0]) in KNOWN else texts
 
 
 def _strings(table: Table, column: str) -> list[str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from maskfork.models.digest import digest
 from maskfork.models.model import Model
 from maskfork.models.sentence.encoder import load_sentence_encoder
 from maskfork.prompt.chat import template_of as chat_template_of
@@ -26,8 +27,7 @@ Moved = Callable[[int], None]
 class Asker(ABC):
     """Answers one task. `notes` says what does not fit, and what could not be read."""
 
-    def __init__(self, decoder: str | Path | Model, task: TaskDescription) -> None:
-        self.model = decoder if isinstance(decoder, Model) else load_decoder(decoder)
+    def __init__(self, task: TaskDescription) -> None:
         self.task = task
         self.notes: list[str] = []
 
@@ -38,7 +38,23 @@ class Asker(ABC):
 
     @abstractmethod
     def ask(self, texts: Sequence[str], pairs: Sequence[str] | None = None, moved: Moved | None = None) -> list[dict[str, Any]]:
-        """An answer for each text, with its `confidence` in [0, 1] and `tokens_lost`, those of the text that were not read."""
+        """An answer for each text, with its `confidence` in [0, 1] (None: nothing tells) and `tokens_lost`, those of the text
+        that were not read."""
+
+    @abstractmethod
+    def identity(self) -> Mapping[str, Any]:
+        """Plain values that decide the answers, beside the task."""
+
+
+class DecoderAsker(Asker):
+    """Asks a decoder that is here."""
+
+    def __init__(self, decoder: str | Path | Model, task: TaskDescription) -> None:
+        super().__init__(task)
+        self.model = decoder if isinstance(decoder, Model) else load_decoder(decoder)
+
+    def identity(self) -> Mapping[str, Any]:
+        return {"digest": None if self.model.folder is None else digest(self.model.folder)}
 
 
 def template_for(model: Model, task: TaskDescription) -> Template:

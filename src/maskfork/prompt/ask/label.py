@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from maskfork.models.model import Model
-from maskfork.prompt.ask.asker import Asker, Moved, classifier_of
+from maskfork.prompt.ask.asker import DecoderAsker, Moved, classifier_of
 from maskfork.prompt.tasks.description import TaskDescription
 
 
-class LabelAsker(Asker):
+class LabelAsker(DecoderAsker):
     """`confidence` is the label's probability among the labels; `agreement` the share of orders that give it."""
 
     def __init__(self, decoder: str | Path | Model, task: TaskDescription) -> None:

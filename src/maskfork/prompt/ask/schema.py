@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from maskfork.models.model import Model
-from maskfork.prompt.ask.asker import Asker, Moved
+from maskfork.prompt.ask.asker import DecoderAsker, Moved
+from maskfork.prompt.ask.said import Said, most_said, read_json
 from maskfork.prompt.ask.spans import placed, structured_writer
-from maskfork.prompt.ask.writer import sureness
-from maskfork.prompt.generate.texts import Text
 from maskfork.prompt.tasks.description import Span, TaskDescription
 
 _ASKED = "{what}\nAnswer with JSON of this form: SCHEMA"
 
 
-class SchemaAsker(Asker):
+class SchemaAsker(DecoderAsker):
     """`answer` fits the schema. `found` says for each of its texts, by its JSON pointer (RFC 6901), where it stands in the given
     text, [start, end] with `text[start:end]` the words of it, and None where it does not.
 
@@ -36,15 +34,16 @@ class SchemaAsker(Asker):
     def ask(self, texts: Sequence[str], pairs: Sequence[str] | None = None, moved: Moved | None = None) -> list[dict[str, Any]]:
         written, lost = self.writer.write(texts, pairs, moved)
         whole = texts if pairs is None else [f"{text}\n{pair}" for text, pair in zip(texts, pairs, strict=True)]
-        return [{**_row(text, said), "tokens_lost": tokens} for text, said, tokens in zip(whole, written, lost, strict=True)]
+        return [
+            {**schema_row(text, read_json(said)), "tokens_lost": tokens}
+            for text, said, tokens in zip(whole, written, lost, strict=True)
+        ]
 
 
-def _row(text: str, said: list[Text]) -> dict[str, Any]:
-    answers = {json.dumps(json.loads(one.text), sort_keys=True): json.loads(one.text) for one in said}
-    best, count = Counter(json.dumps(json.loads(one.text), sort_keys=True) for one in said).most_common(1)[0]
-    answer = answers[best]
-    share = count / len(said) if len(said) > 1 else sureness(said[0])
-    row: dict[str, Any] = {"answer": answer, "confidence": round(share, 6), "found": {}}
+def schema_row(text: str, said: Sequence[Said]) -> dict[str, Any]:
+    """The answer for a text (two of a pair as one), of one JSON value or of several samples."""
+    answer, share = most_said(said)
+    row: dict[str, Any] = {"answer": answer, "confidence": share, "found": {}}
     for pointer, value in _texts(answer):
         at = placed(text, [Span(value, "")])
         row["found"][pointer] = list(at[0][:2]) if at else None

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from maskfork.models.model import Model
-from maskfork.prompt.ask.asker import Asker, Moved, examples_of, template_for
+from maskfork.prompt.ask.asker import DecoderAsker, Moved, examples_of, template_for
 from maskfork.prompt.score import PromptedClassifier
 from maskfork.prompt.tasks.description import TaskDescription
 from maskfork.prompt.templates import Template
@@ -24,7 +24,7 @@ _ASKED = "{what}\nSay of each label whether it applies: yes or no.\n{list}"
 _ANSWERS = ("no", "yes")
 
 
-class SeveralAsker(Asker):
+class SeveralAsker(DecoderAsker):
     """`probabilities` are those of yes, each label's own; labels of more than a half are given. `confidence` is that of the
     decision that is least sure."""
 

@@ -8,16 +8,16 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from maskfork.models.model import Model
-from maskfork.prompt.ask.asker import Asker, Moved, examples_of, template_for
-from maskfork.prompt.ask.writer import Writer, sureness
+from maskfork.prompt.ask.asker import DecoderAsker, Moved, examples_of, template_for
+from maskfork.prompt.ask.said import Said, read_json
+from maskfork.prompt.ask.writer import Writer
 from maskfork.prompt.generate.constraints import json_schema
-from maskfork.prompt.generate.texts import Text
 from maskfork.prompt.tasks.description import Span, TaskDescription
 
 _ASKED = '{what}\n{list}\nCopy each span from the text word for word: [{{"text": "...", "label": "..."}}], or [] for none.'
@@ -25,7 +25,7 @@ _ASKED = '{what}\n{list}\nCopy each span from the text word for word: [{{"text":
 Found = tuple[int, int, str]  # start, end, label
 
 
-class SpansAsker(Asker):
+class SpansAsker(DecoderAsker):
     """`spans` are {start, end, text, label, confidence} with `text[start:end]` of the text as it was given; `invented` counts
     those that do not stand in it.
 
@@ -40,28 +40,37 @@ class SpansAsker(Asker):
 
     def ask(self, texts: Sequence[str], pairs: Sequence[str] | None = None, moved: Moved | None = None) -> list[dict[str, Any]]:
         written, lost = self.writer.write(texts, pairs, moved)
-        rows = [{**self._row(text, said), "tokens_lost": tokens} for text, said, tokens in zip(texts, written, lost, strict=True)]
-        if invented := sum(row["invented"] for row in rows):
-            self.notes.append(f"{invented} spans were written that do not stand in their texts; they are left out")
+        rows = [
+            {**spans_row(self.task, text, read_json(said)), "tokens_lost": tokens}
+            for text, said, tokens in zip(texts, written, lost, strict=True)
+        ]
+        self.notes += invented_note(rows)
         return rows
 
-    def _row(self, text: str, said: list[Text]) -> dict[str, Any]:
-        names = dict(zip(self.task.label_words, self.task.label_names, strict=True))
-        votes: Counter[Found] = Counter()
-        invented = 0
-        for one in said:
-            claimed = [Span(str(span["text"]), names[span["label"]]) for span in json.loads(one.text)]
-            found = placed(text, claimed)
-            votes.update(set(found))
-            invented += len(claimed) - len(found)
-        sure = sureness(said[0])
-        kept = sorted((span, count / len(said)) for span, count in votes.items() if 2 * count >= len(said))
-        spans: list[dict[str, Any]] = []
-        for (start, end, label), share in kept:
-            confidence = round(share if len(said) > 1 else sure, 6)
-            spans.append({"start": start, "end": end, "text": text[start:end], "label": label, "confidence": confidence})
-        least = min((span["confidence"] for span in spans), default=round(sure, 6))
-        return {"spans": spans, "confidence": least, "invented": invented}
+
+def spans_row(task: TaskDescription, text: str, said: Sequence[Said]) -> dict[str, Any]:
+    """The answer for a text, of one list of {text, label} or of several samples."""
+    names = dict(zip(task.label_words, task.label_names, strict=True))
+    votes: Counter[Found] = Counter()
+    invented = 0
+    for one in said:
+        claimed = [Span(str(span["text"]), names[span["label"]]) for span in one.value]
+        found = placed(text, claimed)
+        votes.update(set(found))
+        invented += len(claimed) - len(found)
+    kept = sorted((span, count / len(said)) for span, count in votes.items() if 2 * count >= len(said))
+    spans: list[dict[str, Any]] = []
+    for (start, end, label), share in kept:
+        confidence = round(share, 6) if len(said) > 1 else said[0].sure
+        spans.append({"start": start, "end": end, "text": text[start:end], "label": label, "confidence": confidence})
+    sure = [span["confidence"] for span in spans if span["confidence"] is not None]
+    return {"spans": spans, "confidence": min(sure, default=said[0].sure), "invented": invented}
+
+
+def invented_note(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A sentence on the spans that were left out, where there are any."""
+    invented = sum(row.get("invented", 0) for row in rows)
+    return [f"{invented} spans were written that do not stand in their texts; they are left out"] if invented else []
 
 
 def placed(text: str, spans: Sequence[Span]) -> list[Found]:
@@ -106,4 +115,4 @@ def as_written(answer: Any, task: TaskDescription) -> Any:
     if task.schema is not None:
         return answer
     words = dict(zip(task.label_names, task.label_words, strict=True))
-    return [{"text": span.text, "label": words[span.label]} for span in answer]
+    return [words[one] if isinstance(one, str) else {"text": one.text, "label": words[one.label]} for one in answer]

@@ -13,7 +13,7 @@ import numpy as np
 
 from maskfork.models.model import Model
 from maskfork.prompt.answers import parse_answer
-from maskfork.prompt.ask.asker import Asker, Moved, examples_of, template_for
+from maskfork.prompt.ask.asker import DecoderAsker, Moved, examples_of, template_for
 from maskfork.prompt.ask.writer import Writer, sureness
 from maskfork.prompt.generate.texts import Text
 from maskfork.prompt.tasks.description import TaskDescription
@@ -24,7 +24,7 @@ _SAID = re.compile(r"answer\s*(?:is|:)", re.IGNORECASE)
 _SPARE = 8
 
 
-class VotedAsker(Asker):
+class VotedAsker(DecoderAsker):
     """`label` is None where no answer names one of the labels, and `unread` counts such answers.
 
     `confidence` and `agreement` are the share of the drawn answers that give the label; of a single answer, the geometric mean of

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from maskfork.errors import UsageError
 from maskfork.prompt.tasks.description import TaskDescription
 from maskfork.prompt.teachers.teacher import Teacher
+
+if TYPE_CHECKING:
+    from maskfork.prompt.teachers.endpoint import Endpoint
 
 
 @dataclass(frozen=True)
@@ -38,24 +42,12 @@ def open_teacher(
     Raises UsageError for terms that do not fit, ModelError and EndpointError for a teacher that cannot be had.
     """
     terms = terms or Terms()
-    if where.startswith(("http://", "https://")):
-        from maskfork.prompt.teachers.asked import EndpointTeacher, only_model
-        from maskfork.prompt.teachers.endpoint import Endpoint
+    if is_address(where):
+        from maskfork.prompt.teachers.asked import EndpointTeacher
 
-        endpoint = Endpoint(
-            terms.model or only_model(where),
-            where,
-            concurrency=terms.concurrency,
-            price_in=terms.price_in,
-            price_out=terms.price_out,
-            max_cost=terms.max_cost,
-            max_tokens=terms.max_tokens,
-            cache_dir=cache_dir,
-            batch=terms.batch,
-        )
         return EndpointTeacher(
-            endpoint, description, orders=terms.orders, samples=terms.samples, temperature=terms.temperature,
-            answer_tokens=terms.answer_tokens,
+            open_endpoint(where, terms, cache_dir=cache_dir), description, orders=terms.orders, samples=terms.samples,
+            temperature=terms.temperature, answer_tokens=terms.answer_tokens,
         )  # fmt: skip
     for_endpoints = {
         "--teacher-model": terms.model, "--batch": terms.batch, "--price-in": terms.price_in,
@@ -70,3 +62,26 @@ def open_teacher(
         where, description, orders=terms.orders, samples=terms.samples, temperature=terms.temperature, calibrate=terms.calibrate,
         cache_dir=cache_dir,
     )  # fmt: skip
+
+
+def is_address(where: str) -> bool:
+    """Whether a model is behind an endpoint, and not in a folder or on the Hub."""
+    return where.startswith(("http://", "https://"))
+
+
+def open_endpoint(where: str, terms: Terms, *, cache_dir: Path | None = None) -> Endpoint:
+    """The endpoint at an address, with the one model that it offers where none is named. Raises EndpointError."""
+    from maskfork.prompt.teachers.asked import only_model
+    from maskfork.prompt.teachers.endpoint import Endpoint
+
+    return Endpoint(
+        terms.model or only_model(where),
+        where,
+        concurrency=terms.concurrency,
+        price_in=terms.price_in,
+        price_out=terms.price_out,
+        max_cost=terms.max_cost,
+        max_tokens=terms.max_tokens,
+        cache_dir=cache_dir,
+        batch=terms.batch,
+    )

@@ -13,6 +13,7 @@ from maskfork.errors import UsageError
 from maskfork.prompt.answers import STATED_EPS, likelihood_probs, parse_answer, stated_probs
 from maskfork.prompt.teachers.cost import Preview
 from maskfork.prompt.teachers.endpoint import Endpoint
+from maskfork.prompt.teachers.forms import as_message, strict_object
 from maskfork.prompt.teachers.messages import Answer, Message, Request, Usage
 
 Source = Literal["likelihood", "stated", "none"]
@@ -107,7 +108,11 @@ class EndpointClassifier:
         seconds = pairs if pairs is not None else [None] * len(texts)
         return [
             Request(
-                (*self._head, Message("user", _text(t, p))), self.max_tokens, self.temperature, self.top_logprobs, self.sample
+                (*self._head, Message("user", as_message(t, p))),
+                self.max_tokens,
+                self.temperature,
+                self.top_logprobs,
+                self.sample,
             )
             for t, p in zip(texts, seconds, strict=True)
         ]
@@ -152,7 +157,7 @@ class EndpointClassifier:
         turns = [Message("system", system)]
         for shot in self.shots:
             answer = str(shot.label + 1) if self.numbered else self.label_names[shot.label]
-            turns += [Message("user", _text(shot.text, shot.pair)), Message("assistant", answer)]
+            turns += [Message("user", as_message(shot.text, shot.pair)), Message("assistant", answer)]
         return tuple(turns)
 
     def _list(self, descriptions: Sequence[str] | None = None) -> str:
@@ -168,7 +173,7 @@ class EndpointClassifier:
     def _repair(self, request: Request, answer: Answer) -> Request:
         ask = f"That is not one of the labels. Choose exactly one of:\n{self._list()}\n{self._rule()}"
         turns = (*request.messages, Message("assistant", answer.text or "(nothing)"), Message("user", ask))
-        return replace(request, messages=turns, max_tokens=self.max_tokens + _JSON_TOKENS, choices=self.label_names)
+        return replace(request, messages=turns, max_tokens=self.max_tokens + _JSON_TOKENS, schema=_one_of(self.label_names))
 
     def _parse(self, answer: Answer) -> int | None:
         return parse_answer(answer.text, self.label_names, numbered=self.numbered) if answer.ok else None
@@ -281,5 +286,6 @@ def _sum_of(usages: Sequence[Usage | None]) -> Usage | None:
     return total
 
 
-def _text(text: str, pair: str | None) -> str:
-    return text if pair is None else f"First text: {text}\n\nSecond text: {pair}"
+def _one_of(names: Sequence[str]) -> str:
+    """JSON schema of an object with one of the labels."""
+    return strict_object({"label": {"type": "string", "enum": list(names)}})

@@ -6,6 +6,7 @@ alters how a question is asked, never what is counted as its answer.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,8 +34,9 @@ class Dialect:
             few = "top_logprobs" in self.learned
             body["logprobs"] = True
             body["top_logprobs"] = min(request.top_logprobs, FEW_LOGPROBS) if few else request.top_logprobs
-        if request.choices is not None and "response_format" not in self.learned:
-            body["response_format"] = _one_of(request.choices)
+        if request.schema is not None and "response_format" not in self.learned:
+            form = {"name": "answer", "strict": "strict" not in self.learned, "schema": json.loads(request.schema)}
+            body["response_format"] = {"type": "json_schema", "json_schema": form}
         return body
 
     def learn(self, refusal: str, param: str | None, request: Request) -> bool:
@@ -49,8 +51,8 @@ class Dialect:
             found = "top_logprobs" if many and "top_logprobs" not in self.learned else "logprobs"
             if request.top_logprobs is None:
                 return False
-        elif request.choices is not None and (param == "response_format" or "response_format" in named or "json_schema" in named):
-            found = "response_format"
+        elif request.schema is not None and (param == "response_format" or "response_format" in named or "json_schema" in named):
+            found = "response_format" if "strict" in self.learned else "strict"
         elif param == "temperature" or "temperature" in named:
             found = "temperature"
         elif "system" in named and ("role" in named or "instruction" in named or "message" in named):
@@ -66,10 +68,10 @@ class Dialect:
             "temperature": "The endpoint refuses a temperature, so its answers may vary from run to run.",
             "top_logprobs": f"The endpoint gives no more than {FEW_LOGPROBS} likely tokens.",
             "logprobs": "The endpoint gives no token probabilities.",
-            "response_format": "The endpoint takes no JSON schema, so a repaired answer is asked for in words alone.",
+            "response_format": "The endpoint takes no JSON schema, so the form of an answer is asked for in words alone.",
             "system": "The endpoint refuses a system message; the instruction goes before the first user message.",
         }
-        return [said[name] for name in self.learned]
+        return [said[name] for name in self.learned if name in said]
 
 
 def _without_system(messages: tuple[Message, ...]) -> tuple[Message, ...]:
@@ -78,14 +80,3 @@ def _without_system(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     if system and rest and rest[0].role == "user":
         return (Message("user", f"{system}\n\n{rest[0].content}"), *rest[1:])
     return (Message("user", system), *rest) if system else tuple(rest)
-
-
-def _one_of(choices: tuple[str, ...]) -> dict[str, Any]:
-    """OpenAI's structured outputs: an object with one of the labels."""
-    schema = {
-        "type": "object",
-        "properties": {"label": {"type": "string", "enum": list(choices)}},
-        "required": ["label"],
-        "additionalProperties": False,
-    }
-    return {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": schema}}

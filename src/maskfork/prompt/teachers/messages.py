@@ -51,8 +51,8 @@ class Request:
     """How many likely tokens to ask for at each place; None asks for none."""
     sample: int = 0
     """Tells draws of the same question apart; it is not sent."""
-    choices: tuple[str, ...] | None = None
-    """The answer must be {"label": one of these}, where the endpoint can hold a model to a JSON schema."""
+    schema: str | None = None
+    """The JSON schema, as text, that the answer must fit, where the endpoint can hold a model to one."""
 
     def key(self, url: str, model: str) -> str:
         """SHA-256 of everything that decides the answer: address, model, messages, parameters."""
@@ -67,8 +67,8 @@ class Request:
         }
         if self.sample:
             content["sample"] = self.sample
-        if self.choices is not None:
-            content["choices"] = list(self.choices)
+        if self.schema is not None:
+            content["schema"] = self.schema
         # ensure_ascii keeps lone surrogates, which UTF-8 refuses, as their escapes.
         return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
 

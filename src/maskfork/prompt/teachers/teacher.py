@@ -98,7 +98,7 @@ def check_one_label(description: TaskDescription) -> None:
         said = description.output if isinstance(description.output, str) else "a JSON schema"
         raise UsageError(
             f"a teacher gives one label of several, and this task asks for {said} with {len(description.labels)} labels: leave "
-            "`output` out and name two labels or more, or ask with `maskfork prompt`"
+            "`output` out and name two labels or more, or ask with `maskfork prompt`, whose file `maskfork train` reads"
         )
 
 

@@ -101,6 +101,18 @@ def test_what_overlaps_or_has_blanks_is_said(tmp_path: Path) -> None:
     assert "1 spans began or ended with a blank" in notes
 
 
+def test_a_row_that_says_nothing_of_its_spans_is_no_row_without_spans(tmp_path: Path) -> None:
+    file = lines(
+        tmp_path / "a.jsonl",
+        {"text": "Ann", "spans": [[0, 3, "PER"]]},
+        {"text": "Bo", "spans": None},
+        {"text": "it", "spans": []},
+    )
+    found, notes = one(file)
+    assert found.texts == ("Ann", "it")
+    assert "1 rows say nothing of their spans and are left out" in notes
+
+
 def test_badly_formed_spans_are_counted(tmp_path: Path) -> None:
     file = tmp_path / "a.conll"
     file.write_text("a B-X\nb E-X\n\nc I-X\n\nd S-X\n")

@@ -13,6 +13,7 @@ from maskfork.learn.data.lists import listed_cell
 from maskfork.learn.data.names import listed, quoted
 from maskfork.learn.data.read import read_table
 from maskfork.learn.data.table import Table, as_label
+from maskfork.learn.data.unlabelled import SEPARATORS
 from maskfork.learn.tasks.common.contract import Role
 from maskfork.learn.tasks.common.roles import find_roles, mapped
 from maskfork.learn.tasks.common.words import Place, words_of
@@ -187,11 +188,15 @@ def _spans_read(table: Table, text: str, spans: str, notes: list[str]) -> Read:
     name = table.path.name
     texts: list[str] = []
     rows: list[list[Span]] = []
-    empty = trimmed = 0
+    empty = unsaid = trimmed = 0
+    delimited = any(ending.lower() in SEPARATORS for ending in table.path.suffixes)  # whose empty cell is all it has for []
     for number, (left, right) in enumerate(zip(table.frame[text].to_list(), table.frame[spans].to_list(), strict=True), 1):
         whole = "" if left is None else as_label(left)
         if not whole.strip():
             empty += 1
+            continue
+        if right is None and not delimited:
+            unsaid += 1
             continue
         found = []
         for item in listed_cell(right):
@@ -202,6 +207,8 @@ def _spans_read(table: Table, text: str, spans: str, notes: list[str]) -> Read:
         rows.append(found)
     if empty:
         notes.append(f"{name}: {empty:,} rows without a text are left out.")
+    if unsaid:
+        notes.append(f"{name}: {unsaid:,} rows say nothing of their spans and are left out; [] says that there is none.")
     if trimmed:
         notes.append(f"{name}: {trimmed:,} spans began or ended with a blank, which was taken off.")
     return Read(name, texts, [tuple(words_of(whole)) for whole in texts], None, rows, notes)
