@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from maskfork.cli.config import ConfigFile
 from maskfork.cli.output import JsonFlag, emit_json, say
-from maskfork.cli.where import model_place
+from maskfork.cli.where import DECODER, model_place
 from maskfork.errors import UsageError
-
-if TYPE_CHECKING:
-    from maskfork.deploy.serve.served import Served
 
 
 def serve(
@@ -28,6 +25,8 @@ def serve(
     latency_ms: Annotated[float | None, Parameter(help="Refuse (429) what would be answered later than this.")] = None,
     drain: Annotated[float, Parameter(help="Seconds after SIGTERM in which requests are still taken.")] = 1.0,
     stop: Annotated[float, Parameter(help="Seconds after that for what was accepted.")] = 60.0,
+    workers: Annotated[int, Parameter(help="Processes that take requests, each with its own batches.")] = 1,
+    decoder: Annotated[str, Parameter(help="The decoder that a task.yaml by itself is asked of.")] = DECODER,
     bf16: Annotated[bool, Parameter(help="Multiply in bf16: quicker; the last digits of an answer are others.")] = False,
     access_log: Annotated[str, Parameter(help="A file, - for standard output, or none.")] = "-",
     json: JsonFlag = False,
@@ -41,7 +40,8 @@ def serve(
     Parameters
     ----------
     models
-        Folders of models (whatever `maskfork predict` opens, sentence encoders, cross-encoders), or NAME=FOLDER.
+        Folders of models (whatever `maskfork predict` opens, sentence encoders, cross-encoders, decoders), a task.yaml, or a
+        folder that holds one, beside its decoder or without; NAME=FOLDER names it.
     host
         The address to listen at; 0.0.0.0 for all.
     port
@@ -58,13 +58,15 @@ def serve(
         import uvloop  # noqa: F401
     except ImportError as error:
         raise UsageError(f"serving needs {error.name}: pip install 'maskfork[serve]'") from error
-    from maskfork.deploy.serve import App, House, Limits, open_served
+    from maskfork.deploy.serve import Limits, Plan
     from maskfork.deploy.serve.keys import read_keys
-    from maskfork.deploy.serve.log import AccessLog
     from maskfork.deploy.serve.run import run
+    from maskfork.deploy.serve.workers import run_workers
 
     if not models:
         raise UsageError("there is nothing to serve: maskfork serve MODEL [MODEL...]")
+    if workers < 1:
+        raise UsageError(f"--workers is {workers}: give at least 1")
     limits = Limits(
         body=max_body, texts=max_texts, queue=queue, batch_tokens=batch_tokens, latency_ms=latency_ms, drain_s=drain, stop_s=stop
     )
@@ -72,13 +74,8 @@ def serve(
     if not len(keys) and host not in ("127.0.0.1", "::1", "localhost"):
         say(f"anybody who reaches {host}:{port} can ask: give --api-key-file to change that")
     places = {name: model_place(place) for name, place in _named(models).items()}
-
-    def reopen() -> list[Served]:
-        return [open_served(name, place, bf16=bf16) for name, place in places.items()]
-
-    house = House(reopen(), limits)
-    for name, batcher in house.batchers.items():
-        say(f"{name}: {batcher.served.kind}")
+    asked = model_place(decoder) if any(_is_task(Path(place)) for place in places.values()) else decoder
+    plan = Plan(places, limits, keys, access_log, asked, bf16)
 
     def said(sentence: str) -> None:
         if json and sentence.startswith("listening at "):
@@ -86,7 +83,15 @@ def serve(
         else:
             say(sentence)
 
-    run(App(house, keys, AccessLog(access_log)), host, port, limits, said, reopen)
+    if workers == 1:
+        run(plan, host, port, said)
+    else:
+        run_workers(plan, host, port, workers, said)
+
+
+def _is_task(place: Path) -> bool:
+    """Whether somebody else's decoder is asked."""
+    return place.suffix in (".yaml", ".yml") or ((place / "task.yaml").is_file() and not (place / "config.json").is_file())
 
 
 def _named(models: tuple[str, ...]) -> dict[str, str]:

@@ -6,14 +6,23 @@ import math
 import os
 from pathlib import Path
 
+from maskfork.errors import UsageError
+
 CGROUP = Path("/sys/fs/cgroup")
+SHARE = "MASKFORK_CORES"  # of a process that shares the cores with others, as a server's worker does
 
 
 def usable_cores(root: Path = CGROUP) -> int:
-    """At least one. A quota of 1.5 cores is two threads' work."""
+    """At least one, and no more than $MASKFORK_CORES. A quota of 1.5 cores is two threads' work."""
     free = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _quota(root)
-    return free if quota is None else max(1, min(free, math.ceil(quota)))
+    cores = free if quota is None else max(1, min(free, math.ceil(quota)))
+    share = os.environ.get(SHARE)
+    if share is None:
+        return cores
+    if not share.isdecimal() or int(share) < 1:
+        raise UsageError(f"${SHARE} is {share!r}: give a number of cores")
+    return min(cores, int(share))
 
 
 def _quota(root: Path) -> float | None:

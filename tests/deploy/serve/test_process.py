@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import re
 import signal
 import socket
@@ -15,11 +14,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from maskfork.learn.tasks.embed.trained import TrainedEncoder
 from maskfork.models.sentence import SentenceEncoder
-from tests.deploy.serve.serving import assert_alike
+from tests.deploy.serve.running import KEY, Running
 from tests.learn.tiny import make, sentences
 
 TEXTS = sentences(16, 3)[0]
@@ -30,57 +30,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return TrainedEncoder(SentenceEncoder(make("bert", "none"))).save(tmp_path_factory.mktemp("served") / "encoder")
 
 
-class Running:
-    def __init__(self, folder: Path, log: Path, *options: str) -> None:
-        command = Path(sys.executable).with_name("maskfork")
-        words = [str(command), "serve", str(folder), "--port", "0", "--access-log", str(log), *options]
-        env = {**os.environ, "OMP_NUM_THREADS": "1", "MASKFORK_API_KEYS": "a-key-of-mine"}
-        self.process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=env)
-        self.said: list[str] = []
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.said.append(line)
-            found = re.match(r"listening at http://127\.0\.0\.1:(\d+)", line)
-            if found:
-                self.port = int(found[1])
-                break
-        else:
-            raise AssertionError("".join(self.said))
-        threading.Thread(target=lambda: self.said.extend(self.process.stderr or ()), daemon=True).start()
-
-    def ask(self, text: str, connection: http.client.HTTPConnection | None = None) -> tuple[int, bytes]:
-        own = connection or http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        own.request("POST", "/embed", json.dumps({"inputs": text}), {"authorization": "Bearer a-key-of-mine"})
-        answer = own.getresponse()
-        return answer.status, answer.read()
-
-    def asks_alike(self, text: str, wanted: tuple[int, bytes]) -> None:
-        """Equal to rounding: what else is in the batch changes the last bits."""
-        status, body = self.ask(text)
-        assert status == wanted[0]
-        assert_alike(json.loads(body), json.loads(wanted[1]))
-
-    def raw(self, data: bytes, *, shut: bool = False, most: float = 5.0) -> bytes:
-        with socket.create_connection(("127.0.0.1", self.port), timeout=most) as own:
-            own.sendall(data)
-            if shut:
-                own.shutdown(socket.SHUT_WR)
-            found = b""
-            try:
-                while part := own.recv(65536):
-                    found += part
-            except (TimeoutError, ConnectionResetError):
-                return found
-            return found
-
-
 @pytest.fixture
 def running(folder: Path, tmp_path: Path) -> Iterator[Running]:
     server = Running(folder, tmp_path / "access.jsonl", "--queue", "24", "--drain", "0.3")
     yield server
-    if server.process.poll() is None:
-        server.process.kill()
-    server.process.wait(10)
+    server.end()
 
 
 def test_hostile_clients_overload_and_sigterm(running: Running, tmp_path: Path) -> None:
@@ -88,7 +42,7 @@ def test_hostile_clients_overload_and_sigterm(running: Running, tmp_path: Path) 
     assert {status for status, _ in wanted.values()} == {200}
 
     # what no server should stumble over; none of it gets a 5xx, and none of it holds anybody up
-    key = b"authorization: Bearer a-key-of-mine\r\n"
+    key = f"authorization: Bearer {KEY}\r\n".encode()
     head = b"POST /embed HTTP/1.1\r\nhost: here\r\n"
     wrong = [
         head + b"content-length: 20\r\n\r\n" + b'{"inputs": "aaaaaa"}',  # no key
@@ -161,3 +115,39 @@ def test_hostile_clients_overload_and_sigterm(running: Running, tmp_path: Path) 
     assert not any(note["status"] >= 500 for note in notes)
     assert not any(text in json.dumps(notes) for text in TEXTS)  # the log holds no text
     assert not any("Traceback" in line for line in running.said)
+
+
+@pytest.mark.slow
+def test_workers_share_a_port_and_what_dies_is_started_anew(folder: Path, tmp_path: Path) -> None:
+    server = Running(folder, tmp_path / "access.jsonl", "--workers", "2", "--drain", "0.2")
+    try:
+        wanted = {text: server.ask(text) for text in TEXTS}
+        for _ in range(3):
+            for text in TEXTS:
+                server.asks_alike(text, wanted[text])
+        asked = re.findall(r'maskfork_requests_total\{route="/embed",status="200"\} (\d+)', server.ask_for("/metrics"))
+        assert sum(map(int, asked)) == 4 * len(TEXTS)  # of both workers
+        children = psutil.Process(server.process.pid).children()
+        workers = [one for one in children if "spawn_main" in " ".join(one.cmdline())]
+        assert len(workers) == 2
+        workers[0].kill()
+        server.hears("another one is started")
+        server.process.send_signal(signal.SIGHUP)
+        server.hears("opened anew")
+        server.asks_alike(TEXTS[0], wanted[TEXTS[0]])
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(20) == 0
+        assert not any(one.is_running() for one in workers)
+    finally:
+        server.end()
+
+
+@pytest.mark.slow
+def test_a_worker_that_cannot_begin_ends_the_server_in_a_sentence(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("maskfork")), "serve", str(tmp_path), "--port", "0", "--workers", "2"],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode not in (0, None)
+    assert "Traceback" not in done.stderr
+    assert str(tmp_path) in done.stderr

@@ -7,6 +7,7 @@ answer  <───────────────────────�
 from maskfork.deploy.serve.app import App
 from maskfork.deploy.serve.house import House
 from maskfork.deploy.serve.limits import Limits
+from maskfork.deploy.serve.plan import Plan
 from maskfork.deploy.serve.served import open_served
 
-__all__ = ["App", "House", "Limits", "open_served"]
+__all__ = ["App", "House", "Limits", "Plan", "open_served"]

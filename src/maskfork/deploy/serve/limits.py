@@ -17,6 +17,7 @@ class Limits:
     queue: int = 2048  # texts that are accepted and not answered yet
     batch_tokens: int = TOKENS  # of one pass through the model
     latency_ms: float | None = None  # what would be answered later is refused; a batch takes at most a quarter of it
+    head_s: float = 10.0  # for a client to send the head of a request
     body_s: float = 30.0  # for a client to send its request
     drain_s: float = 1.0  # from SIGTERM until no further request is taken
     stop_s: float = 60.0  # from then until what was accepted is answered

@@ -1,40 +1,43 @@
-"""The server's process: uvicorn with uvloop and httptools; SIGTERM stops it without losing a request."""
+"""One process of the server: uvicorn with uvloop and httptools; SIGTERM stops it without losing a request."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from socket import socket
 from types import FrameType
 
 import uvicorn
 
 from maskfork.deploy.serve.app import App
 from maskfork.deploy.serve.limits import Limits
-from maskfork.deploy.serve.served import Served
+from maskfork.deploy.serve.plan import Plan
+from maskfork.deploy.serve.protocol import protocol
 from maskfork.errors import MaskforkError
 
-Reopen = Callable[[], Sequence[Served]]
+Say = Callable[[str], None]
 
 
 class Server(uvicorn.Server):
     """On SIGTERM or SIGINT: /ready says no and every answer closes its connection; `drain_s` later no connection is taken any
     more, and what was accepted is answered. A second signal ends it at once. On SIGHUP every model is opened anew, beside the
     old one, which answers what it has accepted.
+
+    `ready` is given the addresses as soon as requests are taken. A `worker` leaves SIGINT to the process that started it.
     """
 
-    def __init__(self, config: uvicorn.Config, app: App, said: Callable[[str], None], reopen: Reopen) -> None:
+    def __init__(
+        self, config: uvicorn.Config, app: App, plan: Plan, say: Say, ready: Callable[[list[str]], None], *, worker: bool = False
+    ) -> None:
         super().__init__(config)
-        self.app, self._say, self._reopen = app, said, reopen
+        self.app, self._plan, self._say, self._ready, self._worker = app, plan, say, ready, worker
         self._told = False
         self._swapping: asyncio.Task[None] | None = None
 
-    async def startup(self, sockets: object = None) -> None:
-        await super().startup(sockets)  # type: ignore[arg-type]
-        for server in self.servers:
-            for own in server.sockets:
-                host, port = own.getsockname()[:2]
-                self._say(f"listening at http://{f'[{host}]' if ':' in host else host}:{port}")
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready([address_of(own) for server in self.servers for own in server.sockets])
         if hasattr(signal, "SIGHUP"):
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._swap)
 
@@ -44,7 +47,7 @@ class Server(uvicorn.Server):
 
     async def _swapped(self) -> None:
         try:
-            opened = await asyncio.to_thread(self._reopen)
+            opened = await asyncio.to_thread(self._plan.models)
         except (MaskforkError, OSError) as error:
             self._say(f"the models stay as they are: {error}")
             return
@@ -53,6 +56,8 @@ class Server(uvicorn.Server):
         self._say(f"opened anew: {', '.join(served.name for served in opened)}")
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self._worker and sig == signal.SIGINT:  # the terminal sends it to all; the first process tells the others
+            return
         if self._told:
             self.force_exit = self.should_exit = True
             return
@@ -63,10 +68,29 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-def run(app: App, host: str, port: int, limits: Limits, said: Callable[[str], None], reopen: Reopen) -> None:
-    """Serve until told to stop; `said` is given a sentence when requests are taken. `reopen` opens the models once more."""
-    config = uvicorn.Config(
-        app, host, port, loop="uvloop", http="httptools", ws="none", lifespan="on", access_log=False, log_level="warning",
-        server_header=False, date_header=False, timeout_keep_alive=75, timeout_graceful_shutdown=int(limits.stop_s), backlog=2048,
+def config_of(app: App, limits: Limits, host: str = "127.0.0.1", port: int = 0) -> uvicorn.Config:
+    """How uvicorn serves an application here."""
+    return uvicorn.Config(
+        app, host, port, loop="uvloop", http=protocol(limits.head_s), ws="none", lifespan="on", access_log=False,
+        log_level="error", server_header=False, date_header=False, timeout_keep_alive=75,
+        timeout_graceful_shutdown=int(limits.stop_s), backlog=2048,
     )  # fmt: skip
-    Server(config, app, said, reopen).run()
+
+
+def run(plan: Plan, host: str, port: int, say: Say) -> None:
+    """Serve until told to stop, in this process. Raises MaskforkError where a model cannot be opened."""
+    app = plan.app()
+    for name, batcher in app.house.batchers.items():
+        say(f"{name}: {batcher.served.kind}")
+
+    def ready(addresses: list[str]) -> None:
+        for address in addresses:
+            say(f"listening at {address}")
+
+    Server(config_of(app, plan.limits, host, port), app, plan, say, ready).run()
+
+
+def address_of(own: socket) -> str:
+    """Where a listening socket is reached."""
+    host, port = own.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"

@@ -1,0 +1,205 @@
+"""The search: bad candidates are refused by name, the winner's folder answers as the model does, nothing is measured twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from maskfork.deploy.optimize import bench as bench_module
+from maskfork.deploy.optimize import forms
+from maskfork.deploy.optimize.bench import Limits
+from maskfork.deploy.optimize.forms import ORIGINAL
+from maskfork.deploy.optimize.front import front
+from maskfork.deploy.optimize.gate import Heard, judge
+from maskfork.deploy.optimize.measured import Measured
+from maskfork.deploy.optimize.rows import UserRows, read_rows
+from maskfork.deploy.optimize.run import LOCK, WORK, Plan, optimise
+from maskfork.deploy.optimize.worker import Worker
+from maskfork.errors import MaskforkError, ModelError, UsageError
+from maskfork.learn.tasks.classify import Sorter
+from maskfork.view.optimized import optimised_text
+from tests.learn.tiny import make, sentences
+
+NAMES = ("bad", "good")
+QUICK = Limits(max_drop=2.0, passes=1, count=5, turns=2)
+opened: list[Path] = []
+
+
+class Inside:
+    """A candidate in this process: starting one for each would take longer than all that is tested."""
+
+    def __init__(self, folder: Path, rows: Path, *, timed: int, threads: int | None = None) -> None:
+        opened.append(folder)
+        self.worker = Worker()
+        self.opened = self.ask("open", folder=str(folder), rows=str(rows), timed=timed, threads=1)
+
+    def ask(self, do: str, **options: Any) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = getattr(self.worker, do)(options)
+        except MaskforkError as error:
+            raise ModelError(str(error)) from error
+        return found
+
+    def __enter__(self) -> Inside:
+        return self
+
+    def __exit__(self, *error: object) -> None: ...
+
+
+@pytest.fixture(autouse=True)
+def _inside(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    before = torch.get_num_threads()
+    monkeypatch.setattr(bench_module, "Asking", Inside)
+    monkeypatch.setattr(forms, "PRECISIONS", {"torch": ("int8",), "of-tomorrow": ("int8",)})
+    opened.clear()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make("bert", "classify", labels=NAMES).save(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def rows(folder: Path) -> UserRows:
+    """What the model itself says is right, but for a few rows."""
+    texts = sentences(120, 3)[0]
+    said = [answer["label"] for answer in Sorter.open(folder).predict([{"text": text} for text in texts])]
+    truth = [label if i % 10 else "bad" for i, label in enumerate(said)]
+    return UserRows(tuple({"text": text} for text in texts), tuple(truth), ())
+
+
+def test_a_bad_candidate_is_refused_by_name_and_the_winner_answers_as_the_model(
+    folder: Path, rows: UserRows, tmp_path: Path
+) -> None:
+    planted = make("bert", "classify", labels=NAMES, seed=7).save(tmp_path / "planted")
+    plan = Plan(QUICK, extra={"planted": planted})
+    record = optimise(folder, rows, tmp_path / "out", plan)
+    refused = {one["name"]: one["refused"] for one in record["measured"] if one["refused"]}
+    assert "planted, as it is" in refused
+    assert "points of accuracy" in refused["planted, as it is"]
+    assert {"of-tomorrow int8", "planted, of-tomorrow int8"} == set(record["not_tried"])
+    assert not record["winner"].startswith("planted")
+    assert record["finalists"]
+    assert all(one["per_second"] > 0 and one["p50"] > 0 and one["turns"] == 2 for one in record["finalists"])
+    text = optimised_text(record)
+    assert "refused: planted, as it is: it loses" in text
+    assert "not tried: of-tomorrow int8: this maskfork has no such runtime" in text
+    out = tmp_path / "out"
+    assert json.loads((out / LOCK).read_text("utf-8")) == record
+    assert not (out / WORK).exists()
+    assert {path.name for path in folder.iterdir()} <= {path.name for path in out.iterdir()}
+    asked = list(rows.rows)
+    mine, before = (Sorter.open(where).predict(asked) for where in (out, folder))
+    assert np.mean([a["label"] == b["label"] for a, b in zip(mine, before, strict=True)]) > 0.97
+    opened.clear()
+    assert optimise(folder, rows, out, plan) == record  # it is done: nothing is opened again
+    assert opened == []
+    with pytest.raises(UsageError, match="another model, other rows or settings"):
+        optimise(folder, rows, out, Plan(QUICK))
+
+
+def test_a_search_that_was_stopped_goes_on(folder: Path, rows: UserRows, tmp_path: Path) -> None:
+    def stop(doing: str) -> None:
+        if "tokens a batch" in doing:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        optimise(folder, rows, tmp_path / "out", Plan(QUICK), moved=stop)
+    kept = (tmp_path / "out" / WORK / "measured.jsonl").read_bytes()
+    assert kept.count(b"\n") == 2 + (len(kept.splitlines()) > 2)  # both forms, and streams where there are cores
+    (tmp_path / "out" / WORK / "measured.jsonl").write_bytes(kept + b'["torn", {"na')
+    with pytest.raises(UsageError, match="measurements of another model"):
+        optimise(folder, rows, tmp_path / "out", Plan(QUICK, goal="latency"))
+    said: list[str] = []
+    optimise(folder, rows, tmp_path / "out", Plan(QUICK), moved=said.append)
+    assert (tmp_path / "out" / LOCK).is_file()
+    others = [one["name"] for one in json.loads((tmp_path / "out" / LOCK).read_text("utf-8"))["measured"]]
+    assert others[:2] == ["as it is", "torch int8"]
+
+
+def heard(labels: str, numbers: Any = None) -> Heard:
+    return Heard(tuple(labels), tuple(labels), numbers)
+
+
+def test_the_gate() -> None:
+    rng = np.random.default_rng(0)
+    truth = "".join(rng.choice(["a", "b"], 1000))
+    other = {"a": "b", "b": "a"}
+
+    def wrong(share: float) -> str:
+        return "".join(other[t] if i < 1000 * share else t for i, t in enumerate(truth))
+
+    original = heard(wrong(0.1))
+    kept = judge(original, heard(wrong(0.104)), truth, max_drop=0.5, least_agreement=0.99)
+    assert kept.refused is None
+    assert kept.drop is not None
+    assert kept.drop.value == pytest.approx(0.004)
+    assert kept.accuracy == pytest.approx(0.896)
+    assert not kept.proved  # four rows of a thousand do not prove half a point
+    assert judge(original, heard(wrong(0.104)), truth, max_drop=0.5, least_agreement=0.99, strict=True).refused is not None
+    assert judge(original, original, truth, max_drop=0.5, least_agreement=0.99, strict=True).proved
+    lost = judge(original, heard(wrong(0.12)), truth, max_drop=0.5, least_agreement=0.99)
+    assert lost.refused is not None
+    assert "it loses 2.00 points of accuracy" in lost.refused
+    assert judge(original, heard(wrong(0.05)), truth, max_drop=0.5, least_agreement=0.99).refused is None  # better is no fault
+    blind = judge(original, heard(wrong(0.12)), None, max_drop=0.5, least_agreement=0.99)
+    assert blind.refused is not None
+    assert blind.agreement.value == pytest.approx(0.98)
+    numbers = np.zeros((1000, 2), np.float32)
+    broken = numbers.copy()
+    broken[3, 1] = np.nan
+    assert judge(heard(truth, numbers), heard(truth, broken), truth, max_drop=0.5, least_agreement=0.99).refused is not None
+    moved = judge(heard(truth, numbers), heard(truth, numbers + 0.25), truth, max_drop=0.5, least_agreement=0.99)
+    assert moved.worst == pytest.approx(0.25)
+
+
+def test_vectors_and_scores_agree_by_how_near_they_are() -> None:
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(50, 16)).astype(np.float32)
+    keys = ("{}",) * 50
+    turned = vectors.copy()
+    turned[:5] = rng.normal(size=(5, 16))
+    found = judge(Heard(keys, None, vectors), Heard(keys, None, turned), None, max_drop=0.5, least_agreement=0.95)
+    assert found.agreement.value == pytest.approx(0.9)
+    assert found.refused is not None
+    assert (
+        judge(Heard(keys, None, vectors), Heard(keys, None, 2 * vectors), None, max_drop=0.5, least_agreement=0.99).refused
+        is None
+    )
+    scores = rng.normal(size=(50, 1)).astype(np.float32)
+    near = judge(Heard(keys, None, scores), Heard(keys, None, scores + 0.001), None, max_drop=0.5, least_agreement=0.99)
+    assert near.agreement.value == 1.0
+
+
+def test_the_front() -> None:
+    def one(name: str, rate: float, p50: float, right: float, **more: Any) -> Measured:
+        return Measured(
+            name=name, base=ORIGINAL, runtime=None, precision=None, streams=None, batch_tokens=None, per_second=rate, p50=p50,
+            memory_mb=100.0, accuracy=right, **more,
+        )  # fmt: skip
+
+    found = [one("slow", 10, 9, 0.9), one("quick", 30, 3, 0.89), one("beaten", 20, 4, 0.88), one("no", 99, 1, 0.5, refused="why")]
+    assert [m.name for m in front(found)] == ["quick", "slow"]
+
+
+def test_rows_of_a_file(folder: Path, tmp_path: Path) -> None:
+    data = tmp_path / "rows.csv"
+    data.write_text("text,label\na lovely film,good\na dull film,bad\nthe plot,good\n", "utf-8")
+    found = read_rows(folder, data, text=None, pair=None, label=None)
+    assert found.truth == ("good", "bad", "good")
+    assert found.rows[1] == {"text": "a dull film"}
+    assert read_rows(folder, data, text=None, pair=None, label="none").truth is None
+    bare = tmp_path / "bare.csv"
+    bare.write_text("id,text\n1,a lovely film\n2,a dull film of light\n", "utf-8")
+    found = read_rows(folder, bare, text="text", pair=None, label=None)
+    assert found.truth is None
+    assert [row["text"] for row in found.rows] == ["a lovely film", "a dull film of light"]
+    assert "without labels" in found.notes[-1]
