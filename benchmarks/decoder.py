@@ -1,4 +1,4 @@
-"""What can small decoders do? Labels by zero and eight examples in the prompt, and bits a byte of held-out books.
+"""What can small decoders do? Labels by 0, 4, 8 and 16 examples in the prompt, and bits a byte of held-out books.
 
 python benchmarks/decoder.py                       the decoder that comes with maskfork
 python benchmarks/decoder.py OLD NEW --books FILE  several folders, the differences to the first beside them
@@ -7,11 +7,14 @@ python benchmarks/decoder.py OLD NEW --books FILE  several folders, the differen
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from scipy import stats
 from support import ground
+from support.ground import data_file
 from support.sets import TITLES, dataset
 
 from maskfork.demo import reviews_path
@@ -30,19 +33,51 @@ from maskfork.prompt.score import PromptedClassifier
 WORDS = {
     "sst2": {"0": "negative", "1": "positive"},
     "ag_news": {"1": "world", "2": "sports", "3": "business", "4": "technology"},
+    "trec": {"ABBR": "abbreviation", "DESC": "description", "ENTY": "thing", "HUM": "person", "LOC": "place", "NUM": "number"},
 }
-ROWS, SHOTS, SEEDS = 400, 8, (0, 1, 2)
+ROWS, SHOTS, SEEDS = 400, (0, 4, 8, 16), (0, 1, 2)
 
 
-def sets() -> list[tuple[str, Rows, Rows]]:
-    """(title, rows for the examples, held-out rows)."""
+@dataclass(frozen=True)
+class Asked:
+    """Rows for the examples, held-out rows, and what is to be written for each label."""
+
+    title: str
+    train: Rows
+    test: Rows
+    words: list[str]
+    shots: tuple[int, ...] = SHOTS
+
+
+def sets() -> list[Asked]:
     demo = load_dataset(reviews_path())
-    found = [("the demo's reviews", demo.train, demo.test)]
-    for name in WORDS:
+    names = list(demo.train.label_names)
+    whole = _together(demo.train, demo.test)  # without examples none of them was seen
+    clear = whole.take(np.flatnonzero(whole.labels != names.index("mixed")))
+    sides = sorted({names[label] for label in clear.labels})
+    clear = replace(clear, labels=np.asarray([sides.index(names[label]) for label in clear.labels]), label_names=tuple(sides))
+    found = [
+        Asked("the demo's reviews", demo.train, demo.test, names),
+        Asked("all of the demo's reviews", whole, whole, names, (0,)),
+        Asked("those that are not mixed", clear, clear, sides, (0,)),
+    ]
+    for name, words in WORDS.items():
         one = dataset(name)
-        rows = one.test.take(nested_budgets(one.test.labels, [ROWS], 0)[ROWS]) if len(one.test) > ROWS else one.test
-        found.append((TITLES[name], one.train, rows))
-    return found
+        found.append(Asked(TITLES[name], one.train, _some(one.test), [words[label] for label in one.train.label_names]))
+    emotion = data_file("classification/emotion/train.jsonl")
+    one = load_dataset(emotion, test_path=emotion.with_name("validation.jsonl"))
+    return [*found, Asked("emotion", one.train, _some(one.test), list(one.train.label_names))]
+
+
+def _together(first: Rows, second: Rows) -> Rows:
+    both = (first, second)
+    texts = tuple(text for part in both for text in part.texts)
+    labels, ids = (np.concatenate([getattr(part, name) for part in both]) for name in ("labels", "row_ids"))
+    return Rows(texts, None, labels, first.label_names, ids)
+
+
+def _some(rows: Rows) -> Rows:
+    return rows.take(nested_budgets(rows.labels, [ROWS], 0)[ROWS]) if len(rows) > ROWS else rows
 
 
 def answers(folder: Path, train: Rows, test: Rows, words: list[str], shots: int) -> dict[bool, np.ndarray]:
@@ -59,23 +94,23 @@ def answers(folder: Path, train: Rows, test: Rows, words: list[str], shots: int)
     return {calibrate: np.stack(part) for calibrate, part in found.items()}
 
 
-def labels(folders: list[Path]) -> str:
+def labels(folders: list[Path], wanted: Sequence[str]) -> str:
     rows = []
-    for title, train, test in sets():
-        name = next((n for n, t in TITLES.items() if t == title), "")
-        words = [WORDS[name][label] for label in train.label_names] if name in WORDS else list(train.label_names)
-        chance = max(np.bincount(test.labels)) / len(test)
-        for shots in (0, SHOTS):
-            found = [answers(folder, train, test, words, shots) for folder in folders]
+    for one in sets():
+        if wanted and one.title not in wanted:
+            continue
+        chance = max(np.bincount(one.test.labels)) / len(one.test)
+        for shots in one.shots:
+            found = [answers(folder, one.train, one.test, one.words, shots) for folder in folders]
             for calibrate in (False, True):
                 cells = []
-                for one in found:
-                    score = score_interval("accuracy", one[calibrate], test.labels, train.num_classes)
+                for own in found:
+                    score = score_interval("accuracy", own[calibrate], one.test.labels, one.train.num_classes)
                     cells.append(f"{100 * score.value:.1f} ({100 * score.low:.1f} to {100 * score.high:.1f})")
-                for one in found[1:]:
-                    gain = difference_interval(one[calibrate], found[0][calibrate], test.labels)
+                for own in found[1:]:
+                    gain = difference_interval(own[calibrate], found[0][calibrate], one.test.labels)
                     cells.append(f"{100 * gain.value:+.1f} ({100 * gain.low:+.1f} to {100 * gain.high:+.1f})")
-                what = f"{title}, {shots} examples{', calibrated' if calibrate else ''}"
+                what = f"{one.title} ({len(one.test)}), {shots} examples{', calibrated' if calibrate else ''}"
                 rows.append([what, f"{100 * chance:.1f}", *cells])
                 print(" | ".join(rows[-1]), flush=True)
     names = [folder.name for folder in folders]
@@ -100,6 +135,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", type=Path, nargs="*")
     parser.add_argument("--books", type=Path, nargs="+", default=[], help="json lines of texts, a window's length each")
+    parser.add_argument("--sets", nargs="+", default=[], help="these alone, by their titles")
     parser.add_argument("--none", action="store_true", help="ask for no labels")
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
@@ -108,7 +144,7 @@ def main() -> None:
     tables = "\n\n".join([
         "## What the decoder that comes along can do",
         f"`python benchmarks/decoder.py`; {ground.versions('torch', 'tokenizers')}; commit {ground.commit()}.",
-        *(books(folders, file) for file in given.books), "" if given.none else labels(folders),
+        *(books(folders, file) for file in given.books), "" if given.none else labels(folders, given.sets),
     ])  # fmt: skip
     ground.put("decoder", tables) if given.write else print("\n" + tables)
 

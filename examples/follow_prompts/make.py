@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, required=True)
     parser.add_argument("--from", dest="base", type=Path, help="a decoder that has read the books already")
     parser.add_argument("--work", type=Path, help="where the parts are kept, to go on with")
-    parser.add_argument("--rows", type=int, default=40_000, help="talks that are learnt")
+    parser.add_argument("--rows", type=int, default=16_000, help="talks that are learnt")
     given = parser.parse_args()
     work = given.work or Path(mkdtemp())
     work.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ from maskfork.cli import main
 from maskfork.errors import DataError, UsageError
 from maskfork.learn.tasks import open_trained
 from maskfork.learn.tasks.instruct.examples import Pair, Talk
-from maskfork.learn.tasks.instruct.learning import loss, loss_on, packed_of, taught_loss, with_prompts
+from maskfork.learn.tasks.instruct.learning import loss, packed_of, taught_loss
 from maskfork.learn.tasks.instruct.reading import read_lessons
 from maskfork.learn.tasks.instruct.settings import InstructSettings
 from maskfork.learn.tasks.instruct.words import TAUGHT, prompt_ids, tokens_of
@@ -99,29 +99,6 @@ def test_only_answers_are_learnt_by_gradient() -> None:
     for name, p in model.named_parameters():
         if p.grad is not None:
             assert torch.allclose(p.grad, grads[name], atol=1e-5), name
-
-
-def test_what_is_asked_may_count_a_little() -> None:
-    """The mean over the answers, and a share of the mean over all other tokens, each row alone."""
-    model = make("gpt2", "causal_lm")
-    rows = [Pair(t, " good film" if i % 2 else " bad") for i, t in enumerate(sentences(6, 0)[0])]
-    packed, _ = packed_of(model, rows, InstructSettings(prompts=0.25))
-    batch = packed.make(np.arange(6))
-    answers, asked = [], []
-    for row in rows:
-        tokens = tokens_of(model, row)
-        logits = model(torch.tensor([tokens.ids])).logits
-        assert logits is not None
-        logp = logits[0, :-1].log_softmax(-1)
-        for i, (token, mine) in enumerate(zip(tokens.ids[1:], tokens.learnt[1:], strict=True)):
-            (answers if mine else asked).append(-logp[i, token])
-    wanted = torch.stack(answers).mean() + 0.25 * torch.stack(asked).mean()
-    assert float(with_prompts(0.25)(model, batch).detach()) == pytest.approx(float(wanted.detach()), rel=1e-5)
-    assert loss_on(model, packed_of(model, rows, InstructSettings())[0]) == pytest.approx(
-        float(torch.stack(answers).mean().detach()), rel=1e-5
-    )
-    with pytest.raises(UsageError, match="beside answers alone"):
-        InstructSettings(prompts=0.25, learn="all")
 
 
 def test_learns_to_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

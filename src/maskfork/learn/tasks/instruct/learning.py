@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from maskfork.core.batch import Batch
 from maskfork.errors import DataError
@@ -24,14 +23,10 @@ from maskfork.models.packing import by_tokens, make_batch
 
 @dataclass(frozen=True)
 class Packed:
-    """N rows: their tokens, and what each token is to be followed by (IGNORE_INDEX where that is not learnt).
-
-    With a weight for `prompts` a batch's targets have a second line, [2, T]: what is asked, wherever no answer is learnt.
-    """
+    """N rows: their tokens, and what each token is to be followed by (IGNORE_INDEX where that is not learnt)."""
 
     encoding: Encoding
     follows: list[list[int]]
-    prompts: float = 0.0
 
     @property
     def lengths(self) -> list[int]:
@@ -45,13 +40,8 @@ class Packed:
     def make(self, rows: np.ndarray) -> tuple[Batch, Tensor]:
         batch = make_batch(self.encoding, rows)
         targets = torch.full_like(batch.tokens, IGNORE_INDEX)
-        flat = torch.tensor([t for i in rows.tolist() for t in self.follows[i]])
-        targets[0, : len(flat)] = flat
-        if self.prompts:
-            after = torch.tensor([t for i in rows.tolist() for t in (*self.encoding.ids[i][1:], IGNORE_INDEX)])
-            asked = torch.full_like(targets, IGNORE_INDEX)
-            asked[0, : len(flat)] = after.where(flat == IGNORE_INDEX, torch.tensor(IGNORE_INDEX))
-            targets = torch.cat([targets, asked])
+        flat = [t for i in rows.tolist() for t in self.follows[i]]
+        targets[0, : len(flat)] = torch.tensor(flat)
         return batch, targets
 
 
@@ -73,7 +63,7 @@ def packed_of(model: Model, rows: Sequence[Talk | Pair], settings: InstructSetti
         notes.append(f"{len(rows) - len(kept):,} of {len(rows):,} rows have no answer within {limit} tokens and are left out")
     if not kept:
         raise DataError("no row has an answer within the model's limit: raise max_length, or shorten the prompts")
-    return Packed(encoding, [follows[i] for i in kept], settings.prompts), notes
+    return Packed(encoding, [follows[i] for i in kept]), notes
 
 
 def loss(module: nn.Module, batch: tuple[Batch, Tensor]) -> Tensor:
@@ -81,24 +71,6 @@ def loss(module: nn.Module, batch: tuple[Batch, Tensor]) -> Tensor:
     device = next(module.parameters()).device
     found: Tensor = module(batch[0].to(device), targets=batch[1].to(device)).loss
     return found
-
-
-def with_prompts(weight: float) -> Callable[[nn.Module, tuple[Batch, Tensor]], Tensor]:
-    """The same, and so much of the mean over what is asked."""
-
-    def both(module: nn.Module, batch: tuple[Batch, Tensor]) -> Tensor:
-        device = next(module.parameters()).device
-        answers, asked = batch[1].to(device)
-        at = ((answers != IGNORE_INDEX) | (asked != IGNORE_INDEX)).nonzero().squeeze(-1)
-        logits_MV = module(batch[0].to(device), logits_at=at).logits.flatten(0, -2).float()
-
-        def mean(part: Tensor) -> Tensor:
-            total = cross_entropy(logits_MV, part[at], ignore_index=IGNORE_INDEX, reduction="sum")
-            return total / (part != IGNORE_INDEX).sum().clamp(min=1)
-
-        return mean(answers) + weight * mean(asked)
-
-    return both
 
 
 def taught_loss(teacher: Model, settings: InstructSettings) -> Callable[[nn.Module, tuple[Batch, Tensor]], Tensor]:

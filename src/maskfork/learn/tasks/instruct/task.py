@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,7 +15,7 @@ from maskfork.learn.tasks.common.settings import TaskSettings
 from maskfork.learn.tasks.common.teach import writing_teacher
 from maskfork.learn.tasks.instruct.assistant import Assistant
 from maskfork.learn.tasks.instruct.examples import Lessons, Pair
-from maskfork.learn.tasks.instruct.learning import loss, loss_on, packed_of, taught_loss, with_prompts
+from maskfork.learn.tasks.instruct.learning import loss, loss_on, packed_of, taught_loss
 from maskfork.learn.tasks.instruct.reading import ROLES, read_lessons
 from maskfork.learn.tasks.instruct.settings import InstructSettings
 from maskfork.learn.tasks.instruct.words import TAUGHT
@@ -66,14 +65,12 @@ class InstructTask(Task[Lessons]):
         rows, held = with_validation(split, lambda r: r.keys(), how, seed)
         packed, notes = packed_of(model, rows.rows, how)
         made.notes += notes
-        checked = packed_of(model, held.rows, replace(how, prompts=0.0))[0] if len(held) else None  # judged by answers
+        checked = packed_of(model, held.rows, how)[0] if len(held) else None
 
         def evaluate(module: nn.Module) -> tuple[float, float]:
             return (0.0 if checked is None else -loss_on(module, checked)), 0.0
 
-        aim = with_prompts(how.prompts) if how.prompts else loss
-        if how.teacher is not None:
-            aim = taught_loss(writing_teacher(how.teacher, model), how)
+        aim = loss if how.teacher is None else taught_loss(writing_teacher(how.teacher, model), how)
         made.record = fit_rows(
             model, packed.lengths, packed.make, aim, how, seed=seed, evaluate=None if checked is None else evaluate,
             progress=progress, work=work,
