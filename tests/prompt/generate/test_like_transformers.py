@@ -51,9 +51,21 @@ class Pair:
         """(theirs, ours) with the same numbers drawn."""
         asked = {"max_new_tokens": 12, "pad_token_id": padding(self.case), "eos_token_id": ENDS, **asked}
         torch.manual_seed(seed)
-        want = self.theirs.generate(input_ids=ids, attention_mask=mask, **asked)
+        # Theirs takes padding for text that was written, and penalises its token: with penalties each prompt goes alone.
+        alone = mask is not None and "repetition_penalty" in asked and not self.case.two_stacks
+        want = self.each(ids, mask, asked) if alone else self.theirs.generate(input_ids=ids, attention_mask=mask, **asked)
         torch.manual_seed(seed)
         return want, self.ours.generate(ids, mask, **asked)
+
+    def each(self, ids: Tensor, mask: Tensor | None, asked: dict[str, Any]) -> Tensor:
+        """Theirs of every prompt without its padding, put into one tensor again."""
+        assert mask is not None
+        found = [self.theirs.generate(input_ids=row[keep][None], **asked)[0] for row, keep in zip(ids, mask.bool(), strict=True)]
+        width = max(len(one) + int(n) for one, n in zip(found, (mask == 0).sum(1), strict=True))
+        out = torch.full((len(ids), width), asked["pad_token_id"])
+        for i, (one, lead) in enumerate(zip(found, (mask == 0).sum(1).tolist(), strict=True)):
+            out[i, lead : lead + len(one)] = one
+        return out
 
 
 def same(want: Tensor, got: Tensor, start: int, ends: list[int]) -> bool:
