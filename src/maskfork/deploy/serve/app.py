@@ -96,8 +96,9 @@ class App:
 
     def _note(self, request: Request, route: str, status: int, size: int, started: float) -> None:
         seconds = time.perf_counter() - started
-        self.house.metrics.requests.labels(route, str(status)).inc()
-        self.house.metrics.seconds.labels(route).observe(seconds)
+        self.house.metrics.answered(route, status, seconds)
+        if not self._log:
+            return
         client = request.scope.get("client") or ("", 0)
         self._log.write(
             {

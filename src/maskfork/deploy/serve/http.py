@@ -7,6 +7,7 @@ import re
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, TypeVar
 
 import msgspec
@@ -22,6 +23,9 @@ T = TypeVar("T")
 ID = re.compile(rb"[\x21-\x7e]{1,128}")  # a request id that is taken over into headers and the log
 PATIENCE = 4  # of a body that is too large, this many times the limit is read and thrown away, so that the answer is seen
 JSON = b"application/json"
+PROCESS = secrets.token_hex(6).encode()  # begins the ids of this process's requests
+WATCH_S = 0.2  # a request that waits longer is asked whether its client is still there
+_numbers = count(1)
 
 
 class Gone(Exception):  # noqa: N818 (it says what happened)
@@ -46,8 +50,9 @@ class Request:
         self.method, self.path = scope["method"], scope["path"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         given = self.headers.get(b"x-request-id", b"")
-        self.id = given if ID.fullmatch(given) else secrets.token_hex(8).encode()
+        self.id = given if given and ID.fullmatch(given) else b"%s-%x" % (PROCESS, next(_numbers))
         self.note: dict[str, Any] = {}
+        self._gone = False
 
     async def body(self) -> bytes:
         """Raises Refused (413, 408), Gone."""
@@ -94,18 +99,27 @@ class Request:
         return message
 
     async def unless_gone(self, future: asyncio.Future[T]) -> T:
-        """What the future brings; raises Gone as soon as the client goes away, and the future is cancelled then."""
-        if future.done():
-            return future.result()
-        leaves = asyncio.ensure_future(self.leaves())
+        """What the future brings; raises Gone as soon as the client goes away, and the future is cancelled then.
+
+        The client is watched from `WATCH_S` on: most answers come before, and are spared a task of their own.
+        """
+        watching: list[asyncio.Task[None]] = []
+        timer = future.get_loop().call_later(WATCH_S, lambda: watching.append(asyncio.ensure_future(self._watch(future))))
         try:
-            await asyncio.wait((future, leaves), return_when=asyncio.FIRST_COMPLETED)
-            if future.done():
-                return future.result()
-            raise Gone
+            return await future
+        except asyncio.CancelledError:
+            if self._gone:
+                raise Gone from None
+            raise
         finally:
-            future.cancel()
-            leaves.cancel()
+            timer.cancel()
+            for task in watching:
+                task.cancel()
+
+    async def _watch(self, future: asyncio.Future[T]) -> None:
+        await self.leaves()
+        self._gone = True
+        future.cancel()
 
     async def leaves(self) -> None:
         """Ends as the client goes away."""

@@ -27,6 +27,9 @@ class AccessLog:
                 raise UsageError(f"the access log {where} cannot be written ({error.strerror}): give another file") from error
         self._encoder = msgspec.json.Encoder()
 
+    def __bool__(self) -> bool:
+        return self._out is not None
+
     def write(self, said: Mapping[str, Any]) -> None:
         if self._out is not None:
             time = datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -25,6 +25,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._routes: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         counter = partial(Counter, namespace=NAMESPACE, registry=self.registry)
         histogram = partial(Histogram, namespace=NAMESPACE, registry=self.registry)
         self.requests = counter("requests", "Requests by route and status.", ["route", "status"])
@@ -42,6 +43,14 @@ class Metrics:
         self.batch_texts = histogram("batch_texts", "Texts of a pass.", ["model"], buckets=TOKENS[:10])
         self.compute = histogram("batch_seconds", "Seconds of a pass.", ["model"], buckets=SECONDS)
         self.gone = counter("dropped_requests", "Requests whose client went away.", ["model"])
+
+    def answered(self, route: str, status: int, seconds: float) -> None:
+        """After every request."""
+        known = self._routes.get((route, status))
+        if known is None:
+            known = self._routes[route, status] = (self.requests.labels(route, str(status)), self.seconds.labels(route))
+        known[0].inc()
+        known[1].observe(seconds)
 
     def seen(self, served: Served) -> Callable[[Sequence[Item], float], None]:
         """What a batcher calls after every pass."""
