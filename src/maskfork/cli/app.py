@@ -28,6 +28,7 @@ VERBS = {
     "label": "Let a decoder or an endpoint label your texts, and pay nothing twice.",
     "distill": "From a teacher's labels to a small model of your own, measured on rows labelled by hand.",
     "predict": "Label texts with a trained model.",
+    "optimize": "Find the fastest runtime for a model on this machine, judged and timed with your own rows.",
     "serve": "Serve trained models over HTTP, by the APIs of TEI and OpenAI.",
     "prompt": "Ask a decoder what a task file describes: labels, spans or JSON, with how sure it is.",
     "pretrain": "Train a model on your own text, and go on to the bit where it stopped.",

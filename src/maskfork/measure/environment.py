@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-_PACKAGES = ("maskfork", "torch", "tokenizers", "numpy", "scipy", "scikit-learn", "polars")
+_PACKAGES = ("maskfork", "torch", "tokenizers", "numpy", "scipy", "scikit-learn", "polars", "onnxruntime", "openvino", "nncf")
 
 
 def environment() -> dict[str, object]:

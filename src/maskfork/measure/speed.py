@@ -6,11 +6,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
+from typing import TypeVar
 
 import numpy as np
 
 from maskfork.errors import UsageError
 from maskfork.measure.load import OtherLoad
+
+T = TypeVar("T")  # a text, or whatever else a model is asked
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Throughput:
     seconds: float
 
 
-def _texts(texts: Sequence[str], calls: int) -> Sequence[str]:
+def _texts(texts: Sequence[T], calls: int) -> Sequence[T]:
     if not texts or calls < 1:
         raise UsageError(f"Measuring speed needs at least one text and one call, not {len(texts)} and {calls}.")
     return texts
@@ -48,7 +51,7 @@ def _summary(seconds: Sequence[float], contaminated: int | None) -> Latency:
     return Latency(p50, p99, len(seconds), contaminated)
 
 
-def latency(call: Callable[[str], object], texts: Sequence[str], count: int = 200, warm_up: int = 10) -> Latency:
+def latency(call: Callable[[T], object], texts: Sequence[T], count: int = 200, warm_up: int = 10) -> Latency:
     """Time `call(text)` `count` times, one at a time, after `warm_up` untimed calls; texts in turn, again and again.
 
     Use the user's own texts, for the time hangs on their lengths. UsageError without texts or calls.
@@ -59,13 +62,13 @@ def latency(call: Callable[[str], object], texts: Sequence[str], count: int = 20
     return _summary([_timed(call, text) for text in islice(cycle(texts), count)], None)
 
 
-def _timed(call: Callable[[str], object], text: str) -> float:
+def _timed(call: Callable[[T], object], text: T) -> float:
     start = time.perf_counter()
     call(text)
     return time.perf_counter() - start
 
 
-def throughput(call: Callable[[Sequence[str]], object], texts: Sequence[str], passes: int = 3, warm_up: int = 1) -> Throughput:
+def throughput(call: Callable[[Sequence[T]], object], texts: Sequence[T], passes: int = 3, warm_up: int = 1) -> Throughput:
     """Texts per second of `call(texts)`, which batches as it likes; the quickest of `passes` after `warm_up` untimed.
 
     The quickest, not the mean: other processes can only slow a pass down. UsageError without texts or passes.

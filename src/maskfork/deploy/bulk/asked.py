@@ -23,6 +23,12 @@ def open_asked(model: Path, text: str | None, pair: str | None, tell: Callable[[
     """`text` and `pair` name columns; `tell` hears which column was taken for what. Raises ModelError."""
     task = task_in(model) if model.is_dir() else None
     answer = answerer(open_predictor(model)) if task is None else task.open(model).predict
+    return Asked(columns_asked(model, text, pair, tell), answer)
+
+
+def columns_asked(model: Path, text: str | None, pair: str | None, tell: Callable[[str], None]) -> Callable[[Table], Take]:
+    """Of a table: what takes from such tables the rows that the model in a folder is asked."""
+    task = task_in(model)
     roles = () if task is None else task.roles
     names = [role.name for role in roles]
 
@@ -46,4 +52,4 @@ def open_asked(model: Path, text: str | None, pair: str | None, tell: Callable[[
         return lambda table: rows_of_table(table, found)
 
     labels = task is None or {"text", "label"} <= set(names)
-    return Asked(of_texts if labels else of_roles, answer)
+    return of_texts if labels else of_roles

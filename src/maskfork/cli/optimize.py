@@ -1,0 +1,128 @@
+"""`maskfork optimize`: the fastest runtime, precision and batches for a model on this machine, by the user's own rows."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from maskfork.cli.config import ConfigFile
+from maskfork.cli.output import JsonFlag, emit, emit_json, progress, say
+from maskfork.errors import UsageError
+
+
+def optimize(
+    model: Path,
+    data: Path,
+    /,
+    *,
+    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
+    max_drop: float = 0.5,
+    min_agreement: float = 0.99,
+    strict: Annotated[bool, Parameter(negative="")] = False,
+    goal: Literal["throughput", "latency"] = "throughput",
+    distil: Annotated[bool, Parameter(negative="")] = False,
+    students: str = "half,third,narrow,static",
+    train: Path | None = None,
+    quick: Annotated[bool, Parameter(negative="")] = False,
+    text: str | None = None,
+    pair: str | None = None,
+    label: str | None = None,
+    limit: int = 20_000,
+    seed: int = 0,
+    json: JsonFlag = False,
+    config: ConfigFile = None,
+) -> None:
+    """Find the fastest way to run a model here that still answers as it did, and write a folder that runs so.
+
+    Every runtime and precision that is installed is measured with your texts, each in a process of its own, with the good ones'
+    streams and batches varied and the best timed in turn. A candidate that answers otherwise is refused by name. The folder opens
+    in `maskfork predict`, `serve` and `evaluate`; its optimize.json says what was measured, where.
+
+    Parameters
+    ----------
+    model
+        The folder of a trained model: a classifier, tagger, reader, sentence encoder, reranker.
+    data
+        Rows as the model will be asked them: csv, tsv, JSON lines or parquet. With labels its accuracy decides, else agreement.
+    out
+        The folder that is written; new, or one in which this very search was stopped.
+    max_drop
+        The points of accuracy that a candidate may lose on your rows.
+    min_agreement
+        Without labels: the share of rows that it must answer as the model does.
+    strict
+        Refuse, too, what the rows are too few to prove: the whole paired interval must keep within the limit.
+    goal
+        What the winner is best in: many texts a second, or one text soon.
+    distil
+        Train students of the model as candidates.
+    students
+        Which, with commas between: half (of the layers), third, narrow (a quarter of the inner units), static (no attention).
+    train
+        A file of texts that students learn from; no labels are needed. Four fifths of DATA where it is left out.
+    quick
+        Fewer and shorter measurements: a first look.
+    text
+        The column of the texts, where its name does not tell.
+    pair
+        The column of the second texts.
+    label
+        The column of the labels; none, so named, takes the rows without.
+    limit
+        At most so many rows, drawn by the seed.
+    seed
+        Of rows drawn and students trained.
+    """
+    if out is None:
+        raise UsageError("name the folder to write with -o")
+    if not 0.0 <= max_drop <= 100.0 or not 0.0 < min_agreement <= 1.0:
+        raise UsageError("--max-drop is in points from 0 to 100, and --min-agreement a share above 0 and up to 1")
+    if limit < 2:
+        raise UsageError("--limit is 2 or more rows")
+    if train is not None and not distil:
+        raise UsageError("--train names the texts that students learn from: ask for them with --distil")
+    from maskfork.cli.where import model_place
+    from maskfork.deploy.optimize.bench import Limits
+    from maskfork.deploy.optimize.rows import apart, read_rows
+    from maskfork.deploy.optimize.run import Plan, optimise
+    from maskfork.deploy.optimize.students import named
+    from maskfork.models.hub import find_folder
+    from maskfork.view.optimized import optimised_text
+
+    wanted = named(students) if distil else ()
+    folder = find_folder(model_place(str(model)))
+    rows = read_rows(folder, data, text=text, pair=pair, label=label)
+    for note in rows.notes:
+        say(note)
+    texts: tuple[str, ...] = ()
+    if distil and train is None:
+        learn, rows = apart(rows, 0.2, seed)
+        texts = tuple(row["text"] for row in learn.rows if isinstance(row.get("text"), str))
+        say(f"students learn from {len(learn):,} rows, and all candidates are judged on the other {len(rows):,}")
+    elif train is not None:
+        from maskfork.learn.data.unlabelled import read_texts
+
+        found, _, notes = read_texts(train, text=text)
+        texts = tuple(found)
+        for note in notes:
+            say(note)
+    if len(rows) > limit:
+        kept, whole = limit, len(rows)
+        _, rows = apart(rows, kept / whole, seed)
+        say(f"{len(rows):,} of {whole:,} rows are measured (--limit)")
+    limits = Limits(max_drop, min_agreement, strict, **({"passes": 1, "count": 30, "turns": 2} if quick else {}))
+    plan = Plan(limits, goal, not quick, wanted, texts, seed=seed)
+    with progress("measuring", None) as step:
+        record = optimise(
+            folder, rows, out, plan, command=shlex.join(["maskfork", *sys.argv[1:]]),
+            moved=lambda doing: step(1, doing), tell=say,
+        )  # fmt: skip
+    if json:
+        emit_json(record)
+        return
+    emit(optimised_text(record))
+    say(f"the winner is in {out}, all figures in {out / 'optimize.json'}")

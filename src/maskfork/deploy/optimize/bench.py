@@ -1,0 +1,115 @@
+"""One candidate: opened, judged, timed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from maskfork.deploy.optimize.asking import Asking
+from maskfork.deploy.optimize.forms import Candidate, Form, write_candidate, write_form
+from maskfork.deploy.optimize.gate import Heard, judge
+from maskfork.deploy.optimize.measured import Kept, Measured
+from maskfork.deploy.optimize.rows import UserRows
+from maskfork.errors import MaskforkError
+from maskfork.measure.memory import disk_mb
+from maskfork.models.cores import usable_cores
+
+CALIBRATE = 300  # rows that int8's scales are taken from
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is allowed (points of accuracy, a share of equal answers; `strict`: by the whole interval), and how long is timed."""
+
+    max_drop: float = 0.5
+    least_agreement: float = 0.99
+    strict: bool = False
+    passes: int = 2
+    count: int = 100
+    turns: int = 3
+
+
+@dataclass
+class Bench:
+    """Where candidates are made and measured. `bases`: name -> folder of the original and of the students."""
+
+    work: Path
+    bases: dict[str, Path]
+    rows: UserRows
+    limits: Limits
+    kept: Kept
+    timed: int = 256
+    original: Heard | None = None
+    made: dict[Form, Path] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.asked = self.work / "rows.json"
+        self.asked.write_bytes(msgspec.json.encode(self.rows.rows))
+        self.calibrating = self.work / "rows.jsonl"
+        self.calibrating.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in self.rows.rows[:CALIBRATE]))
+
+    def folder(self, candidate: Candidate) -> Path:
+        """The candidate's folder, written where it is not there. Raises what exporting raises."""
+        form = candidate.form
+        if form not in self.made:
+            self.made[form] = write_form(self.bases[form.base], form, self.work / "forms" / _path(form.name), self.calibrating)
+        return write_candidate(self.made[form], candidate, self.work / "tries" / _path(candidate.name))
+
+    def open(self, candidate: Candidate) -> Asking:
+        return Asking(self.folder(candidate), self.asked, timed=self.timed, threads=usable_cores())
+
+    def hear(self, model: Asking) -> Heard:
+        """Its answers to all rows."""
+        file = self.work / "numbers.npy"
+        said = model.ask("answers", numbers=str(file))
+        labels = None if said["labels"] is None else tuple(said["labels"])
+        return Heard(tuple(said["keys"]), labels, np.load(file) if said["numbers"] else None)
+
+    def measure(self, candidate: Candidate) -> Measured:
+        """Judged, and timed where it is not refused; what cannot be opened is refused with its own sentence."""
+        if (before := self.kept.get(candidate.name)) is not None:
+            return before
+        form = candidate.form
+        found = Measured(
+            name=candidate.name, base=form.base, runtime=form.runtime, precision=form.precision, streams=candidate.streams,
+            batch_tokens=candidate.batch_tokens,
+        )  # fmt: skip
+        try:
+            with self.open(candidate) as model:
+                found.load_s = model.opened["seconds"]
+                found.disk_mb = disk_mb(self.folder(candidate))
+                self.judge(found, self.hear(model))
+                if found.refused is None:
+                    self.time(found, model)
+        except MaskforkError as error:
+            found.refused = f"it cannot be run ({error})"
+        self.kept.put(candidate.name, found)
+        return found
+
+    def judge(self, found: Measured, heard: Heard) -> None:
+        limits = self.limits
+        original = self.original or heard  # the original is heard first, and is equal to itself
+        found.judged(
+            judge(
+                original,
+                heard,
+                self.rows.truth,
+                max_drop=limits.max_drop,
+                least_agreement=limits.least_agreement,
+                strict=limits.strict,
+            )
+        )
+
+    def time(self, found: Measured, model: Asking) -> None:
+        many = model.ask("throughput", passes=self.limits.passes, warm_up=1)
+        one = model.ask("latency", count=self.limits.count)
+        found.per_second, found.memory_mb = many["per_second"], many["memory_mb"]
+        found.p50, found.p99 = one["p50"], one["p99"]
+        found.others = max((x for x in (many["others"], one["others"]) if x is not None), default=None)
+
+
+def _path(name: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in name)

@@ -1,0 +1,78 @@
+"""Any trained model as it is measured: rows in; answers out, and the numbers behind them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from maskfork.decide.compare.winner import answerer, open_predictor
+from maskfork.learn.tasks import task_in
+from maskfork.models.about import said_of
+
+Rows = Sequence[Mapping[str, Any]]
+Answers = list[dict[str, Any]]
+Kind = Literal["labels", "vector", "score", "other"]
+"""What a model answers with: a label (or several) a text, a vector, a number, or anything else."""
+
+#: what an answer says beside itself: how sure it is
+BESIDE = ("probabilities", "tokens_lost", "vector", "score", "low", "high", "set", "confidence")
+
+
+@dataclass(frozen=True)
+class Opened:
+    """`numbers` [N, C] float32 behind the answers to N rows; None where a model has none to show."""
+
+    answer: Callable[[Rows], Answers]
+    numbers: Callable[[Rows, Answers], np.ndarray | None]
+
+
+def open_for(folder: Path) -> Opened:
+    """Raises ModelError, UsageError."""
+    kind = said_of(folder).get("kind")
+    task = task_in(folder)
+    if kind in ("classify", "fine-tune") or (kind is None and task is not None and task.name == "classify"):
+        from maskfork.learn.tasks.classify import Sorter
+
+        sorter = Sorter.open(folder)
+        return Opened(sorter.predict, lambda rows, said: sorter.logits(*_columns(rows)))
+    if task is not None:
+        return Opened(task.open(folder).predict, _numbers)
+    predictor = open_predictor(folder)
+    ask = getattr(predictor, "logits", None)
+    return Opened(answerer(predictor), _numbers if ask is None else lambda rows, said: np.asarray(ask(*_columns(rows))))
+
+
+def kind_in(folder: Path) -> Kind:
+    """What the model in a folder answers with, without opening it."""
+    kind = said_of(folder).get("kind")
+    task = task_in(folder)
+    name = task.name if task is not None else kind
+    if name in ("classify", "fine-tune", "static", "probe", "tf-idf", "prompt", "endpoint", "few-shot", None):
+        return "labels"
+    return "vector" if name == "embed" else "score" if name == "rerank" else "other"
+
+
+def key(answer: Mapping[str, Any]) -> str:
+    """An answer itself, without how sure it is: equal keys are equal answers."""
+    return json.dumps({k: v for k, v in answer.items() if k not in BESIDE}, sort_keys=True, default=str)
+
+
+def _columns(rows: Rows) -> tuple[list[str], list[str] | None]:
+    pairs = [row["pair"] for row in rows] if rows and "pair" in rows[0] else None
+    return [row["text"] for row in rows], pairs
+
+
+def _numbers(rows: Rows, said: Answers) -> np.ndarray | None:
+    for name in ("vector", "score"):
+        if said and name in said[0]:
+            return np.array([answer[name] for answer in said], dtype=np.float32).reshape(len(said), -1)
+    if said and isinstance(said[0].get("probabilities"), dict):
+        probs = np.array([list(answer["probabilities"].values()) for answer in said], dtype=np.float32)
+        logs: np.ndarray = np.log(np.maximum(probs, 1e-6))
+        return logs
+    return None

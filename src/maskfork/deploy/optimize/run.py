@@ -1,0 +1,198 @@
+"""From a model and rows to the fastest folder that still answers as it did, and a record of all that was measured.
+
+OUT/     all that the model's folder has, and runtime.json       what predict, serve and evaluate open
+         optimize.json                                           the lock: figures, versions, processor, the rows' digest
+         .work/                                                  candidates and measurements, while it runs
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+
+from maskfork import __version__
+from maskfork.deploy.optimize import students
+from maskfork.deploy.optimize.bench import Bench, Limits
+from maskfork.deploy.optimize.forms import ORIGINAL, Candidate, Form, linked, possible
+from maskfork.deploy.optimize.front import front
+from maskfork.deploy.optimize.measured import Kept, Measured
+from maskfork.deploy.optimize.rows import UserRows
+from maskfork.deploy.optimize.search import coarse, finer, in_turn
+from maskfork.errors import MaskforkError, UsageError
+from maskfork.learn.data.duplicates import normalise
+from maskfork.measure.environment import environment, now
+from maskfork.models.digest import digest
+from maskfork.models.runtimes.settings import FILE, read_settings, write_settings
+
+LOCK, WORK = "optimize.json", ".work"
+Goal = Literal["throughput", "latency"]
+PASS_SECONDS = 1.5  # of the original, for the rows that are timed
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`students`: those that are trained, from `texts`; `extra`: further models that are tried as they are, name -> folder."""
+
+    limits: Limits = field(default_factory=Limits)
+    goal: Goal = "throughput"
+    finer: bool = True
+    students: tuple[students.Name, ...] = ()
+    texts: tuple[str, ...] = ()
+    extra: dict[str, Path] = field(default_factory=dict)
+    seed: int = 0
+
+
+def optimise(
+    model: Path,
+    rows: UserRows,
+    out: Path,
+    plan: Plan,
+    *,
+    command: str = "",
+    moved: Callable[[str], None] = lambda doing: None,
+    tell: Callable[[str], None] = lambda sentence: None,
+) -> dict[str, Any]:
+    """The lock's content. The same call again goes on where it was stopped, and does nothing where it is done.
+
+    Raises UsageError where `out` holds something else or another run, and what opening the original raises.
+    """
+    identity = {
+        "model": digest(model), "rows": rows.digest, "limits": msgspec.to_builtins(plan.limits), "goal": plan.goal,
+        "finer": plan.finer, "students": list(plan.students), "texts": len(plan.texts), "seed": plan.seed,
+        "extra": {name: digest(folder) for name, folder in plan.extra.items()}, "maskfork": __version__,
+    }  # fmt: skip
+    if (before := _before(out, identity)) is not None:
+        tell(f"{out} holds this very search already")
+        return before
+    work = out / WORK
+    bases = {ORIGINAL: model, **plan.extra}
+    left: dict[str, str] = {}
+    kept = Kept(work, identity)
+    _learn(model, rows, plan, work, bases, left, moved)
+    bench = Bench(work, bases, rows, plan.limits, kept)
+    _hear_original(bench, moved)
+    forms: list[Form] = []
+    for base, folder in bases.items():
+        some, missing = possible(folder, base)
+        forms += some
+        left |= missing
+    found = coarse(bench, forms, moved)
+    original = found[0][1]
+    if original.refused is not None:
+        raise UsageError(f"the model itself cannot be measured: {original.refused}")
+    if plan.finer:
+        found += finer(bench, found, moved)
+    finals = in_turn(bench, found, moved)
+    winner = _winner(finals, plan.goal)
+    record = {
+        "winner": winner[1].name,
+        "goal": plan.goal,
+        "original": ORIGINAL,
+        "finalists": [one for _, one in finals],
+        "front": [one.name for one in front([one for _, one in finals])],
+        "measured": [one for _, one in found],
+        "not_tried": left,
+        "rows": {"count": len(rows), "labelled": rows.truth is not None, "digest": rows.digest, "timed": bench.timed},
+        "identity": identity,
+        "command": command,
+        "created": now(),
+        "maskfork": __version__,
+        "environment": environment(),
+    }
+    _write(bench.folder(winner[0]), winner[1], out, record)
+    return _read(out)
+
+
+def _learn(
+    model: Path,
+    rows: UserRows,
+    plan: Plan,
+    work: Path,
+    bases: dict[str, Path],
+    left: dict[str, str],
+    moved: Callable[[str], None],
+) -> None:
+    """Train the students; what cannot be is left out, with the reason."""
+    if not plan.students:
+        return
+    moved("the teacher answers")
+    try:
+        if any("pair" in row for row in rows.rows):
+            raise UsageError("students learn from single texts, and these rows are pairs")
+        judged = {normalise(row["text"]) for row in rows.rows}
+        texts = [text for text in plan.texts if normalise(text) not in judged]  # nothing is judged on what it has learnt
+        given = students.lesson(students.open_teacher(model), texts, work / "students", seed=plan.seed)
+    except UsageError as error:
+        left |= {f"student {name}": str(error) for name in plan.students}
+        return
+    for name in plan.students:
+        try:
+            folder = students.train(
+                name, given, work / "students" / name, seed=plan.seed,
+                moved=lambda share, doing, name=name: moved(f"student {name}: {doing} ({share:.0%})"),  # type: ignore[misc]
+            )  # fmt: skip
+        except MaskforkError as error:
+            left[f"student {name}"] = str(error)
+        else:
+            bases[f"student {name}"] = folder
+
+
+def _hear_original(bench: Bench, moved: Callable[[str], None]) -> None:
+    """What the original says of all rows, and how many of them are timed: some seconds' worth."""
+    moved("the original answers all rows")
+    with bench.open(Candidate(Form(ORIGINAL))) as model:
+        bench.original = bench.hear(model)
+        rate = model.ask("throughput", passes=1, warm_up=0)["per_second"]
+    bench.timed = int(np.clip(rate * PASS_SECONDS, min(32, len(bench.rows)), len(bench.rows)))
+
+
+def _winner(finals: Sequence[tuple[Candidate, Measured]], goal: Goal) -> tuple[Candidate, Measured]:
+    kept = [item for item in finals if item[1].refused is None]
+    if goal == "latency":
+        return min(kept, key=lambda item: item[1].p50 or float("inf"))
+    return max(kept, key=lambda item: item[1].per_second or 0.0)
+
+
+def _before(out: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
+    if out.is_file():
+        raise UsageError(f"{out} is a file: name a folder to write to")
+    held = sorted(path.name for path in out.iterdir() if path.name != WORK) if out.is_dir() else []
+    if not held:
+        return None
+    if not (out / LOCK).is_file():
+        raise UsageError(f"{out} holds other files ({held[0]}, ...) and nothing is overwritten: name a new folder")
+    record = _read(out)
+    if record.get("identity") != json.loads(json.dumps(identity)):
+        raise UsageError(
+            f"{out} holds a search with another model, other rows or settings: name a new folder, or remove that one"
+        )
+    return record
+
+
+def _write(folder: Path, winner: Measured, out: Path, record: dict[str, Any]) -> None:
+    """The winner's folder into `out`, the lock last: a folder without it is not done."""
+    part = out / WORK / "winner"
+    shutil.rmtree(part, ignore_errors=True)
+    linked(folder, part)
+    settings = read_settings(part)
+    if settings is not None:
+        (part / FILE).unlink()  # linked: the candidate's own stays as it is
+        measured = {"texts_per_second": winner.per_second, "p50_ms": winner.p50, "p99_ms": winner.p99, "lock": LOCK}
+        write_settings(part, msgspec.structs.replace(settings, measured=measured))
+    (part / LOCK).write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
+    for path in sorted(part.iterdir(), key=lambda p: p.name == LOCK):
+        os.replace(path, out / path.name)
+    shutil.rmtree(out / WORK)
+
+
+def _read(out: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((out / LOCK).read_text("utf-8"))
+    return found

@@ -1,0 +1,125 @@
+"""Students of the model as candidates: fewer layers, narrower ones, and a static one for the far end of the front.
+
+They learn what the model says of the user's texts, and of parts of these; no label is asked for. The states of its layers are
+learnt too, by those that have layers (Jiao et al. 2020, "TinyBERT").
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from scipy.special import softmax
+
+from maskfork.decide.distill.phrases import phrases
+from maskfork.decide.distill.static import train_static
+from maskfork.decide.distill.student import FloatArray, train_student
+from maskfork.errors import DataError, UsageError
+from maskfork.learn.objectives.narrow import narrow_from
+from maskfork.learn.objectives.start import start_from
+from maskfork.learn.tasks.classify import Sorter
+from maskfork.learn.tasks.classify.rules import Rules
+from maskfork.learn.tasks.common.settings import TaskSettings
+from maskfork.models.model import Model
+
+Name = Literal["half", "third", "narrow", "static"]
+NAMES: tuple[Name, ...] = ("half", "third", "narrow", "static")
+ABOUT: dict[Name, str] = {
+    "half": "half of the layers",
+    "third": "a third of the layers",
+    "narrow": "all layers, a quarter of their inner units",
+    "static": "no attention: the mean of token vectors",
+}
+#: texts that are learnt from, parts of the user's own among them, and how many parts a text gives at most
+TEXTS, PARTS = 20_000, 4
+SETTINGS = TaskSettings(epochs=5.0, learning_rate=1e-4, batch_size=32)
+
+Moved = Callable[[float, str], None]
+
+
+def named(said: str) -> tuple[Name, ...]:
+    """Students by their names, commas between. Raises UsageError that lists them."""
+    wanted = [part.strip() for part in said.split(",") if part.strip()]
+    strange = [part for part in wanted if part not in NAMES]
+    if strange or not wanted:
+        raise UsageError(f"there is no student {strange[0] if strange else ''!r}: choose from {', '.join(NAMES)}")
+    return tuple(name for name in NAMES if name in wanted)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """N texts and what the teacher believes of them, [N, C]."""
+
+    teacher: Sorter
+    texts: Sequence[str]
+    beliefs: FloatArray
+
+
+def open_teacher(folder: Path) -> Sorter:
+    """Raises UsageError for a model whose answers a student cannot take over."""
+    teacher = Sorter.open(folder)
+    rules = teacher.rules
+    if teacher.problem != "single" or rules.scope or rules.sets or rules.abstain_below is not None:
+        raise UsageError(
+            "students answer with one label a text and no more: this model gives several labels or a number, or refuses texts by "
+            "rules that were set for it alone"
+        )
+    if teacher.reader.model.runtime is not None or teacher.reading.windows:
+        raise UsageError("students learn from a model in torch that reads a text at once: give the folder it was exported from")
+    return teacher
+
+
+def lesson(teacher: Sorter, texts: Sequence[str], work: Path, *, most: int = TEXTS, seed: int = 0) -> Lesson:
+    """The texts and parts of them, `most` at the most, with the teacher's beliefs, which are kept in `work`."""
+    own = list(dict.fromkeys(text for text in texts if text.strip()))
+    if len(own) < 2:
+        raise DataError("students learn from texts, and there are none: name a file of them with --train")
+    whole = own[:most] + phrases(own, max(0, min(most - len(own), PARTS * len(own))), seed)
+    file = work / "beliefs.npz"
+    if file.is_file() and len(known := np.load(file)["beliefs"]) == len(whole):
+        return Lesson(teacher, whole, known)
+    beliefs: FloatArray = softmax(teacher.logits(whole).astype(np.float64), axis=1)
+    work.mkdir(parents=True, exist_ok=True)
+    part = file.with_suffix(".part.npz")
+    np.savez(part, beliefs=beliefs)
+    os.replace(part, file)
+    return Lesson(teacher, whole, beliefs)
+
+
+def train(
+    name: Name, given: Lesson, folder: Path, *, settings: TaskSettings = SETTINGS, seed: int = 0, moved: Moved | None = None
+) -> Path:
+    """The folder of a student, trained where it is not there; a training that was cut off goes on."""
+    if folder.is_dir():
+        return folder
+    teacher = given.teacher
+    work, part = folder.with_name(f".{folder.name}.work"), folder.with_name(f".{folder.name}.part")
+    names = teacher.label_names
+    if name == "static":
+        made = train_static(teacher.reader.model, given.texts, given.beliefs, names, seed=seed, progress=moved, work=work)
+        made.save(part)
+    else:
+        base = _start(name, teacher.reader.model).save(work / "base")
+        student = train_student(
+            base, given.texts, None, given.beliefs, names, settings, robust=0.0, like=teacher.reader.model, seed=seed,
+            progress=moved, work=work / "training",
+        )  # fmt: skip
+        student.rules = Rules()  # its temperature is in the weights
+        student.save(part)
+    os.replace(part, folder)
+    shutil.rmtree(work, ignore_errors=True)
+    return folder
+
+
+def _start(name: Name, teacher: Model) -> Model:
+    depth = teacher.spec.main.depth
+    if name == "narrow":
+        feed = teacher.spec.main.feed_forward
+        return narrow_from(teacher, max(1, getattr(feed, "size", 0) // 4))
+    wanted = max(1, -(-depth // (2 if name == "half" else 3)))
+    return start_from(teacher, [int(n) for n in np.linspace(0, depth - 1, wanted).round()])

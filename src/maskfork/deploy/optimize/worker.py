@@ -1,0 +1,91 @@
+"""A candidate in a process of its own: its threads, memory and loading time are its own. Asked by JSON, a line each.
+
+python -m maskfork.deploy.optimize.worker        {"do": "open", ...} -> {"seconds": ..., "memory_mb": ...}
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from maskfork.deploy.optimize.opened import Opened, key, open_for
+from maskfork.errors import MaskforkError
+from maskfork.measure.load import OtherLoad
+from maskfork.measure.memory import peak_memory_mb
+from maskfork.measure.speed import latency, throughput
+from maskfork.models.cores import usable_cores
+
+
+class Worker:
+    """`rows` are the user's; times are taken on the first `timed` of them."""
+
+    def __init__(self) -> None:
+        self.model: Opened | None = None
+        self.rows: list[dict[str, Any]] = []
+        self.timed = 0
+
+    def open(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """The seconds from nothing to the first answer, libraries aside, which are loaded before."""
+        import torch
+
+        torch.set_num_threads(int(asked.get("threads") or usable_cores()))
+        self.rows = msgspec.json.decode(Path(asked["rows"]).read_bytes())
+        self.timed = min(int(asked["timed"]), len(self.rows))
+        begin = time.perf_counter()
+        self.model = open_for(Path(asked["folder"]))
+        self.model.answer(self.rows[:1])
+        return {"seconds": time.perf_counter() - begin, "memory_mb": peak_memory_mb()}
+
+    def answers(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Keys and labels of all rows; their numbers as .npy at `numbers`."""
+        assert self.model is not None
+        said = self.model.answer(self.rows)
+        numbers = self.model.numbers(self.rows, said)
+        if numbers is not None:
+            np.save(asked["numbers"], numbers)
+        labels = [answer["label"] for answer in said] if said and "label" in said[0] else None
+        return {
+            "keys": [key(answer) for answer in said],
+            "labels": labels,
+            "numbers": numbers is not None,
+            "memory_mb": peak_memory_mb(),
+        }
+
+    def throughput(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Texts a second of the quickest of some passes, and what others took of the machine meanwhile."""
+        assert self.model is not None
+        with OtherLoad() as other:
+            found = throughput(self.model.answer, self.rows[: self.timed], int(asked["passes"]), int(asked["warm_up"]))
+        return {"per_second": found.per_second, "others": other.share, "memory_mb": peak_memory_mb()}
+
+    def latency(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Milliseconds of one row at a time."""
+        model = self.model
+        assert model is not None
+        with OtherLoad() as other:
+            found = latency(lambda row: model.answer([row]), self.rows[: self.timed], int(asked["count"]))
+        return {"p50": found.p50, "p99": found.p99, "count": found.count, "others": other.share}
+
+
+def main() -> None:
+    """Answer until the input ends. A user's error is answered too, as {"error": its sentence}."""
+    worker, out = Worker(), sys.stdout
+    sys.stdout = sys.stderr  # what a library prints is not an answer
+    for line in sys.stdin:
+        asked = msgspec.json.decode(line)
+        try:
+            said = getattr(worker, asked["do"])(asked)
+        except MaskforkError as error:
+            said = {"error": str(error)}
+        out.write(msgspec.json.encode(said).decode() + "\n")
+        out.flush()
+
+
+if __name__ == "__main__":
+    main()
