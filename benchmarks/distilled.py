@@ -23,7 +23,8 @@ from support import ground
 sys.path.insert(0, str(ground.ROOT))  # the tests' server
 from maskfork.decide.distill.believe import Beliefs, usual_answers
 from maskfork.decide.distill.gold import Gold, read_gold
-from maskfork.decide.distill.run import Plan, distil, open_stages
+from maskfork.decide.distill.record import Plan
+from maskfork.decide.distill.run import distil, open_stages
 from maskfork.decide.distill.stages import ANSWERS
 from maskfork.decide.distill.weigh import judge
 from maskfork.decide.label.rows import read_unlabelled

@@ -97,7 +97,8 @@ def distill(
         raise UsageError("--robust is from 0 to 1, and --width above 0 and below 1, as 0.05 for 5 points")
     from maskfork.cli.where import ENCODER, model_place
     from maskfork.decide.distill.gold import read_gold
-    from maskfork.decide.distill.run import Plan, distil, open_stages
+    from maskfork.decide.distill.record import Plan
+    from maskfork.decide.distill.run import distil, open_stages
     from maskfork.decide.distill.stages import ANSWERS
     from maskfork.decide.label.rows import read_unlabelled
     from maskfork.learn.tasks.common.settings import TaskSettings, assignments, settings_of

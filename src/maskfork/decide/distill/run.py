@@ -6,7 +6,7 @@ The gold rows are for measuring alone: nothing is learnt from them and nothing i
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +17,19 @@ from maskfork import __version__
 from maskfork.decide.distill.believe import Beliefs, believe, usual_answers
 from maskfork.decide.distill.gold import Gold, Places, places
 from maskfork.decide.distill.labelled import label_all, labels_of, read_back
+from maskfork.decide.distill.record import LABELLED, Done, Found, Plan, as_training, record_of
 from maskfork.decide.distill.stages import Stages
 from maskfork.decide.distill.student import train_student
 from maskfork.decide.distill.weigh import judge, prices, speeds
 from maskfork.decide.label.columns import with_labels
 from maskfork.decide.label.rows import Unlabelled
-from maskfork.decide.label.run import Vectors, label_record
+from maskfork.decide.label.run import Vectors
 from maskfork.errors import DataError
 from maskfork.learn.data.audit.features import features_of
 from maskfork.learn.data.audit.held_out import out_of_fold
 from maskfork.learn.data.write import write_table
 from maskfork.learn.tasks.classify.sorter import Sorter
-from maskfork.learn.tasks.common.settings import TaskSettings
 from maskfork.learn.tasks.probe import Embedder
-from maskfork.measure.environment import environment, now
 from maskfork.models.digest import digest
 from maskfork.models.hub import find_folder
 from maskfork.prompt.teachers.teacher import Labels, Teacher
@@ -40,23 +39,9 @@ from maskfork.view.taskcard import task_card
 Step = Callable[[float, str], None]
 Tell = Callable[[str], None]
 
-LABELLED, STUDENT = "labelled.parquet", "student"
+STUDENT = "student"
 #: shares of the progress bar that the stages take
 _SHARES = {"label": (0.0, 0.4), "doubt": (0.4, 0.5), "learn": (0.5, 0.95), "measure": (0.95, 1.0)}
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What there is to choose. `robust`: the student's loss, 0 (cross-entropy) to 1; `width`: the interval for which the number
-    of gold rows is said; `per_hour`: the price of this machine; `active`: so many texts are asked in all.
-    """
-
-    settings: TaskSettings
-    robust: float = 0.5
-    width: float = 0.05
-    per_hour: float | None = None
-    active: int | None = None
-    seed: int = 0
 
 
 def open_stages(out: Path, rows: Unlabelled, gold: Gold, teacher: Teacher, student: str, plan: Plan) -> Stages:
@@ -111,77 +96,16 @@ def distil(
     measured = _measure(
         stages, rows, gold, found, where, learn, beliefs, made, plan, sum(stages.seconds().values()), stage("measure")
     )
-    record = {
-        "kind": "distill",
-        "what": teacher.description.what,
-        "labels": list(found.rows.names),
-        "teacher": {"name": teacher.name, **label_record(found.rows, found.rounds, teacher)},
-        "student": called or student,
-        "data": {
-            "rows": len(rows), "learnt": len(learn), "apart": len(found.apart), "gold": len(gold),
-            "notes": [*rows.notes, *gold.notes, *where.notes],
-        },
-        "audit": {
-            "believed_wrong": float(beliefs.wrong.mean()), "doubtful": int((beliefs.wrong > 0.5).sum()),
-            "noise": beliefs.noise.tolist(), "trust": beliefs.trust,
-            "changed": int((beliefs.probs.argmax(1) != found.rows.labels[learn]).sum()),
-        },
-        "measured": measured,
-        "notes": notes,
-        "settings": asdict(plan),
-        "seconds": stages.seconds(),
-        "command": command,
-        "maskfork": __version__,
-        "created": now(),
-        "environment": environment(),
-        "identity": stages.identity,
-    }  # fmt: skip
+    record = record_of(
+        Done(rows, gold, where, found, learn, beliefs, measured, notes), teacher, called or student, plan, command, stages
+    )
     frame, _ = with_labels(rows.frame, found.rows)
     folder = stages.work / STUDENT
     write_table(frame, folder / LABELLED)
-    (folder / "README.md").write_text(task_card(_as_training(record, plan), stages.out.resolve().name), "utf-8")
+    (folder / "README.md").write_text(task_card(as_training(record, plan), stages.out.resolve().name), "utf-8")
     write_distill_html(record, folder / "report.html")
     stages.finish(record, [folder])
     return record
-
-
-def _as_training(record: dict[str, Any], plan: Plan) -> dict[str, Any]:
-    """The record as the card of a trained model reads it."""
-    measured, data = record["measured"], record["data"]
-    return {
-        "task": "classify",
-        "about": f"{record['what']} Labels: {', '.join(record['labels'])}. Learnt from {record['teacher']['name']}",
-        "base": record["student"],
-        "seed": plan.seed,
-        "settings": {**plan.settings.as_dict(), "robust": plan.robust},
-        "data": {
-            "train": LABELLED, "validation": None, "test": None, "notes": data["notes"],
-            "rows": {"train": data["learnt"], "validation": None, "test": data["gold"]},
-        },
-        "scores": {
-            "values": {"accuracy": measured["student"]["accuracy"]}, "rows": data["gold"],
-            "notes": [
-                f"prediction-powered: {data['gold']:,} rows labelled by hand, and the teacher's labels of {data['apart']:,} rows "
-                "that the student has not learnt"
-            ],
-        },
-        "notes": record["notes"],
-        "seconds": sum(record["seconds"].values()),
-        "command": record["command"],
-        "maskfork": record["maskfork"],
-        "created": record["created"],
-        "environment": record["environment"],
-    }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Found:
-    """The teacher's labels of all rows and of the gold rows, the rows kept apart that were asked, and the rounds of --active."""
-
-    rows: Labels
-    gold: Labels
-    apart: np.ndarray
-    rounds: list[Any]
 
 
 def _label(
