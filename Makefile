@@ -69,7 +69,7 @@ $(VENV)/.torch: constraints.txt | $(VENV)/.made
 	@touch $@
 
 $(VENV)/.installed: pyproject.toml constraints.txt $(VENV)/.torch
-	$(PIP) install -c constraints.txt -e ".[dev,demo,llm,serve]"
+	$(PIP) install -c constraints.txt -e ".[dev,demo,llm,serve,export]"
 	@touch $@
 
 $(VENV)/.installed-bench: $(VENV)/.installed

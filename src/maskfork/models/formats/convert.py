@@ -93,7 +93,8 @@ def _between_folders(
     step = _steps(progress, sum(len(s.names) for s in sources.values()))
     with in_place(target) as new:
         new.mkdir()
-        _copy_rest(folder, new, {file for s in sources.values() for file in s.files}, done)
+        done.copied, left = copy_rest(folder, new, {file for s in sources.values() for file in s.files})
+        done.notes += [left] if left else []
         for place, tensors in sources.items():
             (new / place).mkdir(exist_ok=True)
             _write(tensors, new / place, to, shard_size, DTYPES.get(dtype or ""), done, step, place)
@@ -223,8 +224,12 @@ def _bits(tensor: Tensor) -> Tensor:
     return tensor.contiguous().reshape(-1).view(torch.uint8)
 
 
-def _copy_rest(folder: Path, new: Path, weights: set[Path], done: Conversion) -> None:
-    """Every other file of the folder; hidden folders, other programs' weights and the source's other copies stay."""
+def copy_rest(folder: Path, new: Path, weights: set[Path]) -> tuple[list[str], str | None]:
+    """Every other file of the folder; hidden folders, other programs' weights and the source's other copies stay.
+
+    What was copied, and a sentence on what was not.
+    """
+    copied: list[str] = []
     left: list[str] = []
     for file in sorted(folder.rglob("*")):
         inside = file.relative_to(folder)
@@ -235,10 +240,9 @@ def _copy_rest(folder: Path, new: Path, weights: set[Path], done: Conversion) ->
             continue
         (new / inside).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, new / inside)
-        done.copied.append(str(inside))
-    if left:
-        named = ", ".join(left[:3]) + (f" and {len(left) - 3} more" if len(left) > 3 else "")
-        done.notes.append(f"other formats and training states stay behind: {named}")
+        copied.append(str(inside))
+    named = ", ".join(left[:3]) + (f" and {len(left) - 3} more" if len(left) > 3 else "")
+    return copied, f"other formats and training states stay behind: {named}" if left else None
 
 
 def _is_weights(name: str) -> bool:
@@ -299,4 +303,4 @@ def _steps(progress: Progress | None, tensors: int) -> Callable[[str], None]:
     return step
 
 
-__all__ = ["Conversion", "Format", "Llama2cTensors", "convert"]
+__all__ = ["Conversion", "Format", "Llama2cTensors", "convert", "copy_rest"]
