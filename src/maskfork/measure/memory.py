@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 from maskfork.errors import ModelError
 
 T = TypeVar("T")
-_STATUS = Path("/proc/self/status")
+_PROCESSES = Path("/proc")
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,16 @@ class Peak(Generic[T]):
         return max(0.0, self.peak_mb - self.before_mb)
 
 
-def _status_mb(field: str) -> float | None:
-    if not _STATUS.exists():
+def resident_mb(process: int) -> float | None:
+    """What a process holds in memory now, without its children; None where the system does not tell."""
+    return _status_mb("VmRSS", str(process))
+
+
+def _status_mb(field: str, process: str = "self") -> float | None:
+    status = _PROCESSES / process / "status"
+    if not status.exists():
         return None
-    found = re.search(rf"{field}:\s+(\d+) kB", _STATUS.read_text("ascii"))
+    found = re.search(rf"{field}:\s+(\d+) kB", status.read_text("ascii"))
     return int(found.group(1)) * 1024 / 1e6 if found else None
 
 

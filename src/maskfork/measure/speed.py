@@ -18,7 +18,7 @@ T = TypeVar("T")  # a text, or whatever else a model is asked
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds of one text at a time: median and 99th percentile of `count` calls.
+    """Milliseconds of one text at a time: median, 90th and 99th percentile of `count` calls.
 
     Below 100 calls the 99th percentile is the slowest call seen. `contaminated` passes had other processes at work even
     after repeats, or None where that could not be watched.
@@ -28,6 +28,7 @@ class Latency:
     p99: float
     count: int
     contaminated: int | None = None
+    p90: float | None = None
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,8 @@ def _texts(texts: Sequence[T], calls: int) -> Sequence[T]:
 
 def _summary(seconds: Sequence[float], contaminated: int | None) -> Latency:
     ms = 1000.0 * np.asarray(seconds)
-    p50, p99 = float(np.median(ms)), float(np.quantile(ms, 0.99, method="higher"))
-    return Latency(p50, p99, len(seconds), contaminated)
+    p50, p90, p99 = float(np.median(ms)), *(float(np.quantile(ms, q, method="higher")) for q in (0.9, 0.99))
+    return Latency(p50, p99, len(seconds), contaminated, p90)
 
 
 def latency(call: Callable[[T], object], texts: Sequence[T], count: int = 200, warm_up: int = 10) -> Latency:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -12,6 +13,9 @@ from typing import Any, Self
 import msgspec
 
 from maskfork.errors import ModelError
+
+#: the module that answers
+WORKER = "maskfork.deploy.optimize.worker"
 
 
 class Asking:
@@ -21,10 +25,12 @@ class Asking:
     process ends. `opened` is what opening took: seconds and memory_mb.
     """
 
-    def __init__(self, folder: Path, rows: Path, *, timed: int, threads: int | None = None) -> None:
-        command = [sys.executable, "-m", "maskfork.deploy.optimize.worker"]
+    def __init__(
+        self, folder: Path, rows: Path, *, timed: int, threads: int | None = None, command: Sequence[str] = (WORKER,)
+    ) -> None:
         self.notes = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by `close`; a pipe that nobody reads would fill up
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.notes, text=True)
+        words = [sys.executable, "-m", *command]
+        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.notes, text=True)
         try:
             self.opened = self.ask("open", folder=str(folder), rows=str(rows), timed=timed, threads=threads)
         except BaseException:

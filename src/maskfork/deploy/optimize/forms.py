@@ -7,10 +7,11 @@ import shutil
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import msgspec
 
+from maskfork.deploy.export.run import Format, export
 from maskfork.errors import MaskforkError
 from maskfork.learn.train.precision import has_bf16
 from maskfork.models.device import best_device
@@ -35,7 +36,7 @@ PRECISIONS: dict[str, tuple[Precision, ...]] = {
 }
 #: the runtimes that read the model's own weights, and those that it is exported for
 OWN: dict[str, RuntimeName] = {"torch": "torch", "native": "native"}
-EXPORTED: dict[str, Literal["onnx", "openvino"]] = {"onnxruntime": "onnx", "openvino": "openvino"}
+EXPORTED: dict[str, Format] = {"onnxruntime": "onnx", "openvino": "openvino"}
 PACKAGES = {"onnxruntime": ("onnxruntime", "onnx"), "openvino": ("openvino", "nncf")}
 
 
@@ -121,8 +122,6 @@ def write_form(folder: Path, form: Form, where: Path, rows: Path) -> Path:
         )  # fmt: skip
         write_settings(part, settings)
     else:
-        from maskfork.deploy.export.run import export
-
         precision = msgspec.convert(form.precision, Precision)
         export(folder, part, to=EXPORTED[form.runtime], precision=precision, calibrate=rows)
     os.replace(part, where)

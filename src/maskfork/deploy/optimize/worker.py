@@ -38,9 +38,13 @@ class Worker:
         self.rows = msgspec.json.decode(Path(asked["rows"]).read_bytes())
         self.timed = min(int(asked["timed"]), len(self.rows))
         begin = time.perf_counter()
-        self.model = open_for(Path(asked["folder"]))
+        self.model = self.load(Path(asked["folder"]))
         self.model.answer(self.rows[:1])
         return {"seconds": time.perf_counter() - begin, "memory_mb": peak_memory_mb()}
+
+    def load(self, folder: Path) -> Opened:
+        """The model in a folder."""
+        return open_for(folder)
 
     def answers(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Keys and labels of all rows; their numbers as .npy at `numbers`."""
@@ -70,12 +74,12 @@ class Worker:
         assert model is not None
         with OtherLoad() as other:
             found = latency(lambda row: model.answer([row]), self.rows[: self.timed], int(asked["count"]))
-        return {"p50": found.p50, "p99": found.p99, "count": found.count, "others": other.share}
+        return {"p50": found.p50, "p90": found.p90, "p99": found.p99, "count": found.count, "others": other.share}
 
 
-def main() -> None:
+def answer_lines(worker: Worker) -> None:
     """Answer until the input ends. A user's error is answered too, as {"error": its sentence}."""
-    worker, out = Worker(), sys.stdout
+    out = sys.stdout
     sys.stdout = sys.stderr  # what a library prints is not an answer
     for line in sys.stdin:
         asked = msgspec.json.decode(line)
@@ -88,4 +92,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    answer_lines(Worker())

@@ -1,0 +1,103 @@
+"""Load on a server: closed loop (each connection asks again when it is answered) or open loop (at times drawn before).
+
+In an open loop a latency counts from the time at which its request was due, also where all connections were busy then: a server
+that stalls cannot hide the requests that would have come meanwhile (Gil Tene's "coordinated omission").
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from maskfork.deploy.bench.client import Client, Target
+
+BROKEN = 0  # the status of a request whose connection broke
+
+
+@dataclass
+class Seen:
+    """What a load saw: milliseconds of each answered request, statuses of all."""
+
+    seconds: float
+    connections: int
+    rate: float | None = None
+    ms: list[float] = field(default_factory=list)
+    statuses: Counter[int] = field(default_factory=Counter)
+
+    def summary(self) -> dict[str, float | int | None]:
+        """Requests a second that were answered, percentiles in milliseconds, refusals (429) and failures."""
+        ms = np.array(self.ms) if self.ms else np.array([np.nan])
+        p50, p90, p99 = (float(x) for x in np.quantile(ms, [0.5, 0.9, 0.99]))
+        refused = self.statuses[429]
+        return {
+            "connections": self.connections, "asked_per_second": self.rate, "answered_per_second": len(self.ms) / self.seconds,
+            "p50_ms": p50, "p90_ms": p90, "p99_ms": p99, "longest_ms": float(ms.max()), "refused": refused,
+            "failed": sum(self.statuses.values()) - len(self.ms) - refused,
+        }  # fmt: skip
+
+
+async def load(
+    target: Target, texts: Sequence[str], seconds: float, connections: int, rate: float | None = None, seed: int = 0
+) -> Seen:
+    """`rate` requests a second as they come to a counter (Poisson); None: as fast as answers come. Texts in turn."""
+    requests = [target.request(text) for text in texts]
+    clients = [Client(target) for _ in range(connections)]
+    seen = Seen(seconds, connections, rate)
+    begin = time.perf_counter()
+    try:
+        if rate is None:
+            await asyncio.gather(*(_again(client, requests, k, seen, begin) for k, client in enumerate(clients)))
+        else:
+            times = np.cumsum(np.random.default_rng(seed).exponential(1 / rate, max(1, int(rate * seconds))))
+            await _due(clients, requests, times, seen, begin)
+        seen.seconds = time.perf_counter() - begin
+    finally:
+        for client in clients:
+            client.close()
+    return seen
+
+
+async def _again(client: Client, requests: Sequence[bytes], first: int, seen: Seen, begin: float) -> None:
+    number = first
+    while time.perf_counter() - begin < seen.seconds:
+        await _one(client, requests[number % len(requests)], time.perf_counter(), seen)
+        number += seen.connections
+
+
+async def _due(clients: list[Client], requests: Sequence[bytes], times: np.ndarray, seen: Seen, begin: float) -> None:
+    free: asyncio.LifoQueue[Client] = asyncio.LifoQueue()
+    for client in clients:
+        free.put_nowait(client)
+
+    async def timed(number: int, due: float) -> None:
+        client = await free.get()
+        try:
+            await _one(client, requests[number % len(requests)], due, seen)
+        finally:
+            free.put_nowait(client)
+
+    running = set()
+    for number, at in enumerate(times.tolist()):
+        if (wait := begin + at - time.perf_counter()) > 0:
+            await asyncio.sleep(wait)
+        task = asyncio.ensure_future(timed(number, begin + at))
+        running.add(task)
+        task.add_done_callback(running.discard)
+    await asyncio.gather(*running)
+
+
+async def _one(client: Client, request: bytes, due: float, seen: Seen) -> None:
+    try:
+        status, _ = await client.post(request)
+    except (OSError, asyncio.IncompleteReadError):
+        client.close()
+        seen.statuses[BROKEN] += 1
+        return
+    seen.statuses[status] += 1
+    if status == 200:
+        seen.ms.append(1000 * (time.perf_counter() - due))
