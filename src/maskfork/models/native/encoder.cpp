@@ -12,12 +12,12 @@ extern "C" {
 struct Matrix { const char* w; const float *scale, *sums, *bias; int64_t n, k; };  // `sums` of a column's bytes, times its scale
 struct Layer { Norm before; Matrix qkv, out; Norm between; Matrix up, down; Norm behind; int64_t window; const float *cosines, *sines; };
 struct Net {
-  int64_t bits, depth, hidden, width, heads, head, turned, paired, inner, gated, act, after, rms;
-  float eps, scale, entry_eps, entry_scale; const float *tokens, *places, *types; Norm entry; const Layer* layers; Norm last;
+  int64_t bits, depth, hidden, width, entry_hidden, entry_width, heads, head, turned, paired, inner, gated, act, after, rms;
+  float eps, scale, entry_eps, entry_scale; const float *tokens, *places, *types; Norm entry; Matrix project; const Layer* layers; Norm last;
 };
 struct Pass {  // text t has tokens starts[t] to starts[t + 1], piece i the texts bounds[i] to bounds[i + 1]
-  int64_t pieces, firsts, threads, tokens, texts, longest, block;  // `firsts`: only first tokens are wanted; most tokens, texts of a piece
-  const int32_t *ids, *types, *starts, *bounds; const float* entered; float* out; char* scratch;
+  int64_t pieces, want, threads, tokens, texts, longest, block;  // 0: all tokens are wanted, 1: first ones, 2: texts' means; most tokens, texts of a piece
+  const int32_t *ids, *types, *starts, *bounds; float* out; char* scratch;
 };
 }
 
@@ -38,7 +38,8 @@ template <class Op> static void shared_room(const Net& net, const Pass& p, Purse
 template <class Op> static void own_room(const Net& net, const Pass& p, Purse& purse, Room<Op>& r) {
   int64_t hd = net.heads * net.head, up = net.inner * (net.gated ? 2 : 1), widest = net.width > hd ? net.width : hd, all = padded(p.longest, BROAD);
   widest = widest > net.inner ? widest : net.inner;
-  purse.take(r.mixed, p.tokens * hd); purse.take(r.wide, p.block * (up > 3 * hd ? up : 3 * hd)); purse.take(r.row, widest);
+  int64_t wide = up > 3 * hd ? up : 3 * hd; wide = wide > net.entry_width ? wide : net.entry_width;
+  purse.take(r.mixed, p.tokens * hd); purse.take(r.wide, p.block * wide); purse.take(r.row, widest);
   purse.take(r.in, p.block * widest); purse.take(r.levels, p.block); purse.take(r.in_first, p.block * widest); purse.take(r.levels_first, p.block);
   purse.take(r.heads.keys, all * net.head * 4); purse.take(r.heads.values, all * net.head * 4);
   purse.take(r.heads.scores, TALL * all * 4); purse.take(r.heads.shares, TALL * all * 4);
@@ -74,18 +75,23 @@ template <class Op> struct Worker {
   typedef typename Op::In In; typedef typename Kept<Op>::As As; typedef typename As::In Held;
   const Net& net; const Pass& p; Room<Op>& r; int64_t text, texts, token, tokens, hd;  // the piece's first text and token, and how many
 
-  void embed(int64_t m, int64_t place) {
-    float* x = r.x + m * net.width; int64_t at = token + m;
-    if (p.entered) { memcpy(x, p.entered + at * net.width, net.width * 4); return; }
-    const float *word = net.tokens + p.ids[at] * net.width, *type = net.types ? net.types + (p.types ? p.types[at] : 0) * net.width : nullptr;
-    const float* where = net.places ? net.places + place * net.width : nullptr;
-    for (int64_t i = 0; i < net.width; i += 16) {
-      V v = load<V>(word + i) * net.entry_scale;
-      if (type) v += load<V>(type + i);
-      if (where) v += load<V>(where + i);
-      store(x + i, v);
+  void embed(int64_t m, int64_t rows) {
+    int64_t wide = net.entry_width; float* to = net.project.w ? r.wide : r.x + m * net.width;
+    for (int64_t i = 0; i < rows; i++) {
+      float* x = to + i * wide; int64_t at = token + m + i;
+      const float *word = net.tokens + p.ids[at] * wide, *type = net.types ? net.types + (p.types ? p.types[at] : 0) * wide : nullptr;
+      const float* where = net.places ? net.places + place_of(m + i) * wide : nullptr;
+      for (int64_t j = 0; j < wide; j += 16) {
+        V v = load<V>(word + j) * net.entry_scale;
+        if (type) v += load<V>(type + j);
+        if (where) v += load<V>(where + j);
+        store(x + j, v);
+      }
+      if (net.entry.w) normed(net.entry, x, x, wide, net.entry_hidden, net.entry_eps, false);
     }
-    if (net.entry.w) normed(net.entry, x, x, net.width, net.hidden, net.entry_eps, false);
+    if (net.project.w) multiply<Floats>(net.project, 0, net.project.n, to, r.levels, rows, [&](int64_t i, int64_t n, V u, V v) {
+      float* x = r.x + (m + i) * net.width + n; store(x, u); store(x + 16, v);
+    });
   }
   void norm(const Norm& n, const float* x, float* y) { normed(n, x, y, net.width, net.hidden, net.eps, net.rms); }
 
@@ -116,7 +122,7 @@ template <class Op> struct Worker {
   }
   // rows [m, m + rows) enter a layer: its queries, keys and values; of the last one, where first tokens are wanted, only their queries
   void enter(int64_t layer, int64_t m, int64_t rows) {
-    const Layer& a = net.layers[layer]; bool few = p.firsts && layer == net.depth - 1; int64_t width = net.width;
+    const Layer& a = net.layers[layer]; bool few = p.want == 1 && layer == net.depth - 1; int64_t width = net.width;
     for (int64_t i = 0; i < rows; i++) {
       const float* x = r.x + (m + i) * width;
       if (a.before.w) { norm(a.before, x, r.row); x = r.row; }
@@ -163,9 +169,15 @@ template <class Op> struct Worker {
     multiply<Op>(a.down, 0, a.down.n, r.in, r.levels, rows, add);
     if (a.behind.w) for (int64_t m = 0; m < rows; m++) norm(a.behind, x + m * width, x + m * width);
   }
-  void leave(const float* x, int64_t row) {
-    float* y = p.out + row * net.width;
-    if (net.last.w) norm(net.last, x, y); else memcpy(y, x, net.width * 4);
+  void leave(const float* x, float* y) {
+    if (net.last.w) norm(net.last, x, y); else if (x != y) memcpy(y, x, net.width * 4);
+  }
+  void average(int64_t t) {
+    float* y = p.out + t * net.width; int64_t n = p.starts[t + 1] - p.starts[t]; const float* x = r.x + (p.starts[t] - token) * net.width;
+    for (int64_t i = 0; i < net.width; i += 16) {
+      V v{}; for (int64_t m = 0; m < n; m++) v += load<V>(x + m * net.width + i);
+      store(y + i, v / (float)n);
+    }
   }
   static int64_t share(int64_t n, int64_t me, int64_t of) { return n * me / of; }
   template <class Do> void blocks(int64_t low, int64_t high, Do what) {
@@ -173,18 +185,23 @@ template <class Op> struct Worker {
     for (int64_t i = 0; i < count; i++) { int64_t m = low + (high - low) * i / count; what(m, low + (high - low) * (i + 1) / count - m); }
   }
 
-  template <class Wait> void run(int64_t me, int64_t of, Wait wait) {
+  static void wait(int64_t of) {
+    if (of > 1) {
+#pragma omp barrier
+    }
+  }
+  // One code for one thread and for several: copies might be compiled to round in two ways.
+  __attribute__((noinline, noclone)) void run(int64_t me, int64_t of) {
     int64_t low = share(tokens, me, of), high = share(tokens, me + 1, of), width = net.width;
-    for (int64_t m = low; m < high; m++) embed(m, place_of(m));
-    blocks(low, high, [&](int64_t m, int64_t rows) { enter(0, m, rows); });
+    blocks(low, high, [&](int64_t m, int64_t rows) { embed(m, rows); enter(0, m, rows); });
     for (int64_t l = 0; l < net.depth; l++) {
-      wait();
+      wait(of);
       const Layer& a = net.layers[l]; bool last = l == net.depth - 1;
-      if (last && p.firsts) {
+      if (last && p.want == 1) {
         blocks(share(texts, me, of), share(texts, me + 1, of), [&](int64_t t, int64_t rows) {
           for (int64_t i = t; i < t + rows; i++) attention(l, text + i, r.q_first + i * hd, hd, 0, 1, r.mixed + (i - t) * hd);
           follow(a, r.x_first + t * width, r.mixed, rows);
-          for (int64_t i = t; i < t + rows; i++) leave(r.x_first + i * width, text + i);
+          for (int64_t i = t; i < t + rows; i++) leave(r.x_first + i * width, p.out + (text + i) * width);
         });
         continue;
       }
@@ -196,9 +213,12 @@ template <class Op> struct Worker {
       blocks(low, high, [&](int64_t m, int64_t rows) {
         follow(a, r.x + m * width, r.mixed + (m - low) * hd, rows);
         if (!last) enter(l + 1, m, rows);
-        else for (int64_t i = m; i < m + rows; i++) leave(r.x + i * width, token + i);
+        else for (int64_t i = m; i < m + rows; i++) leave(r.x + i * width, p.want ? r.x + i * width : p.out + (token + i) * width);
       });
     }
+    if (p.want != 2) return;
+    wait(of);
+    for (int64_t t = share(texts, me, of); t < share(texts, me + 1, of); t++) average(text + t);
   }
 };
 
@@ -221,10 +241,8 @@ template <class Op> static int64_t pass(const Net& net, const Pass& p, bool coun
 #else
     int64_t me = 0, of = 1;
 #endif
-    if (together) worker(me, 0).run(me, of, [&] {
-#pragma omp barrier
-    });
-    else for (int64_t piece; (piece = __atomic_fetch_add(&taken, 1, __ATOMIC_RELAXED)) < p.pieces;) worker(me, piece).run(0, 1, [] {});
+    if (together) worker(me, 0).run(me, of);
+    else for (int64_t piece; (piece = __atomic_fetch_add(&taken, 1, __ATOMIC_RELAXED)) < p.pieces;) worker(me, piece).run(0, 1);
   }
   return 0;
 }

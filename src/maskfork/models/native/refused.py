@@ -38,6 +38,8 @@ def encoder_refusal(model: Model) -> str | None:
         "its angles change as a text grows": any(p.by_length for p in angles),
         "its layers turn queries in several ways": len({(p.size, p.spec.interleaved) for p in angles}) > 1
         or any(len([i for i in chosen if isinstance(body.positions[i], RotaryPositions)]) > 1 for chosen in _chosen(model)),
+        "its embeddings are of another kind": body.embed.query is not None
+        or (isinstance(body.embed.project, Linear) and not body.embed.norm_first),
         "it is held in fewer bits already": any(isinstance(m, Linear) and m.packed is not None for m in model.modules()),
         "it is not on the CPU": model.device.type != "cpu",
     }  # fmt: skip

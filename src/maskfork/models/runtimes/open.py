@@ -29,3 +29,7 @@ def open_runtime(folder: Path) -> Runtime | None:
             from maskfork.models.runtimes.openvino import OpenvinoRuntime
 
             return OpenvinoRuntime.open(folder, settings)
+        case "native":
+            from maskfork.models.runtimes.native import NativeRuntime
+
+            return NativeRuntime.open(folder, settings)

@@ -13,7 +13,7 @@ from maskfork.models.digest import file_digest
 
 FILE = "runtime.json"
 VERSION = 1
-RuntimeName = Literal["torch", "onnxruntime", "openvino"]
+RuntimeName = Literal["torch", "onnxruntime", "openvino", "native"]
 Precision = Literal["fp32", "bf16", "int8", "int8+bf16"]  # the last: int8 multiplies, bf16 between them
 
 

@@ -136,9 +136,16 @@ class Pipeline(nn.Module):
 def features_of(model: Model, stages: nn.ModuleList, batch: Batch, prompt_length: int = 0) -> Features:
     """What a model and the stages after it say, by name."""
     out = model(batch)
-    features = {TOKEN_VECTORS: out.last_hidden_state}
-    if model.spec.head is not None and out.logits is not None:
-        features[SCORES] = out.logits
+    return features_after(out.last_hidden_state, out.logits, stages, batch, prompt_length)
+
+
+def features_after(
+    states: Tensor, logits: Tensor | None, stages: nn.ModuleList, batch: Batch, prompt_length: int = 0
+) -> Features:
+    """What the stages make of the last hidden states [B, S, E], and of the logits where there is a head."""
+    features = {TOKEN_VECTORS: states}
+    if logits is not None:
+        features[SCORES] = logits
     for stage in stages:
         cast(Stage, stage)(features, batch, prompt_length)
     return features
