@@ -174,3 +174,17 @@ def test_wrong_questions() -> None:
         ReplacedTokens(WORDS, size=2)
     with pytest.raises(UsageError, match="rtd needs the head detect, and this model has masked_lm"):
         ReplacedTokens(WORDS).check(build(TINY, "masked_lm"))
+
+
+def test_a_trained_generator_is_left_as_it_is() -> None:
+    """The paper's two stages: nothing is shared, nothing of the generator moves, and the loss is the discriminator's alone."""
+    both_ways = both()
+    objective = ReplacedTokens(WORDS, generator=both_ways.generator)
+    model = objective.trained(both(1).discriminator).train()
+    assert model.shared == ()
+    assert not model.generator.training
+    loss = objective.loss(model, objective(Batch.packed(texts(40)), np.random.default_rng(0)))
+    assert float(loss.total.detach()) == pytest.approx(loss.parts["discriminator"], abs=1e-6)
+    loss.total.backward()  # type: ignore[no-untyped-call]
+    assert all(p.grad is None for p in model.generator.parameters())
+    assert float(model.discriminator.body.tokens.weight.grad.abs().max()) > 0

@@ -28,7 +28,7 @@ from maskfork.models.hub import load
 from maskfork.models.tokenizers import Tokenizer
 
 Settings = dict[str, Any]
-NOT_SET = ("vocabulary", "inner", "mlm", "teacher")  # made here, not given as a number or a word
+NOT_SET = ("vocabulary", "inner", "mlm", "teacher", "generator")  # made here, not given as a number or a word
 
 
 @dataclass(frozen=True)
@@ -151,8 +151,10 @@ def _sentences(kind: type[FullSentences]) -> Callable[[Vocabulary, Settings], Ob
 
 
 def _replaced(vocabulary: Vocabulary, settings: Settings) -> Objective:
+    trained = settings.pop("generator", None)
     mlm = MaskedLM(vocabulary, **{"masked": 0.85, "random": 0.0, **_of(MaskedLM, settings)})
-    return ReplacedTokens(vocabulary, mlm, **_of(ReplacedTokens, settings))
+    generator = None if trained is None else load(str(trained), "masked_lm")
+    return ReplacedTokens(vocabulary, mlm, generator=generator, **_of(ReplacedTokens, settings))
 
 
 def _distill(vocabulary: Vocabulary, settings: Settings) -> Objective:
@@ -179,7 +181,7 @@ _ENTRIES = (
     Entry("doc-sentences", "mlm on whole sentences of one document", "RoBERTa, 2019", "encoder", "masked_lm",
           _sentences(DocSentences), (DocSentences, MaskedLM), _SPECIAL),
     Entry("rtd", "which tokens did a generator replace?", "ELECTRA, 2020", "encoder", "detect",
-          _replaced, (ReplacedTokens, MaskedLM), _MLM),
+          _replaced, (ReplacedTokens, MaskedLM), _MLM, ("generator",)),
     Entry("permutation", "tokens are said in a random order, by two streams", "XLNet, 2019", "encoder", "masked_lm",
           lambda v, s: PermutationLM(v, **s), (PermutationLM,)),
     Entry("clm", "every token says the next", "GPT, 2018", "decoder", "causal_lm",

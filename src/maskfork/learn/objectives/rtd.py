@@ -8,6 +8,7 @@ discriminator   the chef ate    the meal      says  .  .  replaced  .  .      ("
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
@@ -34,10 +35,11 @@ class ReplacedTokenModel(nn.Module):
     """A generator and a discriminator that are trained together; what is kept for use is the discriminator.
 
     Their token, place and type tables are one where they have the same shape (Clark et al. 2020, section 3.2), which `shared`
-    names. Raises ModelError where their vocabularies or heads do not fit.
+    names. A `frozen` generator stays as it is and shares nothing (the same section's two-stage training). Raises ModelError where
+    their vocabularies or heads do not fit.
     """
 
-    def __init__(self, generator: Model, discriminator: Model) -> None:
+    def __init__(self, generator: Model, discriminator: Model, *, frozen: bool = False) -> None:
         super().__init__()
         for model, kind, part in ((generator, "masked_lm", "generator"), (discriminator, "detect", "discriminator")):
             have = model.spec.head.kind if model.spec.head else "none"
@@ -48,8 +50,16 @@ class ReplacedTokenModel(nn.Module):
                 f"the generator has {generator.spec.vocab_size} tokens and the discriminator "
                 f"{discriminator.spec.vocab_size}: what one writes the other reads, so they need one vocabulary"
             )
-        self.generator, self.discriminator = generator, discriminator
-        self.shared = share(generator, discriminator)
+        self.generator, self.discriminator, self.frozen = generator, discriminator, frozen
+        self.shared = () if frozen else share(generator, discriminator)
+        if frozen:
+            generator.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> ReplacedTokenModel:
+        super().train(mode)
+        if self.frozen:
+            self.generator.eval()
+        return self
 
     @property
     def spec(self) -> ModelSpec:
@@ -121,7 +131,9 @@ class ReplacedTokens(Objective):
     Requirements: an encoder with the head detect, and a generator: `trained` makes one of `size` of its width (ELECTRA,
         section 3.2: a quarter to a half), or make a `ReplacedTokenModel` of your own two.
     Inputs: any batch, padded or packed.
-    Relations: masked language modelling learns from 15 % of the tokens, this from all.
+    Relations: masked language modelling learns from 15 % of the tokens, this from all. With little text a discriminator that
+        starts fresh learns next to nothing (docs/log.md): train a masked language model first, then give its folder both as
+        `generator` and as the folder to go on from. That is the paper's two-stage training; the generator is then left as it is.
 
     Example:
         the chef cooked the meal   ->   the chef ate the meal   ->   0 0 1 0 0
@@ -133,6 +145,7 @@ class ReplacedTokens(Objective):
     size: float = 0.25
     seed: int = 0  # of a generator that `trained` makes
     temperature: float = 1.0
+    generator: Model | None = field(default=None, repr=False)  # trained already, with the head masked_lm
     hidden: MaskedLM = field(init=False, repr=False)
 
     name: ClassVar[str] = "rtd"
@@ -156,7 +169,9 @@ class ReplacedTokens(Objective):
         super().check(model.discriminator if isinstance(model, ReplacedTokenModel) else model)
 
     def trained(self, model: Model) -> ReplacedTokenModel:
-        """The discriminator `model` with a fresh generator beside it."""
+        """The discriminator `model` with a fresh generator beside it, or with the one that is trained already."""
+        if self.generator is not None:
+            return ReplacedTokenModel(self.generator, model, frozen=True)
         return ReplacedTokenModel(generator_for(model, self.size, self.seed), model)
 
     def loss(self, model: ReplacedTokenModel, sample: Sample) -> Loss:  # type: ignore[override]
@@ -168,7 +183,8 @@ class ReplacedTokens(Objective):
         read = sample.batch.batch
         chosen = (sample.targets.flatten() != IGNORE_INDEX).nonzero().squeeze(-1)
         wanted = sample.targets.flatten()[chosen]
-        logits = model.generator(read, logits_at=chosen).logits
+        with nullcontext() if not model.frozen else torch.no_grad():
+            logits = model.generator(read, logits_at=chosen).logits
         words = cross_entropy(logits.float(), wanted)
         written, replaced = self.replace(read, sample.targets, sampled(logits / self.temperature, sample.batch.seed))
         said = model.discriminator(written).logits
@@ -179,7 +195,7 @@ class ReplacedTokens(Objective):
             "discriminator": float(found.detach()),
             "replaced": float(replaced[kept].float().mean()),
         }
-        return Loss(words + self.weight * found, parts)
+        return Loss(found if model.frozen else words + self.weight * found, parts)
 
     def replace(self, read: Batch, targets: Tensor, words: Tensor) -> tuple[Batch, Tensor]:
         """What the discriminator reads, with `words` [N] where a target is, and which tokens differ from the text [B, S]."""
