@@ -35,10 +35,10 @@ opened: list[Path] = []
 class Inside:
     """A candidate in this process: starting one for each would take longer than all that is tested."""
 
-    def __init__(self, folder: Path, rows: Path, *, timed: int, threads: int | None = None) -> None:
+    def __init__(self, folder: Path, rows: Path, *, threads: int | None = None) -> None:
         opened.append(folder)
         self.worker = Worker()
-        self.opened = self.ask("open", folder=str(folder), rows=str(rows), timed=timed, threads=1)
+        self.opened = self.ask("open", folder=str(folder), rows=str(rows), threads=1)
 
     def ask(self, do: str, **options: Any) -> dict[str, Any]:
         try:

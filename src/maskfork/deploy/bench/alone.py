@@ -40,7 +40,7 @@ def alone(
             one: dict[str, Any] = {"name": name}
             found.append(one)
             try:
-                model = stack.enter_context(Asking(folder, asked, timed=len(rows), threads=usable_cores(), command=command))
+                model = stack.enter_context(Asking(folder, asked, threads=usable_cores(), command=command))
             except ModelError as error:
                 if name == "maskfork":
                     raise
@@ -52,10 +52,10 @@ def alone(
             begin = turn % len(running)
             for one, model in running[begin:] + running[:begin]:
                 moved(f"{one['name']}, round {turn + 1} of {turns}")
-                many = model.ask("throughput", passes=1, warm_up=int(turn == 0))
+                many = model.ask("throughput", rows=len(rows), passes=1, warm_up=int(turn == 0))
                 one["rates"].append(many["per_second"])
                 one["memory_mb"] = many["memory_mb"]
-                one["waits"].append(model.ask("latency", count=count))
+                one["waits"].append(model.ask("latency", rows=len(rows), count=count))
     for one, _ in running:
         rates, waits = np.array(one.pop("rates")), one.pop("waits")
         one |= {

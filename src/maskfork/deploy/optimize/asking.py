@@ -19,20 +19,18 @@ WORKER = "maskfork.deploy.optimize.worker"
 
 
 class Asking:
-    """`with Asking(folder, rows, timed=256) as model: model.ask("throughput", passes=2)`.
+    """`with Asking(folder, rows) as model: model.ask("throughput", rows=256, passes=2, warm_up=1)`.
 
     Raises ModelError with the candidate's own sentence where it cannot be opened or asked, or with its last line where its
     process ends. `opened` is what opening took: seconds and memory_mb.
     """
 
-    def __init__(
-        self, folder: Path, rows: Path, *, timed: int, threads: int | None = None, command: Sequence[str] = (WORKER,)
-    ) -> None:
+    def __init__(self, folder: Path, rows: Path, *, threads: int | None = None, command: Sequence[str] = (WORKER,)) -> None:
         self.notes = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by `close`; a pipe that nobody reads would fill up
         words = [sys.executable, "-m", *command]
         self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.notes, text=True)
         try:
-            self.opened = self.ask("open", folder=str(folder), rows=str(rows), timed=timed, threads=threads)
+            self.opened = self.ask("open", folder=str(folder), rows=str(rows), threads=threads)
         except BaseException:
             self.close()
             raise

@@ -18,6 +18,8 @@ from maskfork.measure.memory import disk_mb
 from maskfork.models.cores import usable_cores
 
 CALIBRATE = 300  # rows that int8's scales are taken from
+ORIGINAL_SAID = "original.json"
+PASS_SECONDS = 1.5  # of the original, for the rows that are timed
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,14 @@ class Limits:
     turns: int = 3
 
 
+class Said(msgspec.Struct, frozen=True):
+    """What the original answered, and how many rows are timed."""
+
+    keys: tuple[str, ...]
+    labels: tuple[str | None, ...] | None
+    timed: int
+
+
 @dataclass
 class Bench:
     """Where candidates are made and measured. `bases`: name -> folder of the original and of the students."""
@@ -41,14 +51,18 @@ class Bench:
     rows: UserRows
     limits: Limits
     kept: Kept
-    timed: int = 256
     original: Heard | None = None
+    timed: int = 0  # of the rows: what the original answers in some seconds
     made: dict[Form, Path] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.asked = self.work / "rows.json"
         self.asked.write_bytes(msgspec.json.encode(self.rows.rows))
         self.calibrating = self.work / "rows.jsonl"
+        if (file := self.work / ORIGINAL_SAID).is_file():
+            said, numbers = msgspec.json.decode(file.read_bytes(), type=Said), self.work / "original.npy"
+            self.original = Heard(said.keys, said.labels, np.load(numbers) if numbers.is_file() else None)
+            self.timed = said.timed
         self.calibrating.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in self.rows.rows[:CALIBRATE]))
 
     def folder(self, candidate: Candidate) -> Path:
@@ -59,14 +73,26 @@ class Bench:
         return write_candidate(self.made[form], candidate, self.work / "tries" / _path(candidate.name))
 
     def open(self, candidate: Candidate) -> Asking:
-        return Asking(self.folder(candidate), self.asked, timed=self.timed, threads=usable_cores())
+        return Asking(self.folder(candidate), self.asked, threads=usable_cores())
 
     def hear(self, model: Asking) -> Heard:
         """Its answers to all rows."""
         file = self.work / "numbers.npy"
         said = model.ask("answers", numbers=str(file))
         labels = None if said["labels"] is None else tuple(said["labels"])
-        return Heard(tuple(said["keys"]), labels, np.load(file) if said["numbers"] else None)
+        heard = Heard(tuple(said["keys"]), labels, np.load(file) if said["numbers"] else None)
+        if self.original is None:  # the first of all is the original
+            count = len(self.rows)
+            timed = int(np.clip(PASS_SECONDS * count / said["seconds"], min(32, count), count))
+            self._remember(Said(keys=heard.keys, labels=heard.labels, timed=timed), heard.numbers)
+        return heard
+
+    def _remember(self, said: Said, numbers: np.ndarray | None) -> None:
+        """The original's answers, for a search that goes on."""
+        if numbers is not None:
+            np.save(self.work / "original.npy", numbers)
+        (self.work / ORIGINAL_SAID).write_bytes(msgspec.json.encode(said))
+        self.original, self.timed = Heard(said.keys, said.labels, numbers), said.timed
 
     def measure(self, candidate: Candidate) -> Measured:
         """Judged, and timed where it is not refused; what cannot be opened is refused with its own sentence."""
@@ -91,10 +117,10 @@ class Bench:
 
     def judge(self, found: Measured, heard: Heard) -> None:
         limits = self.limits
-        original = self.original or heard  # the original is heard first, and is equal to itself
+        assert self.original is not None
         found.judged(
             judge(
-                original,
+                self.original,
                 heard,
                 self.rows.truth,
                 max_drop=limits.max_drop,
@@ -104,8 +130,8 @@ class Bench:
         )
 
     def time(self, found: Measured, model: Asking) -> None:
-        many = model.ask("throughput", passes=self.limits.passes, warm_up=1)
-        one = model.ask("latency", count=self.limits.count)
+        many = model.ask("throughput", rows=self.timed, passes=self.limits.passes, warm_up=1)
+        one = model.ask("latency", rows=self.timed, count=self.limits.count)
         found.per_second, found.memory_mb = many["per_second"], many["memory_mb"]
         found.p50, found.p99 = one["p50"], one["p99"]
         found.others = max((x for x in (many["others"], one["others"]) if x is not None), default=None)

@@ -12,6 +12,7 @@ import numpy as np
 
 from maskfork.decide.compare.winner import answerer, open_predictor
 from maskfork.learn.tasks import task_in
+from maskfork.learn.tasks.classify.rules import answers_of
 from maskfork.models.about import said_of
 
 Rows = Sequence[Mapping[str, Any]]
@@ -25,10 +26,10 @@ BESIDE = ("probabilities", "tokens_lost", "vector", "score", "low", "high", "set
 
 @dataclass(frozen=True)
 class Opened:
-    """`numbers` [N, C] float32 behind the answers to N rows; None where a model has none to show."""
+    """`heard`: answers to N rows with the numbers behind them [N, C] float32, None where a model has none to show."""
 
     answer: Callable[[Rows], Answers]
-    numbers: Callable[[Rows, Answers], np.ndarray | None]
+    heard: Callable[[Rows], tuple[Answers, np.ndarray | None]]
 
 
 def open_for(folder: Path) -> Opened:
@@ -39,12 +40,14 @@ def open_for(folder: Path) -> Opened:
         from maskfork.learn.tasks.classify import Sorter
 
         sorter = Sorter.open(folder)
-        return Opened(sorter.predict, lambda rows, said: sorter.logits(*_columns(rows)))
-    if task is not None:
-        return Opened(task.open(folder).predict, _numbers)
-    predictor = open_predictor(folder)
-    ask = getattr(predictor, "logits", None)
-    return Opened(answerer(predictor), _numbers if ask is None else lambda rows, said: np.asarray(ask(*_columns(rows))))
+
+        def heard(rows: Rows) -> tuple[Answers, np.ndarray]:
+            logits = sorter.logits(*_columns(rows))
+            return answers_of(sorter.problem, sorter.label_names, sorter.rules, logits), logits
+
+        return Opened(sorter.predict, heard)
+    answer = answerer(open_predictor(folder)) if task is None else task.open(folder).predict
+    return Opened(answer, lambda rows: (said := answer(rows), _numbers(said)))
 
 
 def kind_in(folder: Path) -> Kind:
@@ -67,7 +70,7 @@ def _columns(rows: Rows) -> tuple[list[str], list[str] | None]:
     return [row["text"] for row in rows], pairs
 
 
-def _numbers(rows: Rows, said: Answers) -> np.ndarray | None:
+def _numbers(said: Answers) -> np.ndarray | None:
     for name in ("vector", "score"):
         if said and name in said[0]:
             return np.array([answer[name] for answer in said], dtype=np.float32).reshape(len(said), -1)

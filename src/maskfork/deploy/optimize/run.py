@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
-import numpy as np
 
 from maskfork import __version__
 from maskfork.deploy.optimize import students
@@ -34,7 +33,6 @@ from maskfork.models.runtimes.settings import FILE, read_settings, write_setting
 
 LOCK, WORK = "optimize.json", ".work"
 Goal = Literal["throughput", "latency"]
-PASS_SECONDS = 1.5  # of the original, for the rows that are timed
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,6 @@ def optimise(
     kept = Kept(work, identity)
     _learn(model, rows, plan, work, bases, left, moved)
     bench = Bench(work, bases, rows, plan.limits, kept)
-    _hear_original(bench, moved)
     forms: list[Form] = []
     for base, folder in bases.items():
         some, missing = possible(folder, base)
@@ -143,15 +140,6 @@ def _learn(
             left[f"student {name}"] = str(error)
         else:
             bases[f"student {name}"] = folder
-
-
-def _hear_original(bench: Bench, moved: Callable[[str], None]) -> None:
-    """What the original says of all rows, and how many of them are timed: some seconds' worth."""
-    moved("the original answers all rows")
-    with bench.open(Candidate(Form(ORIGINAL))) as model:
-        bench.original = bench.hear(model)
-        rate = model.ask("throughput", passes=1, warm_up=0)["per_second"]
-    bench.timed = int(np.clip(rate * PASS_SECONDS, min(32, len(bench.rows)), len(bench.rows)))
 
 
 def _winner(finals: Sequence[tuple[Candidate, Measured]], goal: Goal) -> tuple[Candidate, Measured]:

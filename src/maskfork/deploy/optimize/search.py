@@ -75,8 +75,8 @@ def in_turn(bench: Bench, found: Sequence[tuple[Candidate, Measured]], moved: Te
             begin = turn % max(1, len(running))
             for key, candidate, _, model in running[begin:] + running[:begin]:
                 moved(f"{candidate.name}, round {turn + 1} of {bench.limits.turns}")
-                rates[key].append(model.ask("throughput", passes=1, warm_up=turn == 0)["per_second"])
-                said = model.ask("latency", count=bench.limits.count)
+                rates[key].append(model.ask("throughput", rows=bench.timed, passes=1, warm_up=turn == 0)["per_second"])
+                said = model.ask("latency", rows=bench.timed, count=bench.limits.count)
                 waits[key].append((said["p50"], said["p99"]))
         for key, candidate, one, _ in running:
             one.per_second = float(np.median(rates[key]))

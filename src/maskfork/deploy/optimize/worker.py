@@ -23,12 +23,11 @@ from maskfork.models.cores import usable_cores
 
 
 class Worker:
-    """`rows` are the user's; times are taken on the first `timed` of them."""
+    """`rows` are the user's; times are taken on the first so many of them as is asked."""
 
     def __init__(self) -> None:
         self.model: Opened | None = None
         self.rows: list[dict[str, Any]] = []
-        self.timed = 0
 
     def open(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """The seconds from nothing to the first answer, libraries aside, which are loaded before."""
@@ -36,7 +35,6 @@ class Worker:
 
         torch.set_num_threads(int(asked.get("threads") or usable_cores()))
         self.rows = msgspec.json.decode(Path(asked["rows"]).read_bytes())
-        self.timed = min(int(asked["timed"]), len(self.rows))
         begin = time.perf_counter()
         self.model = self.load(Path(asked["folder"]))
         self.model.answer(self.rows[:1])
@@ -49,8 +47,9 @@ class Worker:
     def answers(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Keys and labels of all rows; their numbers as .npy at `numbers`."""
         assert self.model is not None
-        said = self.model.answer(self.rows)
-        numbers = self.model.numbers(self.rows, said)
+        begin = time.perf_counter()
+        said, numbers = self.model.heard(self.rows)
+        seconds = time.perf_counter() - begin
         if numbers is not None:
             np.save(asked["numbers"], numbers)
         labels = [answer["label"] for answer in said] if said and "label" in said[0] else None
@@ -58,6 +57,7 @@ class Worker:
             "keys": [key(answer) for answer in said],
             "labels": labels,
             "numbers": numbers is not None,
+            "seconds": seconds,
             "memory_mb": peak_memory_mb(),
         }
 
@@ -65,7 +65,7 @@ class Worker:
         """Texts a second of the quickest of some passes, and what others took of the machine meanwhile."""
         assert self.model is not None
         with OtherLoad() as other:
-            found = throughput(self.model.answer, self.rows[: self.timed], int(asked["passes"]), int(asked["warm_up"]))
+            found = throughput(self.model.answer, self.rows[: asked["rows"]], int(asked["passes"]), int(asked["warm_up"]))
         return {"per_second": found.per_second, "others": other.share, "memory_mb": peak_memory_mb()}
 
     def latency(self, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -73,7 +73,7 @@ class Worker:
         model = self.model
         assert model is not None
         with OtherLoad() as other:
-            found = latency(lambda row: model.answer([row]), self.rows[: self.timed], int(asked["count"]))
+            found = latency(lambda row: model.answer([row]), self.rows[: asked["rows"]], int(asked["count"]))
         return {"p50": found.p50, "p90": found.p90, "p99": found.p99, "count": found.count, "others": other.share}
 
 
