@@ -19,7 +19,7 @@ def export(
     *,
     to: Literal["onnx", "openvino", "safetensors"],
     output: Annotated[Path, Parameter(alias="-o")],
-    precision: Literal["fp32", "bf16", "int8"] | None = None,
+    precision: Literal["fp32", "bf16", "int8", "int4"] | None = None,
     calibrate: Path | None = None,
     agree: float | None = None,
     force: bool = False,

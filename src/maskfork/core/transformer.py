@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from maskfork.core.batch import Batch, Places
+from maskfork.core.batch import Batch, Places, Traced
 from maskfork.core.cache import Cache
 from maskfork.core.dropout import Dropout
 from maskfork.core.experts import feed_forward
@@ -199,10 +199,15 @@ class Attention(nn.Module):
             return q, *known
         if run.source_states is None:
             raise UsageError("this decoder reads an encoder's output: pass input_ids for the encoder too")
-        k, v = self.kv(run.source_states).unflatten(-1, (-1, self.spec.head_size)).chunk(2, dim=-2)
+        k, v = self.source_heads(run.source_states)
         if run.cache is not None:
             run.cache.keep_cross(run.layer, k, v)
         return q, k, v
+
+    def source_heads(self, x_BKE: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values [B, K, G, D] of a source, for cross-attention."""
+        k, v = self.kv(x_BKE).unflatten(-1, (-1, self.spec.head_size)).chunk(2, dim=-2)
+        return k, v
 
     def _logits(self, run: Pass, q: Tensor, k: Tensor, at: Places) -> Tensor:
         parts = [p.logits(q, k, at, self, run.memo) for p in self.__dict__["positions"] if p.has_logits]
@@ -318,6 +323,8 @@ class Stack(nn.Module):
         return schemes if chosen is None else [schemes[i] for i in chosen]
 
     def _check(self, stored: Batch) -> None:
+        if isinstance(stored, Traced):  # whose length is open
+            return
         schemes: list[Positions] = list(self.positions)  # type: ignore[arg-type]
         limits = [p.limit for p in schemes if p.limit is not None]
         if limits and stored.shape[1] > min(limits) and int(stored.positions.max()) >= min(limits):

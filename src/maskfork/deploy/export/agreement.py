@@ -14,14 +14,13 @@ import numpy as np
 from maskfork.errors import ModelError
 from maskfork.measure.intervals import wilson
 from maskfork.models.runtimes.contract import FloatArray
-from maskfork.models.runtimes.settings import Precision
 
 Kind = Literal["labels", "several", "number", "vector"]
 #: of float32: the largest change of an answer's number, as a share of the largest number (of 1 at the least)
 EXACT = 1e-4
 #: of the others the least share of the same labels, mean cosine of vectors, correlation of numbers; of shares, which are
 #: counted on few rows, the upper end of the interval (Wilson, 95 %) must reach it
-LEAST: dict[Precision, float] = {"bf16": 0.98, "int8": 0.95, "int8+bf16": 0.95}
+LEAST: dict[str, float] = {"bf16": 0.98, "int8": 0.95, "int8+bf16": 0.95, "int4": 0.8}
 WHAT: dict[Kind, str] = {
     "labels": "the same label", "several": "the same yes or no", "number": "the correlation of the numbers",
     "vector": "the mean cosine of the vectors",
@@ -52,7 +51,7 @@ class Agreement:
             return self.agree
         return wilson(round(self.agree * self.counted), self.counted).high
 
-    def check(self, precision: Precision, least: float | None, what: str) -> None:
+    def check(self, precision: str, least: float | None, what: str) -> None:
         """Raises ModelError where this is another model than the original."""
         if precision == "fp32":
             allowed = EXACT * max(1.0, self.largest)

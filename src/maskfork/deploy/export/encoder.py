@@ -152,7 +152,7 @@ def _write(
         write_openvino(program, new / openvino_runtime.MODEL, names, [output], precision, batches)
         return "static int8, SmoothQuant" if "int8" in precision else precision
     file = new / onnx_runtime.MODEL
-    write_onnx(program, file, names, [output], ("batch", "length"))
+    write_onnx(program, file, names, [output], {name: {0: "batch", 1: "length"} for name in names})
     if precision == "fp32":
         return precision
     plain = file.rename(new / "plain.onnx")

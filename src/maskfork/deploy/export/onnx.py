@@ -6,7 +6,7 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import torch
 
 from maskfork.errors import ModelError, UsageError
 
+Sizes = Mapping[str, Mapping[int, str]]  # input -> which of its sizes is called what
 OPSET = 20  # Gelu and LayerNormalization are operations of their own
 WEIGHTS = ".data"  # beside a graph of more than two gigabytes
 WHOLE = 1_500_000_000  # bytes of weights that one file may hold
@@ -32,9 +33,9 @@ def needed(name: str, why: str) -> Any:
 
 
 def write_onnx(
-    program: torch.export.ExportedProgram, file: Path, inputs: Sequence[str], outputs: Sequence[str], open_sizes: Sequence[str]
+    program: torch.export.ExportedProgram, file: Path, inputs: Sequence[str], outputs: Sequence[str], sizes: Sizes
 ) -> None:
-    """The graph in one file, its open sizes under their names. Raises ModelError, UsageError."""
+    """The graph in one file, open sizes under the names that `sizes` gives. Raises ModelError, UsageError."""
     needed("onnxscript", "an export to ONNX")
     onnx = needed("onnx", "an export to ONNX")
     with quiet():
@@ -49,19 +50,22 @@ def write_onnx(
     held = sum(t.numel() * t.element_size() for t in program.state_dict.values() if isinstance(t, torch.Tensor))
     made.save(str(file), external_data=held > WHOLE)
     graph = onnx.load(str(file), load_external_data=False)
-    _name_sizes(graph, open_sizes)
+    _name_sizes(graph, sizes)
     onnx.save(graph, str(file))
 
 
-def _name_sizes(graph: Any, names: Sequence[str]) -> None:
-    """The tracer numbers open sizes as it finds them; people read names. `names` are in the order in which inputs show them."""
-    known: dict[str, str] = {}
+def _name_sizes(graph: Any, sizes: Sizes) -> None:
+    """The tracer numbers open sizes as it finds them; people read names."""
     del graph.graph.value_info[:]  # what lies between is inferred; the tracer's notes are of before the graph was simplified
-    for value in (*graph.graph.input, *graph.graph.output):
+    known: dict[str, str] = {}
+    for value in graph.graph.input:
+        for place, name in sizes.get(value.name, {}).items():
+            size = value.type.tensor_type.shape.dim[place]
+            known.setdefault(size.dim_param, name)
+            size.dim_param = name
+    for value in graph.graph.output:
         for size in value.type.tensor_type.shape.dim:
             if size.dim_param:
-                if size.dim_param not in known and len(known) < len(names):
-                    known[size.dim_param] = names[len(known)]
                 size.dim_param = known.get(size.dim_param, size.dim_param)
 
 
@@ -73,6 +77,16 @@ def quantise_dynamic(source: Path, target: Path) -> None:
             str(source), str(target), op_types_to_quantize=["MatMul", "Gemm"], per_channel=True, reduce_range=False,
             weight_type=quantisation.QuantType.QInt8,
         )  # fmt: skip
+
+
+def quantise_weights(source: Path, target: Path, block: int = 32) -> None:
+    """Weights in int4, a scale for `block` numbers of a row; activations in int8 where the kernel has them, as they come."""
+    tool = needed("onnxruntime.quantization.matmul_nbits_quantizer", "int4")
+    onnx = needed("onnx", "int4")
+    with quiet():
+        made = tool.MatMulNBitsQuantizer(onnx.load(str(source)), block_size=block, is_symmetric=True, accuracy_level=4)
+        made.process()
+        made.model.save_model_to_file(str(target), use_external_data_format=False)
 
 
 def quantise_static(source: Path, target: Path, batches: Sequence[dict[str, np.ndarray]]) -> None:

@@ -7,14 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from maskfork.deploy.export.agreement import Agreement
 from maskfork.deploy.export.encoder import export_encoder, open_encoder
+from maskfork.deploy.export.writing import export_writer
 from maskfork.errors import UsageError
 from maskfork.models.formats.convert import convert
 from maskfork.models.formats.place import check_place
-from maskfork.models.hub import find_folder
-from maskfork.models.runtimes.settings import Precision
+from maskfork.models.hub import find_folder, load, named_head
 
 Format = Literal["onnx", "openvino", "safetensors"]
+Bits = Literal["fp32", "bf16", "int8", "int4"]
 Step = Callable[[float, str], None]
 
 
@@ -33,7 +35,7 @@ class Export:
 
 
 def export(
-    source: str | Path, target: Path, *, to: Format, precision: Precision | None = None, calibrate: Path | None = None,
+    source: str | Path, target: Path, *, to: Format, precision: Bits | None = None, calibrate: Path | None = None,
     agree: float | None = None, force: bool = False, step: Step | None = None,
 ) -> Export:  # fmt: skip
     """Write a model for another runtime; nothing is at `target` before it was checked against the original.
@@ -46,16 +48,38 @@ def export(
     if to == "safetensors":
         return _to_safetensors(folder, target, precision, force, told)
     check_place(target, force=force)
+    if writes(folder):
+        return _writer(folder, target, to, precision, calibrate, agree, told)
+    if precision == "int4":
+        raise UsageError("int4 is for a decoder's weights, which are read once a token: take int8 for an encoder")
     encoder = open_encoder(folder)
     settings, found = export_encoder(encoder, target, to, precision or "fp32", calibrate, agree, told)
-    numbers: dict[str, float | int | str] = {
-        "kind": found.kind, "rows": found.rows, "agree": found.agree, "worst": found.worst, "largest": found.largest
-    }  # fmt: skip
     said = f"{settings.how}: {found}"
-    return Export(str(folder), str(target), to, settings.precision, sizes(target), said, numbers, encoder.notes)
+    return Export(str(folder), str(target), to, settings.precision, sizes(target), said, numbers_of(found), encoder.notes)
 
 
-def _to_safetensors(folder: Path, target: Path, precision: Precision | None, force: bool, step: Step) -> Export:
+def writes(folder: Path) -> bool:
+    """Whether a model writes text: a decoder, an encoder-decoder."""
+    return named_head(folder) == "causal_lm"
+
+
+def _writer(
+    folder: Path, target: Path, to: Format, precision: Bits | None, rows: Path | None, agree: float | None, step: Step
+) -> Export:
+    bits = precision or "fp32"
+    if to == "openvino":
+        raise UsageError("a model that writes is exported to onnx or gguf: openvino is for encoders here")
+    if bits == "bf16":
+        raise UsageError("onnxruntime has no bf16 arithmetic on a CPU: take int8, int4, or --to gguf")
+    found, notes = export_writer(load(folder), folder, target, bits, rows, agree, step)
+    return Export(str(folder), str(target), to, bits, sizes(target), str(found), numbers_of(found), notes)
+
+
+def numbers_of(found: Agreement) -> dict[str, float | int | str]:
+    return {"kind": found.kind, "rows": found.rows, "agree": found.agree, "worst": found.worst, "largest": found.largest}
+
+
+def _to_safetensors(folder: Path, target: Path, precision: Bits | None, force: bool, step: Step) -> Export:
     if precision not in (None, "fp32", "bf16"):
         raise UsageError(f"safetensors hold no {precision} here: take fp32 or bf16, or --to gguf, onnx or openvino")
     dtype = None if precision is None else {"fp32": "float32", "bf16": "bfloat16"}[precision]
