@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import msgspec
@@ -43,41 +43,89 @@ class Target:
 
 
 class Client:
-    """Raises OSError, asyncio.IncompleteReadError where the server goes away."""
+    """Raises OSError where the server goes away."""
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._line: _Line | None = None
 
     async def post(self, request: bytes) -> tuple[int, bytes]:
         """(status, body) of one request."""
-        if self._streams is None:
+        if self._line is None or self._line.over:
             how = ssl.create_default_context() if self.target.tls else None
-            self._streams = await asyncio.open_connection(self.target.host, self.target.port, ssl=how)
-        reader, writer = self._streams
-        writer.write(request)
-        head = (await reader.readuntil(b"\r\n\r\n")).lower()
-        if b"content-length:" in head:
-            body = await reader.readexactly(int(head.split(b"content-length:")[1].split(b"\r\n")[0]))
-        else:
-            body = await _chunks(reader)
-        if b"connection: close" in head:
-            self.close()
-        return int(head[9:12]), body
+            loop = asyncio.get_running_loop()
+            _, self._line = await loop.create_connection(_Line, self.target.host, self.target.port, ssl=how)
+        return await self._line.ask(request)
 
     def close(self) -> None:
         """Hang up; the next request calls again."""
-        if self._streams is not None:
-            self._streams[1].close()
-            self._streams = None
+        if self._line is not None:
+            self._line.hang_up()
+            self._line = None
 
 
-async def _chunks(reader: asyncio.StreamReader) -> bytes:
-    parts = []
-    while size := int(await reader.readuntil(b"\r\n"), 16):
-        parts.append((await reader.readexactly(size + 2))[:-2])
-    await reader.readexactly(2)
-    return b"".join(parts)
+class _Line(asyncio.Protocol):
+    """A connection, from call to end; `over`: nothing more can be asked."""
+
+    def __init__(self) -> None:
+        self.over = False
+        self._heard = bytearray()
+        self._said: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
+        self._said.cancel()  # nothing is asked yet
+
+    def ask(self, request: bytes) -> asyncio.Future[tuple[int, bytes]]:
+        self._said = asyncio.get_running_loop().create_future()
+        self._transport.write(request)
+        return self._said
+
+    def hang_up(self) -> None:
+        self.over = True
+        self._transport.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._heard += data
+        if self._said.done() or (answer := _answer(self._heard)) is None:
+            return
+        status, body, closes = answer
+        self._heard.clear()
+        if closes:
+            self.hang_up()
+        self._said.set_result((status, body))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.over = True
+        if not self._said.done():
+            self._said.set_exception(exc if isinstance(exc, OSError) else ConnectionResetError("the server hung up"))
+
+
+def _answer(heard: bytearray) -> tuple[int, bytes, bool] | None:
+    """(status, body, whether the server hangs up), None as long as it is not all there."""
+    end = heard.find(b"\r\n\r\n") + 4
+    if end < 4:
+        return None
+    head = bytes(heard[:end]).lower()
+    status, closes = int(head[9:12]), b"connection: close" in head
+    if b"content-length:" not in head:
+        body = _chunks(heard, end)
+        return None if body is None else (status, body, closes)
+    size = int(head.split(b"content-length:", 1)[1].split(b"\r\n", 1)[0])
+    return (status, bytes(heard[end : end + size]), closes) if len(heard) >= end + size else None
+
+
+def _chunks(heard: bytearray, at: int) -> bytes | None:
+    parts: list[bytes] = []
+    while (line := heard.find(b"\r\n", at)) >= 0:
+        size = int(heard[at:line], 16)
+        at = line + 2 + size + 2
+        if len(heard) < at:
+            return None
+        if size == 0:
+            return b"".join(parts)
+        parts.append(bytes(heard[line + 2 : at - 2]))
+    return None
 
 
 async def find_target(url: str, route: str | None, key: str | None, model: str | None) -> Target:
@@ -98,7 +146,7 @@ async def find_target(url: str, route: str | None, key: str | None, model: str |
     client = Client(target)
     try:
         status, body = await client.post(f"GET {target.prefix}/info HTTP/1.1\r\nhost: {target.host}\r\n{auth}\r\n".encode())
-    except (OSError, asyncio.IncompleteReadError) as error:
+    except OSError as error:
         raise UsageError(f"nobody answers at {url} ({error}): start the server first, or check the address") from error
     finally:
         client.close()

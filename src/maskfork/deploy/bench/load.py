@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,17 +17,21 @@ import numpy as np
 from maskfork.deploy.bench.client import Client, Target
 
 BROKEN = 0  # the status of a request whose connection broke
+Right = Callable[[int, bytes], bool]
+"""Whether the answer to the text of this number is the one that it should be."""
 
 
 @dataclass
 class Seen:
-    """What a load saw: milliseconds of each answered request, statuses of all."""
+    """What a load saw: milliseconds of each answered request, statuses of all, and how many answers were `wrong`."""
 
     seconds: float
     connections: int
     rate: float | None = None
     ms: list[float] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
+    right: Right | None = None
+    wrong: int = 0
 
     def summary(self) -> dict[str, float | int | None]:
         """Requests a second that were answered, percentiles in milliseconds, refusals (429) and failures."""
@@ -42,12 +46,18 @@ class Seen:
 
 
 async def load(
-    target: Target, texts: Sequence[str], seconds: float, connections: int, rate: float | None = None, seed: int = 0
+    target: Target,
+    texts: Sequence[str],
+    seconds: float,
+    connections: int,
+    rate: float | None = None,
+    seed: int = 0,
+    right: Right | None = None,
 ) -> Seen:
     """`rate` requests a second as they come to a counter (Poisson); None: as fast as answers come. Texts in turn."""
     requests = [target.request(text) for text in texts]
     clients = [Client(target) for _ in range(connections)]
-    seen = Seen(seconds, connections, rate)
+    seen = Seen(seconds, connections, rate, right=right)
     begin = time.perf_counter()
     try:
         if rate is None:
@@ -65,7 +75,7 @@ async def load(
 async def _again(client: Client, requests: Sequence[bytes], first: int, seen: Seen, begin: float) -> None:
     number = first
     while time.perf_counter() - begin < seen.seconds:
-        await _one(client, requests[number % len(requests)], time.perf_counter(), seen)
+        await _one(client, requests, number % len(requests), time.perf_counter(), seen)
         number += seen.connections
 
 
@@ -77,7 +87,7 @@ async def _due(clients: list[Client], requests: Sequence[bytes], times: np.ndarr
     async def timed(number: int, due: float) -> None:
         client = await free.get()
         try:
-            await _one(client, requests[number % len(requests)], due, seen)
+            await _one(client, requests, number % len(requests), due, seen)
         finally:
             free.put_nowait(client)
 
@@ -91,13 +101,14 @@ async def _due(clients: list[Client], requests: Sequence[bytes], times: np.ndarr
     await asyncio.gather(*running)
 
 
-async def _one(client: Client, request: bytes, due: float, seen: Seen) -> None:
+async def _one(client: Client, requests: Sequence[bytes], number: int, due: float, seen: Seen) -> None:
     try:
-        status, _ = await client.post(request)
-    except (OSError, asyncio.IncompleteReadError):
+        status, body = await client.post(requests[number])
+    except OSError:
         client.close()
         seen.statuses[BROKEN] += 1
         return
     seen.statuses[status] += 1
     if status == 200:
         seen.ms.append(1000 * (time.perf_counter() - due))
+        seen.wrong += seen.right is not None and not seen.right(number, body)
