@@ -33,7 +33,7 @@ from maskfork.prompt.score import PromptedClassifier
 WORDS = {
     "sst2": {"0": "negative", "1": "positive"},
     "ag_news": {"1": "world", "2": "sports", "3": "business", "4": "technology"},
-    "trec": {"ABBR": "abbreviation", "DESC": "description", "ENTY": "thing", "HUM": "person", "LOC": "place", "NUM": "number"},
+    "trec": {"0": "description", "1": "thing", "2": "abbreviation", "3": "person", "4": "place", "5": "number"},
 }
 ROWS, SHOTS, SEEDS = 400, (0, 4, 8, 16), (0, 1, 2)
 

@@ -15,12 +15,15 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from mixture import JOINED, write_mixture
+from questions import MANY, OPINIONS
 from sets import read_sets
 
 from maskfork import load
 from maskfork.cli import main as maskfork
 
 HERE = Path(__file__).parent
+#: what is taught one after the other, and by how many talks
+LESSONS = (("many", MANY, 16_000), ("opinions", OPINIONS, 7_000))
 
 
 def run(*words: str | Path) -> None:
@@ -39,18 +42,20 @@ def pretrained(data: Path, work: Path) -> Path:
     return whole
 
 
-def taught(base: Path, data: Path, work: Path, rows: int) -> Path:
-    """The same after `rows` talks."""
-    start, learnt, held = work / "start", work / "learnt.jsonl", work / "held.jsonl"
-    if not held.exists():
-        write_mixture(read_sets(data), rows, learnt, seed=0)
-        write_mixture(read_sets(data, held_out=True), 1000, held, seed=1)
-    if not start.exists():
-        model = load(base)
+def taught(base: Path, data: Path, work: Path) -> Path:
+    """The same after both lessons."""
+    model, done = load(base), work / "start"
+    if not done.exists():
         model.tokenizer.config["chat_template"] = JOINED
-        model.save(start)
-    run("train", "instruct", learnt, "--test", held, "--model", start, "-o", work / "taught", "--config", HERE / "teach.yaml")
-    return work / "taught"
+        model.save(done)
+    for seed, (name, shares, rows) in enumerate(LESSONS):
+        learnt, held = work / f"{name}.jsonl", work / f"{name}-held.jsonl"
+        if not held.exists():
+            write_mixture(read_sets(data), shares, rows, learnt, seed=2 * seed)
+            write_mixture(read_sets(data, held_out=True), shares, 1000, held, seed=2 * seed + 1)
+        run("train", "instruct", learnt, "--test", held, "--model", done, "-o", work / name, "--config", HERE / "teach.yaml")
+        done = work / name
+    return done
 
 
 def ship(folder: Path, out: Path, work: Path) -> None:
@@ -69,11 +74,10 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, required=True)
     parser.add_argument("--from", dest="base", type=Path, help="a decoder that has read the books already")
     parser.add_argument("--work", type=Path, help="where the parts are kept, to go on with")
-    parser.add_argument("--rows", type=int, default=16_000, help="talks that are learnt")
     given = parser.parse_args()
     work = given.work or Path(mkdtemp())
     work.mkdir(parents=True, exist_ok=True)
-    ship(taught(given.base or pretrained(given.data, work), given.data, work, given.rows), given.out, work)
+    ship(taught(given.base or pretrained(given.data, work), given.data, work), given.out, work)
 
 
 if __name__ == "__main__":

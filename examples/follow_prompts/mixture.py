@@ -8,10 +8,11 @@ Every answer is learnt: the first with no example before it, the n-th with n - 1
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 
-from questions import SHARES, Question
+from questions import Kind, Question
 from sets import Sets
 
 from maskfork.prompt.templates import DESCRIBED, PLAIN, TASK, Template
@@ -29,10 +30,10 @@ _WORDS = 50  # of a text
 _LETTERS = 1200  # of a talk
 
 
-def write_mixture(sets: Sets, rows: int, file: Path, *, seed: int, passages: float = 0.04) -> None:
+def write_mixture(sets: Sets, shares: Mapping[Kind, float], rows: int, file: Path, *, seed: int, passages: float = 0.04) -> None:
     """`rows` talks, so many of them a passage of a book instead, which has nothing to answer."""
     rng = Random(seed)
-    kinds, weights = list(SHARES), list(SHARES.values())
+    kinds, weights = list(shares), list(shares.values())
     with file.open("w", encoding="utf-8") as out:
         for _ in range(rows):
             if rng.random() < passages:

@@ -78,6 +78,20 @@ def sentiment(sets: Sets, rng: Random) -> Question:
     return _shuffled(rng, rng.choice(FEELING_ASKED), found)
 
 
+def opinion(sets: Sets, rng: Random) -> Question:
+    """The same under the usual names, in texts as long as a short review."""
+    good, bad = rng.choices((("positive", "negative"), ("good", "bad")), (4, 1))[0]
+    told = rng.choice(SIDES_TOLD)
+    texts = [lambda r, s=s: _remarks(sets, r, s, (1, 2, 2, 3)) for s in (POSITIVE, NEGATIVE)]
+    found = [(good, texts[0], told[0]), (bad, texts[1], told[1])]
+    third = rng.random()
+    if third < 0.45:
+        found.append(("mixed", lambda r: _both(sets, r), rng.choice(MIXED_TOLD)))
+    elif third < 0.55:
+        found.append(("neutral", lambda r: r.choice(sets.feelings["neutral"]), rng.choice(NEUTRAL_TOLD)))
+    return _shuffled(rng, rng.choice(FEELING_ASKED), found)
+
+
 def one_side(sets: Sets, rng: Random) -> Question:
     """Is it good (bad)?"""
     good = rng.random() < 0.5
@@ -151,8 +165,9 @@ def facts(sets: Sets, rng: Random) -> Question:
     return _shuffled(rng, rng.choice(asked), [(word, _from(by_word[word]), "") for word in words])
 
 
-#: how often each is asked
-SHARES = {
+Kind = Callable[[Sets, Random], Question]
+#: how often each is asked: first of many kinds, then mostly what the demo asks
+MANY: dict[Kind, float] = {
     sentiment: 0.54,
     one_side: 0.07,
     feelings: 0.13,
@@ -162,14 +177,15 @@ SHARES = {
     entities: 0.04,
     facts: 0.05,
 }
+OPINIONS: dict[Kind, float] = {opinion: 0.8, one_side: 0.06, feelings: 0.05, topics: 0.04, facts: 0.05}
 
 
 def _from(texts: Sequence[str]) -> Callable[[Random], str]:
     return lambda rng: rng.choice(texts)
 
 
-def _remarks(sets: Sets, rng: Random, side: frozenset[str]) -> str:
-    parts = [_remark(sets, rng, side) for _ in range(rng.choice((1, 1, 1, 2, 2, 3)))]
+def _remarks(sets: Sets, rng: Random, side: frozenset[str], counts: Sequence[int] = (1, 1, 1, 2, 2, 3)) -> str:
+    parts = [_remark(sets, rng, side) for _ in range(rng.choice(counts))]
     return _joined(rng, parts + ([rng.choice(sets.feelings["neutral"])] if rng.random() < 0.25 else []))
 
 

@@ -78,7 +78,8 @@ def test_every_answer_is_the_texts_own(example: dict[str, ModuleType], tiny: Any
 def test_it_is_learnt_as_it_is_asked(example: dict[str, ModuleType], tiny: Any) -> None:
     """A talk up to its last answer is the prompt of a classifier that has the texts before it as examples."""
     model, rng, seen = make("gpt2", "causal_lm"), Random(1), set()
-    for kind in example["questions"].SHARES:
+    kinds = {**example["questions"].MANY, **example["questions"].OPINIONS}
+    for kind in kinds:
         for _ in range(12):
             asked = kind(tiny, rng)
             talk = [message["content"] for message in example["mixture"].talk_of(asked, rng)]
@@ -92,14 +93,14 @@ def test_it_is_learnt_as_it_is_asked(example: dict[str, ModuleType], tiny: Any) 
                 said = [(text, None, asked.words[label]) for text, _, label in shots]
                 if classifier.wording.text(said[:-1], texts[-1]) == "".join(talk[:-1]):
                     seen.add((kind.__name__, template.instruction))
-    assert {kind for kind, _ in seen} == {kind.__name__ for kind in example["questions"].SHARES}
+    assert {kind for kind, _ in seen} == {kind.__name__ for kind in kinds}
     assert {said for _, said in seen} == {PLAIN.instruction, TASK.instruction, DESCRIBED.instruction}
 
 
 def test_the_same_talks_every_time(example: dict[str, ModuleType], tiny: Any, tmp_path: Path) -> None:
     files = [tmp_path / name for name in ("a.jsonl", "b.jsonl", "c.jsonl")]
     for file, seed in zip(files, (3, 3, 4), strict=True):
-        example["mixture"].write_mixture(tiny, 50, file, seed=seed)
+        example["mixture"].write_mixture(tiny, example["questions"].MANY, 50, file, seed=seed)
     first, again, other = (file.read_bytes() for file in files)
     assert first == again
     assert first != other
