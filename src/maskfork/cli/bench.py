@@ -83,9 +83,13 @@ def bench(
         raise UsageError(f"--connections is numbers with commas between, as 1,16,64, not {connections!r}") from error
     if min(counts) < 1:
         raise UsageError("--connections are 1 or more")
-    rows = _rows(model, file, text, pair)[:limit]
+    from maskfork.cli.where import model_place
     from maskfork.deploy.bench.served import own_server, under_load
+    from maskfork.models.hub import find_folder
 
+    if model is not None:
+        model = find_folder(model_place(str(model)))
+    rows = _rows(model, file, text, pair)[:limit]
     texts = [next((value for value in row.values() if isinstance(value, str)), "") for row in rows]
     with progress("measuring", None) as step:
 
@@ -134,7 +138,7 @@ def _rows(model: Path | None, file: Path | None, text: str | None, pair: str | N
     return columns_asked(model, text, pair, say)(table)(table)
 
 
-def _alone(model: Path, rows: list[dict[str, Any]], turns: int, moved: Any, *, peers: bool) -> dict[str, Any]:
+def _alone(folder: Path, rows: list[dict[str, Any]], turns: int, moved: Any, *, peers: bool) -> dict[str, Any]:
     """The model and its peers in turn, and the share of the peak."""
     from tempfile import TemporaryDirectory
 
@@ -142,11 +146,9 @@ def _alone(model: Path, rows: list[dict[str, Any]], turns: int, moved: Any, *, p
     from maskfork.deploy.bench.peak import operations, peaks
     from maskfork.deploy.bench.peers import installed
     from maskfork.deploy.optimize.opened import kind_in
-    from maskfork.models.hub import find_folder
     from maskfork.models.runtimes.settings import read_settings
     from maskfork.models.tokenizers.read import has_tokenizer, load_tokenizer
 
-    folder = find_folder(model)
     names, left = installed(kind_in(folder)) if peers else ([], {})
     moved("the processor's peak")
     reached = peaks()

@@ -18,12 +18,14 @@ from maskfork.deploy.optimize.forms import ORIGINAL
 from maskfork.deploy.optimize.front import front
 from maskfork.deploy.optimize.gate import Heard, judge
 from maskfork.deploy.optimize.measured import Measured
+from maskfork.deploy.optimize.opened import kind_in, open_for
 from maskfork.deploy.optimize.rows import UserRows, read_rows
 from maskfork.deploy.optimize.run import LOCK, WORK, Plan, optimise
 from maskfork.deploy.optimize.worker import Worker
 from maskfork.errors import MaskforkError, ModelError, UsageError
 from maskfork.learn.tasks.classify import Sorter
 from maskfork.models.runtimes import batched
+from maskfork.models.sentence import SentenceEncoder
 from maskfork.view.optimized import optimised_text
 from tests.learn.tiny import make, sentences
 
@@ -200,8 +202,7 @@ def test_the_front() -> None:
 
 
 def test_rows_of_a_file(folder: Path, tmp_path: Path) -> None:
-    data = tmp_path / "rows.csv"
-    data.write_text("text,label\na lovely film,good\na dull film,bad\nthe plot,good\n", "utf-8")
+    data = rows_file(tmp_path)
     found = read_rows(folder, data, text=None, pair=None, label=None)
     assert found.truth == ("good", "bad", "good")
     assert found.rows[1] == {"text": "a dull film"}
@@ -212,3 +213,20 @@ def test_rows_of_a_file(folder: Path, tmp_path: Path) -> None:
     assert found.truth is None
     assert [row["text"] for row in found.rows] == ["a lovely film", "a dull film of light"]
     assert "without labels" in found.notes[-1]
+
+
+def test_what_each_folder_answers_with(folder: Path, tmp_path: Path) -> None:
+    encoder = SentenceEncoder(make("bert")).save(tmp_path / "encoder")
+    assert (kind_in(folder), kind_in(encoder)) == ("labels", "vector")
+    answers, vectors = open_for(encoder).heard([{"text": "a lovely film"}, {"text": "the plot"}])
+    assert vectors is not None
+    np.testing.assert_allclose(vectors[1], answers[1]["vector"], atol=1e-6)
+    found = read_rows(encoder, rows_file(tmp_path), text=None, pair=None, label=None)
+    assert found.truth is None
+    assert found.rows[0]["text"] == "a lovely film"
+
+
+def rows_file(folder: Path) -> Path:
+    data = folder / "rows.csv"
+    data.write_text("text,label\na lovely film,good\na dull film,bad\nthe plot,good\n", "utf-8")
+    return data

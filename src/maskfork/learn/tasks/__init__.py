@@ -12,6 +12,7 @@ from maskfork.errors import ModelError, UsageError
 from maskfork.learn.tasks.common.contract import Task, Trained
 from maskfork.models.about import said_of
 from maskfork.models.hub import named_head
+from maskfork.models.sentence.folder import MODULES
 
 
 def all_tasks() -> dict[str, Task[Any]]:
@@ -45,12 +46,15 @@ def task_of(name: str) -> Task[Any]:
 
 
 def task_in(folder: Path) -> Task[Any] | None:
-    """The task that a model's folder is of, by maskfork.json, else by the head that config.json names; None for none."""
+    """The task that a model's folder is of: by maskfork.json, by the head that config.json names, or by sentence-transformers'
+    modules.json; None for none.
+    """
     kind = said_of(folder).get("kind")
     if kind is not None:
         return task_named(str(kind))
     head = named_head(folder) if (folder / "config.json").is_file() else None
-    return next((task for task in all_tasks().values() if head in task.heads), None) if head is not None else None
+    found = next((task for task in all_tasks().values() if head in task.heads), None) if head is not None else None
+    return task_named("embed") if found is None and (folder / MODULES).is_file() else found
 
 
 def open_trained(folder: Path) -> Trained:
