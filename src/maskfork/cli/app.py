@@ -41,7 +41,7 @@ VERBS = {
     "summarise": "Summarise texts with an encoder-decoder.",
     "fill-mask": "The words that an encoder would put in the gaps.",
     "info": "Say what a model folder holds.",
-    "export": "Write a model for another runtime (onnx, openvino), checked against itself.",
+    "export": "Write a model for another runtime (onnx, openvino, gguf), checked against itself.",
     "convert": "Write a checkpoint in another format, checked tensor by tensor.",
     "explain": "Say how a model runs, layer by layer: rules, kernels, sizes, memory.",
     "families": "List the model families that load here, and what of the Hub is theirs.",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def export(
     model: str,
     *,
-    to: Literal["onnx", "openvino", "safetensors"],
+    to: Literal["onnx", "openvino", "gguf", "safetensors"],
     output: Annotated[Path, Parameter(alias="-o")],
     precision: Literal["fp32", "bf16", "int8", "int4"] | None = None,
     calibrate: Path | None = None,
@@ -35,11 +35,12 @@ def export(
     model
         Folder of a trained model, a sentence encoder, a reranker, a decoder or an encoder-decoder; or a Hub id.
     to
-        onnx (onnxruntime), openvino, or safetensors (the Hub's layout).
+        onnx (onnxruntime), openvino, gguf (llama.cpp; decoders), or safetensors (the Hub's layout).
     output
-        The folder to write.
+        The folder to write; for gguf the file.
     precision
         fp32 where nothing is said. int8: for onnx weights alone, with --calibrate activations too; for openvino both, smoothed.
+        int4: a decoder's weights (onnx, gguf).
     calibrate
         A file of rows as the model reads them: the export is checked on them, and int8 takes its scales from them. Without it
         embedded sentences serve.

@@ -9,13 +9,14 @@ from typing import Literal
 
 from maskfork.deploy.export.agreement import Agreement
 from maskfork.deploy.export.encoder import export_encoder, open_encoder
+from maskfork.deploy.export.gguf import export_gguf
 from maskfork.deploy.export.writing import export_writer
 from maskfork.errors import UsageError
 from maskfork.models.formats.convert import convert
 from maskfork.models.formats.place import check_place
 from maskfork.models.hub import find_folder, load, named_head
 
-Format = Literal["onnx", "openvino", "safetensors"]
+Format = Literal["onnx", "openvino", "gguf", "safetensors"]
 Bits = Literal["fp32", "bf16", "int8", "int4"]
 Step = Callable[[float, str], None]
 
@@ -47,9 +48,12 @@ def export(
     folder, target = find_folder(source), Path(target).expanduser()
     if to == "safetensors":
         return _to_safetensors(folder, target, precision, force, told)
+    check_target(to, target)
     check_place(target, force=force)
     if writes(folder):
         return _writer(folder, target, to, precision, calibrate, agree, told)
+    if to == "gguf":
+        raise UsageError(f"{folder} writes no text, and gguf is for decoders here: take --to openvino or onnx")
     if precision == "int4":
         raise UsageError("int4 is for a decoder's weights, which are read once a token: take int8 for an encoder")
     encoder = open_encoder(folder)
@@ -66,13 +70,25 @@ def writes(folder: Path) -> bool:
 def _writer(
     folder: Path, target: Path, to: Format, precision: Bits | None, rows: Path | None, agree: float | None, step: Step
 ) -> Export:
-    bits = precision or "fp32"
+    bits, model = precision or "fp32", load(folder)
+    if to == "gguf":
+        found, notes = export_gguf(model, folder, target, bits, rows, agree, step)
+        return Export(
+            str(folder), str(target), to, bits, {target.name: target.stat().st_size}, str(found), numbers_of(found), notes
+        )
     if to == "openvino":
         raise UsageError("a model that writes is exported to onnx or gguf: openvino is for encoders here")
     if bits == "bf16":
         raise UsageError("onnxruntime has no bf16 arithmetic on a CPU: take int8, int4, or --to gguf")
-    found, notes = export_writer(load(folder), folder, target, bits, rows, agree, step)
+    found, notes = export_writer(model, folder, target, bits, rows, agree, step)
     return Export(str(folder), str(target), to, bits, sizes(target), str(found), numbers_of(found), notes)
+
+
+def check_target(to: Format, target: Path) -> None:
+    """Raises UsageError where a file's name is given for a folder, or a folder's for a file."""
+    if (to == "gguf") != (target.suffix == ".gguf"):
+        cure = f"name one, as {target / 'model.gguf'}" if to == "gguf" else "name a folder"
+        raise UsageError(f"{target} is no place for {to}, which is {'one file' if to == 'gguf' else 'a folder'}: {cure}")
 
 
 def numbers_of(found: Agreement) -> dict[str, float | int | str]:
