@@ -1,0 +1,81 @@
+"""Students as candidates: they learn what the model says, not what is judged, and those that cannot be are named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+
+from maskfork.deploy.optimize import run, students
+from maskfork.deploy.optimize.forms import ORIGINAL
+from maskfork.deploy.optimize.rows import UserRows
+from maskfork.deploy.optimize.run import Plan
+from maskfork.errors import DataError, UsageError
+from maskfork.learn.tasks.classify import Sorter
+from maskfork.learn.tasks.classify.rules import Rules
+from maskfork.learn.tasks.common.settings import TaskSettings
+from tests.learn.tiny import make, sentences
+
+NAMES = ("bad", "good")
+BRIEF = TaskSettings(epochs=1.0, learning_rate=2e-3, batch_size=32, min_steps=25, precision="fp32")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make("bert", "classify", labels=NAMES, num_hidden_layers=4).save(tmp_path_factory.mktemp("teacher"))
+
+
+def test_students_with_layers(folder: Path, tmp_path: Path) -> None:
+    teacher = students.open_teacher(folder)
+    given = students.lesson(teacher, sentences(120)[0], tmp_path, most=150)
+    assert len(given.texts) == len(set(given.texts)) == len(given.beliefs) == 150
+    assert students.lesson(teacher, sentences(120)[0], tmp_path, most=150).beliefs.tolist() == given.beliefs.tolist()
+    texts = sentences(60, 7)[0]
+    wanted = softmax(teacher.logits(texts), axis=1)
+
+    def apart(sorter: Sorter) -> float:
+        return float(np.abs(softmax(sorter.logits(texts), axis=1) - wanted).mean())
+
+    for name, depth in (("third", 2), ("narrow", 4)):
+        start = students._start(name, teacher.reader.model)  # type: ignore[arg-type]
+        assert start.spec.main.depth == depth
+        made = students.train(name, given, tmp_path / name, settings=BRIEF)  # type: ignore[arg-type]
+        student = Sorter.open(made)
+        before = Sorter(type(student.reader)(start.eval()), "single", NAMES)
+        assert apart(student) < apart(before)
+        assert student.label_names == NAMES
+        assert students.train(name, given, made) == made  # it is there: nothing is trained
+        assert not [path for path in tmp_path.iterdir() if path.name.startswith(f".{name}")]
+
+
+def test_nothing_is_judged_that_was_learnt_from(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    judged = UserRows(({"text": "A lovely  film"}, {"text": "a dull film"}), None, ())
+    learnt: list[list[str]] = []
+
+    def lesson(teacher: Sorter, texts: list[str], work: Path, *, seed: int) -> students.Lesson:
+        learnt.append(list(texts))
+        raise UsageError("enough")
+
+    monkeypatch.setattr(students, "lesson", lesson)
+    left: dict[str, str] = {}
+    bases = {ORIGINAL: folder}
+    plan = Plan(students=("static", "half"), texts=("a LOVELY film", "the plot of the film", "a dull film."))
+    run._learn(folder, judged, plan, tmp_path, bases, left, lambda doing: None)
+    assert learnt == [["the plot of the film", "a dull film."]]
+    assert left == {"student static": "enough", "student half": "enough"}
+    assert list(bases) == [ORIGINAL]
+
+
+def test_models_that_have_no_students(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no student 'quarter'"):
+        students.named("half,quarter")
+    assert students.named("static, half") == ("half", "static")
+    with pytest.raises(DataError, match="there are none"):
+        students.lesson(students.open_teacher(folder), ["  "], tmp_path)
+    sorter = Sorter.open(folder)
+    sorter.rules = Rules(abstain_below=0.7)
+    sorter.save(tmp_path / "careful")
+    with pytest.raises(UsageError, match="refuses texts by rules"):
+        students.open_teacher(tmp_path / "careful")
