@@ -3,8 +3,8 @@
     python benchmarks/optimised.py MODEL OUT [--distil] [--quick]     measure; stopped, the same command goes on
     python benchmarks/optimised.py MODEL OUT --write                  the section of RESULTS.md, from OUT/optimize.json
 
-MODEL is a classifier of SST-2, as `maskfork train classify` or benchmarks/exported.py makes one. All candidates are judged on the 872 dev
-rows; students learn from the training rows, and from parts of these, without labels.
+MODEL is a classifier of SST-2, as `maskfork train classify` or benchmarks/exported.py makes one. All candidates are
+judged on the 872 dev rows; students learn from the training rows, and from parts of these, without labels.
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ def section(lock: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {packages[name]}" for name in ("torch", "onnxruntime", "openvino", "nncf") if name in packages)
     return (
         "## Optimise: one fine-tuned MiniLM, every runtime here, and its students\n\n"
-        f"`python benchmarks/optimised.py MODEL OUT --distil`; {lock['rows']['count']} dev rows of SST-2 judged, {lock['rows']['timed']} timed, tokenising and "
-        f"answers included. Bold: timed in turn ({lock['finalists'][0]['turns']} rounds, medians); the others once. Drops are "
+        f"`python benchmarks/optimised.py MODEL OUT --distil`; {lock['rows']['count']} dev rows of SST-2 judged, "
+        f"{lock['rows']['timed']} timed, tokenising and answers included. "
+        f"Bold: timed in turn ({lock['finalists'][0]['turns']} rounds, medians); the others once. Drops are "
         f"paired, with 95 % intervals. {versions}; {lock['environment']['processor']}; {lock['created']}.\n\n"
         + ground.table(head, rows)
         + "".join(f"\nNot tried: {name}: {why}.\n" for name, why in lock["not_tried"].items())
