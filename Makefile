@@ -14,7 +14,7 @@ CODE := src tests benchmarks examples
 TORCH := $(shell grep '^torch==' constraints.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint format parity bench families clean
+.PHONY: help setup demo test test-all lint format parity bench bench-quick families clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -46,6 +46,9 @@ bench: $(VENV)/.installed-bench  ## measurements against peers, by hand; results
 	@for name in finetune coverage training passes forward; do \
 	  echo "== benchmarks/$$name.py"; $(BIN)/python benchmarks/$$name.py || exit 1; done
 
+bench-quick: $(VENV)/.installed-bench  ## the main rows of speed and serving once more, in under ten minutes
+	$(BIN)/python benchmarks/quick.py
+
 families: $(VENV)/.installed  ## docs/families.md from the families' own data
 	$(BIN)/python -m maskfork.view.families > docs/families.md.new && mv docs/families.md.new docs/families.md
 
@@ -73,7 +76,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt $(VENV)/.torch
 	@touch $@
 
 $(VENV)/.installed-bench: $(VENV)/.installed
-	$(PIP) install -c constraints.txt -e ".[bench]"
+	$(PIP) install -c constraints.txt -e ".[bench,export]"
 	@touch $@
 
 $(VENV)/.installed-all: $(VENV)/.installed
