@@ -9,7 +9,8 @@ import numpy as np
 
 from maskfork.errors import EndpointError, UsageError
 from maskfork.prompt.tasks.description import TaskDescription
-from maskfork.prompt.teachers.classify import EndpointClassifier, EndpointResult, Shot
+from maskfork.prompt.teachers.classified import EndpointResult
+from maskfork.prompt.teachers.classify import EndpointClassifier, Shot
 from maskfork.prompt.teachers.cost import Preview
 from maskfork.prompt.teachers.endpoint import Endpoint
 from maskfork.prompt.teachers.teacher import Labels, Progress, Teacher, check_one_label, orders_of, pooled

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from maskfork.errors import UsageError
 from maskfork.prompt.answers import STATED_EPS, likelihood_probs, parse_answer, stated_probs
+from maskfork.prompt.teachers.classified import EndpointResult, Read, Source, result_of
 from maskfork.prompt.teachers.cost import Preview
 from maskfork.prompt.teachers.endpoint import Endpoint
 from maskfork.prompt.teachers.forms import as_message, strict_object
-from maskfork.prompt.teachers.messages import Answer, Message, Request, Usage
+from maskfork.prompt.teachers.messages import Answer, Message, Request
 
-Source = Literal["likelihood", "stated", "none"]
 _JSON_TOKENS = 16  # for the braces and the key around a label
-OUTSIDE = "answered outside the labels"  # how the reason of such a row begins
 INSTRUCTION = "Classify the text of each message into exactly one of these labels."
 
 
@@ -28,42 +27,6 @@ class Shot(NamedTuple):
     text: str
     label: int
     pair: str | None = None
-
-
-@dataclass(frozen=True)
-class EndpointResult:
-    """Predictions for N texts over C labels, and what they took.
-
-    `labels` is -1 and `probs` uniform where `answered` is False: failed or unanswered calls and answers outside the
-    label list; `errors` gives each one's reason. `source` tells for each row what its probabilities are: "likelihood"
-    (token probabilities of the endpoint, see `likelihood_probs`), "stated" (1 - eps on the stated label: they carry no
-    confidence) or "none". `usage` and `cost` are for all N rows, as if each was paid now (also those paid in an earlier
-    run and those with the same text); `spent` is what this call of `predict` paid. Costs are None without prices, and
-    `cost` also where the endpoint gave no usage figures. `latencies_ms` [N] is the time of a row's calls as measured
-    when they were made, NaN where it has no answer or came in a batch; `usages` [N] the tokens of a row, None where the endpoint
-    did not say. `outside` counts the rows left unlabelled because of what was
-    answered, `repaired` those put right by asking once more, `failed` the calls that brought no answer.
-    """
-
-    probs: npt.NDArray[np.float64]
-    labels: npt.NDArray[np.int64]
-    answered: npt.NDArray[np.bool_]
-    source: tuple[Source, ...]
-    errors: tuple[str | None, ...]
-    usage: Usage
-    cost: float | None
-    spent: float | None
-    latencies_ms: npt.NDArray[np.float64]
-    usages: tuple[Usage | None, ...]
-    outside: int
-    repaired: int
-    failed: int
-    notes: tuple[str, ...]
-
-    @property
-    def cost_per_million_texts(self) -> float | None:
-        """Cost of a million texts like the answered ones; None without prices or answers."""
-        return None if self.cost is None or not self.answered.any() else 1e6 * self.cost / int(self.answered.sum())
 
 
 class EndpointClassifier:
@@ -150,7 +113,10 @@ class EndpointClassifier:
         second = dict(zip(wrong, again, strict=True))
         for i, answer in second.items():
             found[i] = self._parse(answer)
-        return self._result(answers, second, found, spent_before)
+        read = [self._probs(second.get(i, answer), found[i]) for i, answer in enumerate(answers)]
+        probs = np.array([own for own, _ in read]).reshape(len(read), len(self.label_names))
+        source = [origin for _, origin in read]
+        return result_of(self.endpoint, Read(answers, second, found, probs, source, self.eps, self.max_tokens), spent_before)
 
     def _opening(self, instruction: str, descriptions: Sequence[str] | None) -> tuple[Message, ...]:
         system = f"{instruction}\n\nLabels:\n{self._list(descriptions)}\n\n{self._rule()}"
@@ -187,103 +153,6 @@ class EndpointClassifier:
             if probs is not None:
                 return probs, "likelihood"
         return stated_probs(label, len(self.label_names), self.eps), "stated"
-
-    def _result(
-        self,
-        answers: list[Answer],
-        second: dict[int, Answer],
-        found: list[int | None],
-        spent_before: float,
-    ) -> EndpointResult:
-        n = len(answers)
-        probs = np.empty((n, len(self.label_names)))
-        source: list[Source] = []
-        errors: list[str | None] = []
-        latencies = np.full(n, np.nan)
-        usages: list[Usage | None] = []
-        outside = repaired = 0
-        for i, answer in enumerate(answers):
-            last = second.get(i, answer)
-            probs[i], origin = self._probs(last, found[i])
-            source.append(origin)
-            calls = [a for a in (answer, second.get(i)) if a is not None and a.ok]
-            times = [call.latency_ms for call in calls if call.latency_ms]
-            if calls and len(times) == len(calls):
-                latencies[i] = sum(times)
-            usages.append(_sum_of([call.usage for call in calls]))
-            repaired += i in second and found[i] is not None
-            missed = found[i] is None and answer.ok
-            outside += missed
-            errors.append(last.error or (f"{OUTSIDE}: {last.text[:80]!r}" if missed else None))
-        labels = np.array([-1 if label is None else label for label in found], dtype=np.int64)
-        prices = self.endpoint.ledger.prices
-        failed = sum(a.status == "failed" for a in answers)
-        counted = [own for own in usages if own is not None]
-        usage = _sum_of(counted) or Usage(0, 0)
-        return EndpointResult(
-            probs=probs,
-            labels=labels,
-            answered=labels >= 0,
-            source=tuple(source),
-            errors=tuple(errors),
-            usage=usage,
-            cost=prices.cost(usage) if prices and len(counted) == n else None,
-            spent=self.endpoint.ledger.spent - spent_before if prices else None,
-            latencies_ms=latencies,
-            usages=tuple(usages),
-            outside=outside,
-            repaired=repaired,
-            failed=failed,
-            notes=tuple(self._notes(answers, second, source, outside, repaired, failed)),
-        )
-
-    def _notes(
-        self,
-        answers: list[Answer],
-        second: dict[int, Answer],
-        source: list[Source],
-        outside: int,
-        repaired: int,
-        failed: int,
-    ) -> list[str]:
-        said = self.endpoint.notes()
-        if second:
-            said.append(
-                f"{len(second)} answer(s) were outside the label list; {repaired} were put right when asked once more, "
-                f"{outside} stay unlabelled."
-            )
-        if failed:
-            reason = next(a.error for a in answers if a.status == "failed")
-            said.append(f"{failed} row(s) failed after all retries and stay unlabelled, the first with: {reason}.")
-        unanswered = sum(a.status == "unanswered" for a in answers)
-        if unanswered:
-            rows = [i for i, a in enumerate(answers) if a.status == "unanswered"]
-            shown = ", ".join(map(str, rows[:10])) + (", ..." if len(rows) > 10 else "")
-            said.append(f"{unanswered} row(s) were not asked: {shown}.")
-        stated = source.count("stated")
-        if stated:
-            said.append(
-                f"{stated} row(s) have no token probabilities: the stated label gets {1 - self.eps:.2f} by convention, "
-                "so their calibration says nothing about the model."
-            )
-        if any(a.ok and not a.text.strip() and a.finish == "length" for a in answers):
-            said.append(
-                f"Some answers were cut at {self.max_tokens} tokens before any text; a model that reasons first needs "
-                "a larger limit."
-            )
-        if any(a.ok for a in answers):
-            said.append(f"Latency was measured with up to {self.endpoint.concurrency} calls at once.")
-        return said
-
-
-def _sum_of(usages: Sequence[Usage | None]) -> Usage | None:
-    """None where one is not known."""
-    total = Usage(0, 0)
-    for usage in usages:
-        if usage is None:
-            return None
-        total += usage
-    return total
 
 
 def _one_of(names: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ from maskfork.prompt.ask import Asker, open_asker
 from maskfork.prompt.score import load_decoder
 from maskfork.prompt.tasks.description import TaskDescription
 from maskfork.prompt.teachers.cache import AnswerCache
-from maskfork.prompt.teachers.classify import OUTSIDE
+from maskfork.prompt.teachers.classified import OUTSIDE
 from maskfork.prompt.teachers.messages import Answer, Message, Request
 from maskfork.prompt.teachers.teacher import Labels, Progress, Teacher, check_one_label, orders_of, pooled
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from maskfork.errors import UsageError
 from maskfork.prompt.tasks.description import TaskDescription
-from maskfork.prompt.teachers.classify import OUTSIDE
+from maskfork.prompt.teachers.classified import OUTSIDE
 from maskfork.prompt.teachers.cost import Preview
 from maskfork.prompt.teachers.messages import Usage
 

@@ -19,7 +19,8 @@ from maskfork.decide.compare.contender import Contender, HeldOut, Kind, Outcome,
 from maskfork.decide.compare.contenders.prompted import Shot, check_words, examples, too_many, words_of
 from maskfork.errors import EndpointError, ModelError, UsageError
 from maskfork.learn.data.rows import Rows
-from maskfork.prompt.teachers.classify import EndpointClassifier, EndpointResult
+from maskfork.prompt.teachers.classified import EndpointResult
+from maskfork.prompt.teachers.classify import EndpointClassifier
 from maskfork.prompt.teachers.classify import Shot as EndpointShot
 from maskfork.prompt.teachers.cost import Preview
 from maskfork.prompt.teachers.endpoint import Endpoint
