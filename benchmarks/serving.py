@@ -1,10 +1,14 @@
-"""Requests a second of `maskfork serve` on this machine, load from a process of its own on the same cores.
+"""`maskfork serve` beside its peers, and what it does under loads that are too much: the load comes from the same cores.
 
-    python benchmarks/serving.py [--model all-MiniLM-L6-v2] [--seconds 8] [--connections 1,16,64] [--rate 400] [--latency-ms 200]
+    python benchmarks/serving.py closed MODEL [--optimised FOLDER] 1, 16, 64 connections, every server in turn, one round a call
+    python benchmarks/serving.py hold FOLDER --rate 1000           requests a second for a minute, at times drawn before
+    python benchmarks/serving.py overload FOLDER --latency-ms 50   five times what it can do for a minute, and before and after
+    python benchmarks/serving.py stop FOLDER                       SIGTERM under load
+    python benchmarks/serving.py swap FOLDER                       the model is opened anew under load, again and again
+    python benchmarks/serving.py write                             the section of RESULTS.md
 
-Closed loop: every connection asks again as soon as it is answered. With `--rate` requests are sent open-loop, at times drawn
-before (Poisson), and a latency is counted from the time at which its request should have been sent (no coordinated omission).
-Every answer is held against the one that its text got alone.
+One 25-token text a request: /predict for a classifier, /v1/embeddings for a sentence encoder. In an open loop a latency counts
+from when a request was due. Every answer is held against the one that its text got alone. What was measured is kept in --log.
 """
 
 from __future__ import annotations
@@ -12,144 +16,180 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import random
-import subprocess
+import signal
 import sys
-import time
 from collections import Counter
-from dataclasses import dataclass, field
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import psutil
+import uvloop
+from support import ground
+from support.servers import Server, answers, ours, peers, right, running, texts
+from support.serving_table import section
 
-STORY = "the film is a warm and clever story of two friends who lose their way in a small town by the sea"
+from maskfork.deploy.bench.client import Client
+from maskfork.deploy.bench.load import Right, load
+from maskfork.measure.resources import OtherLoad
 
-
-def texts(count: int) -> list[str]:
-    """About 25 tokens each, one of which tells them apart."""
-    rng, words = random.Random(0), STORY.split()
-    return [" ".join(rng.choice(words) for _ in range(22)) + f" {i}" for i in range(count)]
-
-
-@dataclass
-class Seen:
-    ms: list[float] = field(default_factory=list)
-    statuses: Counter[int] = field(default_factory=Counter)
-    wrong: int = 0
+ASKED = texts(128)
 
 
-class Client:
-    """One connection, kept alive."""
+def closed(given: argparse.Namespace, work: Path) -> dict[str, Any]:
+    """A round: each server at each number of connections."""
+    commands = {"maskfork, float32": ours(given.folder)}
+    if given.optimised:
+        commands = {f"maskfork, {given.title}": ours(given.optimised), **commands}
+    commands |= peers(given.folder, given.infinity)
+    found: dict[str, Any] = {}
+    with OtherLoad() as others, ExitStack() as stack:
+        servers = [
+            stack.enter_context(running(name, words, given.folder, work / f"{i}.log"))
+            for i, (name, words) in enumerate(commands.items())
+        ]
+        wanted: dict[str, Right] = {}
+        for server in servers:
+            try:
+                wanted[server.name] = right(uvloop.run(answers(server, ASKED)))
+            except RuntimeError as error:
+                print(error, flush=True)
+        for count in map(int, given.connections.split(",")):
+            for server in servers:
+                if server.name in wanted:
+                    own = wanted[server.name]
+                    seen = uvloop.run(load(server.target, ASKED, given.seconds, count, right=own))
+                    found.setdefault(server.name, {})[str(count)] = {
+                        **seen.summary(), "wrong": seen.wrong, "memory_mb": server.memory_mb()
+                    }  # fmt: skip
+                    print(server.name, count, found[server.name][str(count)], flush=True)
+    return {"servers": found, "others": others.share}
 
-    def __init__(self, port: int) -> None:
-        self.port = port
-        self.streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def ask(self, text: str) -> tuple[int, list[float]]:
-        if self.streams is None:
-            self.streams = await asyncio.open_connection("127.0.0.1", self.port)
-        reader, writer = self.streams
-        body = json.dumps({"input": text, "encoding_format": "base64"}).encode()
-        writer.write(b"POST /v1/embeddings HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
-        head = await reader.readuntil(b"\r\n\r\n")
-        size = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
-        answer = json.loads(await reader.readexactly(size))
-        status = int(head[9:12])
-        return status, _vector(answer["data"][0]["embedding"]) if status == 200 else []
+def hold(given: argparse.Namespace, work: Path) -> dict[str, Any]:
+    with OtherLoad() as others, running("maskfork", ours(given.folder), given.folder, work / "hold.log") as server:
+        own = right(uvloop.run(answers(server, ASKED)))
+        uvloop.run(load(server.target, ASKED, 3, 64))
+        seen = uvloop.run(load(server.target, ASKED, given.seconds, 256, given.rate, right=own))
+        memory = server.memory_mb()
+    return {**seen.summary(), "wrong": seen.wrong, "memory_mb": memory, "others": others.share}
 
 
-def _vector(packed: str) -> list[float]:
-    from base64 import b64decode
+def overload(given: argparse.Namespace, work: Path) -> dict[str, Any]:
+    words = ours(given.folder, "--latency-ms", str(given.latency_ms))
+    with OtherLoad() as others, running("maskfork", words, given.folder, work / "overload.log") as server:
+        own = right(uvloop.run(answers(server, ASKED)))
+        most = uvloop.run(load(server.target, ASKED, 6, 64)).summary()["answered_per_second"]
+        assert most is not None
+        before = uvloop.run(load(server.target, ASKED, 10, 64, most / 3, right=own))
 
-    return np.frombuffer(b64decode(packed), "<f4")[:8].tolist()
+        async def watched() -> tuple[Any, list[float]]:
+            task = asyncio.ensure_future(load(server.target, ASKED, given.seconds, given.most, 5 * most, right=own))
+            memory = []
+            while not task.done():
+                memory.append(server.memory_mb())
+                await asyncio.wait([task], timeout=1)
+            return task.result(), memory
+
+        seen, memory = uvloop.run(watched())
+        after = uvloop.run(load(server.target, ASKED, 10, 64, most / 3, right=own))
+    return {
+        "capacity": most, "latency_ms": given.latency_ms, "during": {**seen.summary(), "wrong": seen.wrong},
+        "before": before.summary(), "after": after.summary(), "memory_mb": memory, "seconds": seen.seconds,
+        "others": others.share,
+    }  # fmt: skip
 
 
-async def load(port: int, seconds: float, connections: int, rate: float | None) -> Seen:
-    asked = texts(256)
-    clients = [Client(port) for _ in range(connections)]
-    right = [(await clients[0].ask(text))[1] for text in asked]
-    seen = Seen()
-    free: asyncio.LifoQueue[Client] = asyncio.LifoQueue()
-    for client in clients:
-        free.put_nowait(client)
+async def ask_on(server: Server, own: Right, count: int, until: asyncio.Event) -> dict[str, Any]:
+    """`count` connections ask until told to stop, or until nobody listens; whatever was sent and not answered is `lost`."""
+    statuses, lost, wrong = Counter[int](), 0, 0
 
-    async def one(client: Client, i: int, due: float) -> None:
-        status, vector = await client.ask(asked[i % 256])
-        seen.statuses[status] += 1
-        if status == 200:
-            seen.ms.append(1000 * (time.perf_counter() - due))
-            seen.wrong += not np.allclose(vector, right[i % 256], atol=0.02)
+    async def one(number: int) -> None:
+        nonlocal lost, wrong
+        client = Client(server.target)
+        while not until.is_set():
+            try:
+                status, body = await client.post(server.target.request(ASKED[number]))
+            except ConnectionRefusedError:
+                return
+            except OSError:
+                lost += 1
+                return
+            statuses[status] += 1
+            wrong += status == 200 and not own(number, body)
+            number = (number + count) % len(ASKED)
+        client.close()
 
-    begin = time.perf_counter()
-    if rate is None:
+    await asyncio.gather(*(one(number) for number in range(count)))
+    return {"statuses": dict(statuses), "lost": lost, "wrong": wrong}
 
-        async def again(client: Client, k: int) -> None:
-            i = k
-            while time.perf_counter() - begin < seconds:
-                await one(client, i, time.perf_counter())
-                i += connections
 
-        await asyncio.gather(*(again(client, k) for k, client in enumerate(clients)))
-        return seen
-    times = np.cumsum(np.random.default_rng(0).exponential(1 / rate, int(rate * seconds)))
-    running = set()
+def stop(given: argparse.Namespace, work: Path) -> dict[str, Any]:
+    """Each time a server of its own."""
+    found = []
+    for turn in range(given.turns):
+        with running("maskfork", ours(given.folder), given.folder, work / f"stop{turn}.log") as server:
+            own = right(uvloop.run(answers(server, ASKED)))
 
-    async def timed(i: int, due: float) -> None:
-        client = await free.get()
-        try:
-            await one(client, i, due)
-        finally:
-            free.put_nowait(client)
+            async def told(server: Server = server, own: Right = own) -> dict[str, Any]:
+                asking = asyncio.ensure_future(ask_on(server, own, 64, asyncio.Event()))
+                await asyncio.sleep(4)
+                server.process.send_signal(signal.SIGTERM)
+                return await asking
 
-    for i, at in enumerate(times):
-        due = begin + float(at)
-        await asyncio.sleep(max(0.0, due - time.perf_counter()))
-        running.add(asyncio.ensure_future(timed(i, due)))
-    await asyncio.gather(*running)
-    return seen
+            found.append({**uvloop.run(told()), "ended": server.process.wait(70)})
+            print(found[-1], flush=True)
+    return {"turns": found}
+
+
+def swap(given: argparse.Namespace, work: Path) -> dict[str, Any]:
+    log = work / "swap.log"
+    with running("maskfork", ours(given.folder), given.folder, log) as server:
+        own = right(uvloop.run(answers(server, ASKED)))
+
+        async def swapped() -> dict[str, Any]:
+            until = asyncio.Event()
+            asking = asyncio.ensure_future(ask_on(server, own, 64, until))
+            for _ in range(given.turns):
+                await asyncio.sleep(4)
+                server.process.send_signal(signal.SIGHUP)
+            await asyncio.sleep(4)
+            until.set()
+            return await asking
+
+        found = uvloop.run(swapped())
+    return {**found, "swaps": log.read_text().count("opened anew")}
+
+
+PARTS = {"closed": closed, "hold": hold, "overload": overload, "stop": stop, "swap": swap}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="all-MiniLM-L6-v2")
-    parser.add_argument("--seconds", type=float, default=8)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=[*PARTS, "write"])
+    parser.add_argument("folder", type=Path, nargs="?", default=ground.minilm())
+    parser.add_argument("--optimised", type=Path, help="closed: the folder that `maskfork optimize` made of it")
+    parser.add_argument("--title", default="int8", help="how that one is called")
+    parser.add_argument("--name", help="under which the result is kept; the folder's name where it is left out")
+    parser.add_argument("--infinity", help="where infinity_emb's program lies")
+    parser.add_argument("--seconds", type=float, help="of each load: 5 for closed, 60 else")
     parser.add_argument("--connections", default="1,16,64")
-    parser.add_argument("--rate", type=float)
-    parser.add_argument("--latency-ms", type=float)
-    parser.add_argument("--bf16", action="store_true")
-    parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--most", type=int, default=512, help="overload: connections at once")
+    parser.add_argument("--rate", type=float, default=1000)
+    parser.add_argument("--latency-ms", type=float, default=100)
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--log", type=Path, default=ground.RUNS / "bench-serving" / "log.jsonl")
     given = parser.parse_args()
-    if given.port:
-        import uvloop
-
-        seen = uvloop.run(load(given.port, given.seconds, int(given.connections), given.rate))
-        print(json.dumps({"ms": seen.ms, "statuses": dict(seen.statuses), "wrong": seen.wrong}))
+    given.seconds = given.seconds or (5 if given.part == "closed" else 60)
+    given.log.parent.mkdir(parents=True, exist_ok=True)
+    if given.part == "write":
+        ground.put("serving", section([json.loads(line) for line in given.log.read_text().splitlines()]))
         return
-    words = [str(Path(sys.executable).with_name("maskfork")), "serve", f"m={given.model}", "--port", "0", "--access-log", "none"]
-    words += ["--latency-ms", str(given.latency_ms)] if given.latency_ms else []
-    words += ["--bf16"] if given.bf16 else []
-    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as server:
-        assert server.stderr is not None
-        port = next(line.rsplit(":", 1)[1].strip() for line in server.stderr if "listening at" in line)
-        print(
-            "| connections | asked a second | answered a second | p50 ms | p99 ms | refused | wrong | server MB |\n"
-            + "|---" * 8
-            + "|"
-        )
-        for connections in given.connections.split(","):
-            own = [sys.executable, __file__, "--port", port, "--seconds", str(given.seconds), "--connections", connections]
-            own += ["--rate", str(given.rate)] if given.rate else []
-            said = json.loads(subprocess.run(own, capture_output=True, text=True, check=True).stdout)
-            ms, refused = np.array(said["ms"]), sum(n for status, n in said["statuses"].items() if status != "200")
-            p50, p99 = np.quantile(ms, [0.5, 0.99])
-            memory = psutil.Process(server.pid).memory_info().rss / 2**20
-            print(
-                f"| {connections} | {given.rate or 'as answered'} | {len(ms) / given.seconds:.0f} | {p50:.1f} | {p99:.1f} | "
-                f"{refused} | {said['wrong']} | {memory:.0f} |",
-                flush=True,
-            )
-        server.terminate()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that no server is left behind
+    found = PARTS[given.part](given, given.log.parent)
+    about = {"part": given.part, "name": given.name or given.folder.name, "commit": ground.commit(), "machine": ground.machine()}
+    with given.log.open("a") as out:
+        out.write(json.dumps({**about, **found}) + "\n")
+    print(json.dumps({**about, **{key: value for key, value in found.items() if key != "memory_mb"}}, indent=1))
 
 
 if __name__ == "__main__":

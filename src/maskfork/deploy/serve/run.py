@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import Callable
 from socket import socket
@@ -37,6 +38,7 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket] | None = None) -> None:
         await super().startup(sockets)
+        settle()
         self._ready([address_of(own) for server in self.servers for own in server.sockets])
         if hasattr(signal, "SIGHUP"):
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._swap)
@@ -51,9 +53,14 @@ class Server(uvicorn.Server):
         except (MaskforkError, OSError) as error:
             self._say(f"the models stay as they are: {error}")
             return
+        before = list(self.app.house.batchers.values())
         for served in opened:
             self.app.house.put(served)
         self._say(f"opened anew: {', '.join(served.name for served in opened)}")
+        while not all(batcher.closed for batcher in before):
+            await asyncio.sleep(0.1)
+        before.clear()
+        settle()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._worker and sig == signal.SIGINT:  # the terminal sends it to all; the first process tells the others
@@ -66,6 +73,15 @@ class Server(uvicorn.Server):
 
     def _stop(self) -> None:
         self.should_exit = True
+
+
+def settle() -> None:
+    """What is there now stays: the collector of garbage need not walk through it again, which would stop everything for as much
+    as a quarter of a second in the midst of requests.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 def config_of(app: App, limits: Limits, host: str = "127.0.0.1", port: int = 0) -> uvicorn.Config:
