@@ -19,7 +19,10 @@ from tests.learn.tiny import make
 HIDDEN = "hidden-folder"  # a part of every model's path, which no answer may tell
 NAMES = ("bad", "good")
 ODD: list[Any] = [None, True, -1, 2**63, 2**70, 1e308, -0.0, "", "\x00", "\ud800", "😀" * 50, [], {}, [[]], [None], {"a": {}}]
-MORE = ["model", "truncate", "dimensions", "temperature", "n", "logprobs", "stop", "truncation_direction", "seed"]
+MORE = [
+    "model", "truncate", "dimensions", "temperature", "n", "logprobs", "stop", "truncation_direction", "seed", "stream", "echo",
+    "response_format", "stream_options", "raw_scores", "normalize", "prompt_name", "top_logprobs", "max_tokens", "top_p",
+]  # fmt: skip
 TEMPLATE = "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }} {% endfor %}"
 RIGHT: dict[str, Any] = {
     "/": {"inputs": "a film"}, "/predict": {"inputs": [["a film"], ["a", "b"]]}, "/embed": {"inputs": ["a film", [5, 6]]},

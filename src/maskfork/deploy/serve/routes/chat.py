@@ -13,7 +13,17 @@ from maskfork.deploy.serve.refused import Refused
 from maskfork.deploy.serve.routes.lines import Line, stream, whole
 from maskfork.deploy.serve.routes.logprobs import Entry, entries
 from maskfork.deploy.serve.routes.route import Route, answer_of
-from maskfork.deploy.serve.routes.writing import BEST, StreamOptions, Written, asked_of, start, usage_of, wants_usage, writer_of
+from maskfork.deploy.serve.routes.writing import (
+    BEST,
+    Seed,
+    StreamOptions,
+    Written,
+    asked_of,
+    start,
+    usage_of,
+    wants_usage,
+    writer_of,
+)
 from maskfork.prompt.chat import render
 from maskfork.prompt.generate.constraints import json_schema
 
@@ -40,7 +50,7 @@ class ChatBody(msgspec.Struct):
     logprobs: bool | None = False
     top_logprobs: int | None = 0
     stop: str | list[str] | None = None
-    seed: int | None = None
+    seed: Seed | None = None
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
     response_format: ResponseFormat | None = None

@@ -13,7 +13,17 @@ from maskfork.deploy.serve.refused import Refused
 from maskfork.deploy.serve.routes.lines import Line, stream, whole
 from maskfork.deploy.serve.routes.logprobs import LogProbs, table
 from maskfork.deploy.serve.routes.route import Route, answer_of
-from maskfork.deploy.serve.routes.writing import BEST, StreamOptions, Written, asked_of, start, usage_of, wants_usage, writer_of
+from maskfork.deploy.serve.routes.writing import (
+    BEST,
+    Seed,
+    StreamOptions,
+    Written,
+    asked_of,
+    start,
+    usage_of,
+    wants_usage,
+    writer_of,
+)
 from maskfork.deploy.serve.served.how import Scores
 from maskfork.deploy.serve.served.writer import ServedWriter
 from maskfork.prompt.generate.engine import Said
@@ -35,7 +45,7 @@ class CompletionBody(msgspec.Struct):
     logprobs: int | None = None
     echo: bool = False
     stop: str | list[str] | None = None
-    seed: int | None = None
+    seed: Seed | None = None
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
     user: str | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import msgspec
 
@@ -13,6 +13,8 @@ from maskfork.deploy.serve.routes.lines import Asked, Line, start_lines
 from maskfork.deploy.serve.served.writer import ServedWriter
 
 BEST = 20  # likeliest tokens that may be asked for at each place, and texts of one prompt
+
+Seed = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 class StreamOptions(msgspec.Struct):
@@ -35,7 +37,7 @@ class WritingBody(Protocol):
     n: int
     stream_options: StreamOptions | None
     stop: str | list[str] | None
-    seed: int | None
+    seed: Seed | None
     presence_penalty: float
     frequency_penalty: float
 
