@@ -33,10 +33,11 @@ from maskfork.models.runtimes.settings import Precision, RuntimeSettings, digest
 STORE = ground.RUNS / "bench-exported"
 SHOWN = 300
 LIMITS = {"sst2": 6910, "trec": 4303, "ag_news": 6080}  # rows that are trained on
-#: name, format (None: torch in fewer bits, on the folder's own weights), precision, whether scales come from rows
-WAYS: tuple[tuple[str, str | None, Precision, bool], ...] = (
-    ("torch int8, dynamic", None, "int8", False),
-    ("torch bf16", None, "bf16", False),
+#: name, format or runtime (torch and our C++ take the folder's own weights), precision, whether scales come from rows
+WAYS: tuple[tuple[str, str, Precision, bool], ...] = (
+    ("native int8", "native", "int8", False),
+    ("torch int8, dynamic", "torch", "int8", False),
+    ("torch bf16", "torch", "bf16", False),
     ("onnx fp32", "onnx", "fp32", False),
     ("onnx int8, dynamic", "onnx", "int8", False),
     ("onnx int8, static", "onnx", "int8", True),
@@ -55,18 +56,18 @@ def trained(name: str, rows: Rows) -> Path:
     return folder
 
 
-def exported(name: str, model: Path, way: tuple[str, str | None, Precision, bool], rows: Path) -> tuple[Path | None, str]:
+def exported(name: str, model: Path, way: tuple[str, str, Precision, bool], rows: Path) -> tuple[Path | None, str]:
     """The folder (None where it was refused), and what was said of it."""
     title, to, precision, shown = way
     folder = STORE / name / title.replace(", ", "-").replace(" ", "-")
     if folder.is_dir():
         return folder, ""
-    if to is None:
+    if to in ("torch", "native"):
         labels = len(Sorter.open(model).label_names)
         with in_place(folder) as new:
             shutil.copytree(model, new)
             files = digests(new, ["model.safetensors"])
-            write_settings(new, RuntimeSettings(runtime="torch", precision=precision, gives="text", width=labels, files=files))
+            write_settings(new, RuntimeSettings(runtime=to, precision=precision, gives="text", width=labels, files=files))  # type: ignore[arg-type]
         return folder, ""
     try:
         done = export(model, folder, to=to, precision=precision, calibrate=rows if shown else None)  # type: ignore[arg-type]

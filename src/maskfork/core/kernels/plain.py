@@ -33,7 +33,8 @@ class Plain:
                 mask = added if mask is None else mask + added
             k, v = spread(k, ask.heads), spread(v, ask.heads)
             if ask.softcap is None:
-                return attend(q, k, v, mask, ask.scale, 0.0, causal=False), None
+                out = attend(q, k, v, mask, ask.scale, 0.0, causal=False)
+                return out.clone(memory_format=torch.contiguous_format), None  # as it lies, a graph could not flatten its heads
             logits = torch.tanh(torch.einsum("bqhd,bkhd->bhqk", q, k) * (ask.scale / ask.softcap)) * ask.softcap
             weights = (logits if mask is None else logits + mask).softmax(-1)
             return torch.einsum("bhqk,bkhd->bqhd", weights, v), None

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import torch
 
+from maskfork.core.batch import Batch
 from maskfork.deploy.export.agreement import Agreement, Kind, agreement
 from maskfork.deploy.export.graph import EncoderGraph, trace
 from maskfork.deploy.export.onnx import quantise_dynamic, quantise_static, write_onnx
 from maskfork.deploy.export.openvino import write_openvino
 from maskfork.deploy.export.rows import MOST, Recorder, given_rows, own_rows, read_as_asked
+from maskfork.deploy.export.smooth import smoothed
 from maskfork.errors import ModelError, UsageError
 from maskfork.learn.tasks import task_in, task_of
 from maskfork.learn.tasks.classify import Sorter
@@ -24,7 +27,7 @@ from maskfork.models.folder import config_of
 from maskfork.models.formats.convert import copy_rest
 from maskfork.models.formats.place import in_place
 from maskfork.models.formats.tensors import open_tensors
-from maskfork.models.packing import by_tokens
+from maskfork.models.packing import TOKENS, by_tokens, packed
 from maskfork.models.runtimes import onnx as onnx_runtime
 from maskfork.models.runtimes import openvino as openvino_runtime
 from maskfork.models.runtimes.batched import inputs_of
@@ -116,14 +119,17 @@ def export_encoder(
     step(0.05, "reading rows")
     asked, wanted = asked_of(encoder, rows)
     step(0.15, "tracing")
-    program, names = trace(encoder.whole), EncoderGraph(encoder.whole).names
+    eased = smoothed(encoder.whole, _packed(asked)) if to == "onnx" and precision == "int8" else nullcontext()
+    names = EncoderGraph(encoder.whole).names
     output = "token_logits" if encoder.whole.gives == "token" else "answer"
     with in_place(target) as whole:
         whole.mkdir()
         new = _write_rest(encoder, whole)
-        step(0.2, f"writing for {to}")
         batches = [] if "int8" not in precision else _batches(names, asked)
-        how = _write(program, new, to, precision, names, output, batches, static=rows is not None)
+        with eased:  # NNCF smooths by itself
+            program = trace(encoder.whole)
+            step(0.2, f"writing for {to}")
+            how = _write(program, new, to, precision, names, output, batches, static=rows is not None)
         settings = RuntimeSettings(
             runtime="onnxruntime" if to == "onnx" else "openvino",
             precision=precision,
@@ -162,12 +168,25 @@ def _write(
         quantise_dynamic(plain, file)
     for left in new.glob("plain.onnx*"):
         left.unlink()
-    return "static int8" if static else "dynamic int8"
+    return "static int8, SmoothQuant" if static else "dynamic int8, SmoothQuant"
+
+
+def _spread(asked: Recorder) -> list[int]:
+    """Rows for calibration, from all over."""
+    return list(range(0, len(asked.ids), -(-len(asked.ids) // CALIBRATION)))
+
+
+def _packed(asked: Recorder) -> list[Batch]:
+    """They without padding, for the model itself."""
+    chosen = _spread(asked)
+    parts = by_tokens([len(asked.ids[i]) for i in chosen], TOKENS)
+    rows = [[chosen[i] for i in part.tolist()] for part in parts]
+    return [packed([asked.ids[i] for i in some], [asked.types[i] for i in some] if asked.types else None) for some in rows]
 
 
 def _batches(names: tuple[str, ...], asked: Recorder) -> list[Any]:
-    """Rectangles of like lengths for calibration, of rows spread over all of them."""
-    chosen = list(range(0, len(asked.ids), -(-len(asked.ids) // CALIBRATION)))
+    """They as rectangles of like lengths, for a graph."""
+    chosen = _spread(asked)
     found = []
     for part in by_tokens([len(asked.ids[i]) for i in chosen], 512, 8, filled=True):
         rows = [chosen[i] for i in part.tolist()]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from maskfork.core.positions.rotary import Rotary
-from maskfork.core.spec import StackSpec
+from maskfork.core.spec import FeedForwardSpec, StackSpec
 from maskfork.deploy.export.agreement import Agreement, agreement
 from maskfork.deploy.export.gguf_words import add_tokenizer
 from maskfork.deploy.export.onnx import needed
@@ -90,7 +90,7 @@ def _describe(out: Any, model: Model, folder: Path, kind: Any) -> None:
     out.add_context_length(model.spec.max_length or int(model.config.get("max_position_embeddings", 2048)))
     out.add_embedding_length(stack.hidden_size)
     out.add_block_count(stack.depth)
-    out.add_feed_forward_length(stack.feed_forward.size)
+    out.add_feed_forward_length(_inner(stack, folder))
     out.add_head_count(attention.num_heads)
     out.add_head_count_kv(attention.num_kv_heads)
     out.add_vocab_size(model.spec.vocab_size)
@@ -103,6 +103,13 @@ def _describe(out: Any, model: Model, folder: Path, kind: Any) -> None:
         if isinstance(scheme, Rotary):
             out.add_rope_dimension_count(scheme.size or int(attention.head_size * scheme.share))
             out.add_rope_freq_base(scheme.base)
+
+
+def _inner(stack: StackSpec, folder: Path) -> int:
+    """Numbers between a layer's two projections. Raises ModelError for experts."""
+    if not isinstance(stack.feed_forward, FeedForwardSpec):
+        raise ModelError(f"{folder} has experts, which are not written into gguf here: take --to safetensors")
+    return stack.feed_forward.size
 
 
 def _named(tool: Any, model: Model, architecture: str) -> Iterator[tuple[str, Tensor]]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from maskfork.core.batch import Traced
+from maskfork.deploy.export.quiet import quiet
 from maskfork.errors import ModelError
 from maskfork.models.encode import wants_types
 from maskfork.models.runtimes.whole import Whole
@@ -45,7 +46,7 @@ def trace(whole: Whole) -> torch.export.ExportedProgram:
 def traced(graph: nn.Module, given: tuple[Any, ...], sizes: Any, where: str) -> torch.export.ExportedProgram:
     """`torch.export` of a module on example inputs. Raises ModelError in a sentence."""
     try:
-        with torch.no_grad():
+        with torch.no_grad(), quiet():
             return torch.export.export(graph, given, dynamic_shapes=sizes)
     except (RuntimeError, ValueError, torch._dynamo.exc.UserError) as error:
         lines = [line for line in str(error).strip().splitlines() if line.strip()]

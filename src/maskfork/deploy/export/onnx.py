@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -14,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from maskfork.deploy.export.quiet import quiet
 from maskfork.errors import ModelError, UsageError
 
 Sizes = Mapping[str, Mapping[int, str]]  # input -> which of its sizes is called what
@@ -118,16 +115,3 @@ def quantise_static(source: Path, target: Path, batches: Sequence[dict[str, np.n
         )  # fmt: skip
     for left in source.parent.glob("ready.onnx*"):
         left.unlink()
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """These libraries report every step on the screen; what goes wrong, they raise."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from maskfork.deploy.export.onnx import needed, quiet
+from maskfork.deploy.export.onnx import needed
+from maskfork.deploy.export.quiet import quiet
 from maskfork.errors import ModelError
 from maskfork.models.runtimes.settings import Precision
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from maskfork.learn.data.unlabelled import bare_texts
 from maskfork.learn.tasks.common.contract import Task, Trained
 from maskfork.learn.tasks.common.rows import rows_of_file
 from maskfork.models.runtimes.contract import FloatArray, Ids, Padding, Runtime
@@ -54,7 +55,9 @@ def own_rows(task: Task[Any]) -> list[dict[str, Any]]:
 
 
 def given_rows(task: Task[Any], file: Path) -> list[dict[str, Any]]:
-    """The first rows of a file, by the task's roles. Raises DataError."""
+    """The first rows of a file, by the task's roles; of texts alone, where these are all that it asks. Raises DataError."""
+    if {role.name for role in task.roles} & {"text", "anchor"} and (bare := bare_texts(file)) is not None:
+        return [{"text": text} for text in bare[0][:MOST]]
     return rows_of_file(file, task.roles, {})[:MOST]
 
 

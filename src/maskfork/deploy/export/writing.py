@@ -16,7 +16,8 @@ import numpy as np
 import torch
 
 from maskfork.deploy.export.agreement import Agreement, agreement
-from maskfork.deploy.export.onnx import quantise_dynamic, quantise_weights, quiet, write_onnx
+from maskfork.deploy.export.onnx import quantise_dynamic, quantise_weights, write_onnx
+from maskfork.deploy.export.quiet import quiet
 from maskfork.deploy.export.rows import SENTENCES
 from maskfork.deploy.export.writer import Graph, decoder_graph, source_graph
 from maskfork.errors import DataError, UsageError
