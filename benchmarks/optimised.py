@@ -67,14 +67,20 @@ def main() -> None:
     ask.add_argument("--distil", action="store_true")
     ask.add_argument("--quick", action="store_true")
     ask.add_argument("--max-drop", default="1.0")
-    ask.add_argument("--students", default="half,third,narrow,static")
+    ask.add_argument("--students", default="two-thirds,half,narrow,static")
+    ask.add_argument("--learn", default="10000")
     ask.add_argument("--write", action="store_true")
     asked = ask.parse_args()
     if asked.write:
         ground.put("optimised", section(json.loads((asked.out / "optimize.json").read_text("utf-8"))))
         return
     more = ["--max-drop", asked.max_drop, *(["--quick"] if asked.quick else [])]
-    measure(asked.model, asked.out, *more, *(["--distil", "--students", asked.students] if asked.distil else []))
+    measure(
+        asked.model,
+        asked.out,
+        *more,
+        *(["--distil", "--students", asked.students, "--learn", asked.learn] if asked.distil else []),
+    )
 
 
 if __name__ == "__main__":

@@ -25,8 +25,9 @@ def optimize(
     strict: Annotated[bool, Parameter(negative="")] = False,
     goal: Literal["throughput", "latency"] = "throughput",
     distil: Annotated[bool, Parameter(negative="")] = False,
-    students: str = "half,third,narrow,static",
+    students: str = "two-thirds,half,narrow,static",
     train: Path | None = None,
+    learn: int = 10_000,
     quick: Annotated[bool, Parameter(negative="")] = False,
     text: str | None = None,
     pair: str | None = None,
@@ -61,9 +62,11 @@ def optimize(
     distil
         Train students of the model as candidates.
     students
-        Which, with commas between: half (of the layers), third, narrow (a quarter of the inner units), static (no attention).
+        Which, with commas between: two-thirds, half, third (of the layers), narrow (half of their units), static (no attention).
     train
         A file of texts that students learn from; no labels are needed. Four fifths of DATA where it is left out.
+    learn
+        Of how many texts students learn, parts of your own among them: more take longer, and are learnt from better.
     quick
         Fewer and shorter measurements: a first look.
     text
@@ -81,8 +84,8 @@ def optimize(
         raise UsageError("name the folder to write with -o")
     if not 0.0 <= max_drop <= 100.0 or not 0.0 < min_agreement <= 1.0:
         raise UsageError("--max-drop is in points from 0 to 100, and --min-agreement a share above 0 and up to 1")
-    if limit < 2:
-        raise UsageError("--limit is 2 or more rows")
+    if limit < 2 or learn < 2:
+        raise UsageError("--limit is 2 or more rows, and --learn 2 or more texts")
     if train is not None and not distil:
         raise UsageError("--train names the texts that students learn from: ask for them with --distil")
     from maskfork.cli.where import model_place
@@ -115,7 +118,7 @@ def optimize(
         _, rows = apart(rows, kept / whole, seed)
         say(f"{len(rows):,} of {whole:,} rows are measured (--limit)")
     limits = Limits(max_drop, min_agreement, strict, **({"passes": 1, "count": 30, "turns": 2} if quick else {}))
-    plan = Plan(limits, goal, not quick, wanted, texts, seed=seed)
+    plan = Plan(limits, goal, not quick, wanted, texts, learn, seed=seed)
     with progress("measuring", None) as step:
         record = optimise(
             folder, rows, out, plan, command=shlex.join(["maskfork", *sys.argv[1:]]),

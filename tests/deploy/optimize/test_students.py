@@ -38,8 +38,8 @@ def test_students_with_layers(folder: Path, tmp_path: Path) -> None:
     def apart(sorter: Sorter) -> float:
         return float(np.abs(softmax(sorter.logits(texts), axis=1) - wanted).mean())
 
-    for name, depth in (("third", 2), ("narrow", 4)):
-        start = students._start(name, teacher.reader.model)  # type: ignore[arg-type]
+    for name, depth in (("half", 2), ("narrow", 4)):
+        start = students._start(name, given)  # type: ignore[arg-type]
         assert start.spec.main.depth == depth
         made = students.train(name, given, tmp_path / name, settings=BRIEF)  # type: ignore[arg-type]
         student = Sorter.open(made)
@@ -54,7 +54,7 @@ def test_nothing_is_judged_that_was_learnt_from(folder: Path, tmp_path: Path, mo
     judged = UserRows(({"text": "A lovely  film"}, {"text": "a dull film"}), None, ())
     learnt: list[list[str]] = []
 
-    def lesson(teacher: Sorter, texts: list[str], work: Path, *, seed: int) -> students.Lesson:
+    def lesson(teacher: Sorter, texts: list[str], work: Path, *, most: int, seed: int) -> students.Lesson:
         learnt.append(list(texts))
         raise UsageError("enough")
 

@@ -25,6 +25,7 @@ from maskfork.deploy.optimize.front import front
 from maskfork.deploy.optimize.measured import Kept, Measured
 from maskfork.deploy.optimize.rows import UserRows
 from maskfork.deploy.optimize.search import coarse, finer, in_turn
+from maskfork.deploy.optimize.students import TEXTS
 from maskfork.errors import MaskforkError, UsageError
 from maskfork.learn.data.duplicates import normalise
 from maskfork.measure.environment import environment, now
@@ -37,13 +38,16 @@ Goal = Literal["throughput", "latency"]
 
 @dataclass(frozen=True)
 class Plan:
-    """`students`: those that are trained, from `texts`; `extra`: further models that are tried as they are, name -> folder."""
+    """`students`: those that are trained, from `texts` and parts of them, `learn` in all; `extra`: further models that are tried as
+    they are, name -> folder.
+    """
 
     limits: Limits = field(default_factory=Limits)
     goal: Goal = "throughput"
     finer: bool = True
     students: tuple[students.Name, ...] = ()
     texts: tuple[str, ...] = ()
+    learn: int = TEXTS
     extra: dict[str, Path] = field(default_factory=dict)
     seed: int = 0
 
@@ -64,7 +68,7 @@ def optimise(
     """
     identity = {
         "model": digest(model), "rows": rows.digest, "limits": msgspec.to_builtins(plan.limits), "goal": plan.goal,
-        "finer": plan.finer, "students": list(plan.students), "texts": len(plan.texts), "seed": plan.seed,
+        "finer": plan.finer, "students": list(plan.students), "texts": len(plan.texts), "learn": plan.learn, "seed": plan.seed,
         "extra": {name: digest(folder) for name, folder in plan.extra.items()}, "maskfork": __version__,
     }  # fmt: skip
     if (before := _before(out, identity)) is not None:
@@ -126,7 +130,7 @@ def _learn(
             raise UsageError("students learn from single texts, and these rows are pairs")
         judged = {normalise(row["text"]) for row in rows.rows}
         texts = [text for text in plan.texts if normalise(text) not in judged]  # nothing is judged on what it has learnt
-        given = students.lesson(students.open_teacher(model), texts, work / "students", seed=plan.seed)
+        given = students.lesson(students.open_teacher(model), texts, work / "students", most=plan.learn, seed=plan.seed)
     except UsageError as error:
         left |= {f"student {name}": str(error) for name in plan.students}
         return
