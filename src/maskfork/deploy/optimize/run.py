@@ -38,8 +38,8 @@ Goal = Literal["throughput", "latency"]
 
 @dataclass(frozen=True)
 class Plan:
-    """`students`: those that are trained, from `texts` and parts of them, `learn` in all; `extra`: further models that are tried as
-    they are, name -> folder.
+    """`students`: those that are trained, from `texts` and parts of them, `learn` in all; `extra`: further models that are tried
+    as they are, name -> folder.
     """
 
     limits: Limits = field(default_factory=Limits)
