@@ -23,7 +23,7 @@ from maskfork.cli import main as maskfork
 
 HERE = Path(__file__).parent
 #: what is taught one after the other, and by how many talks
-LESSONS = (("many", MANY, 16_000), ("opinions", OPINIONS, 6_000))
+LESSONS = (("many", MANY, 16_000), ("opinions", OPINIONS, 3_000))
 
 
 def run(*words: str | Path) -> None:
