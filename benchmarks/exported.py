@@ -76,7 +76,7 @@ def exported(name: str, model: Path, way: tuple[str, str, Precision, bool], rows
     return folder, done.said
 
 
-def measure(name: str) -> list[list[str]]:
+def measure(name: str, only: list[str] | None = None) -> list[list[str]]:
     data = sets.dataset(name)
     few = nested_budgets(data.train.labels, [LIMITS[name]], 0)[LIMITS[name]] if LIMITS[name] < len(data.train.texts) else None
     model = trained(name, data.train if few is None else data.train.take(few))
@@ -88,6 +88,8 @@ def measure(name: str) -> list[list[str]]:
     original = predicted(model, data.test, kept)
     found = [[sets.TITLES[name], "fp32, torch", f"{accuracy(truth, original):.2%}", "", ""]]
     for way in WAYS:
+        if only is not None and way[0] not in only:
+            continue
         begun = time.perf_counter()
         folder, said = exported(name, model, way, rows)
         if folder is None:
@@ -113,9 +115,10 @@ def predicted(folder: Path, rows: Rows, kept: Path) -> np.ndarray:
 def main() -> None:
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ask.add_argument("--data", choices=sorted(sets.FILES), action="append")
+    ask.add_argument("--way", choices=[way[0] for way in WAYS], action="append", help="only these")
     ask.add_argument("--write", action="store_true")
     asked = ask.parse_args()
-    lines = [line for name in asked.data or sets.FILES for line in measure(name)]
+    lines = [line for name in asked.data or sets.FILES for line in measure(name, asked.way)]
     head = ["set", "runtime", "accuracy", "points against fp32 (95 %, paired)", "same label"]
     text = ground.table(head, lines)
     print(text)
