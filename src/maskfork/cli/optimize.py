@@ -103,9 +103,9 @@ def optimize(
         say(note)
     texts: tuple[str, ...] = ()
     if distil and train is None:
-        learn, rows = apart(rows, 0.2, seed)
-        texts = tuple(row["text"] for row in learn.rows if isinstance(row.get("text"), str))
-        say(f"students learn from {len(learn):,} rows, and all candidates are judged on the other {len(rows):,}")
+        others, rows = apart(rows, 0.2, seed)
+        texts = tuple(row["text"] for row in others.rows if isinstance(row.get("text"), str))
+        say(f"students learn from {len(others):,} rows, and all candidates are judged on the other {len(rows):,}")
     elif train is not None:
         from maskfork.learn.data.unlabelled import read_texts
 

@@ -125,7 +125,7 @@ def test_a_search_that_was_stopped_goes_on(folder: Path, rows: UserRows, tmp_pat
     with pytest.raises(KeyboardInterrupt):
         optimise(folder, rows, tmp_path / "out", Plan(QUICK), moved=stop)
     kept = (tmp_path / "out" / WORK / "measured.jsonl").read_bytes()
-    assert kept.count(b"\n") == 3  # both forms, and one with two streams
+    assert kept.count(b"\n") == 4  # both forms, one with a thread and one with two streams
     (tmp_path / "out" / WORK / "measured.jsonl").write_bytes(kept + b'["torn", {"na')
     with pytest.raises(UsageError, match="measurements of another model"):
         optimise(folder, rows, tmp_path / "out", Plan(QUICK, goal="latency"))

@@ -19,7 +19,7 @@ from maskfork.learn.tasks.common.settings import TaskSettings
 from tests.learn.tiny import make, sentences
 
 NAMES = ("bad", "good")
-BRIEF = TaskSettings(epochs=1.0, learning_rate=2e-3, batch_size=32, min_steps=25, precision="fp32")
+BRIEF = TaskSettings(epochs=1.0, learning_rate=2e-3, batch_size=32, min_steps=12, precision="fp32")
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +29,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_students_with_layers(folder: Path, tmp_path: Path) -> None:
     teacher = students.open_teacher(folder)
-    given = students.lesson(teacher, sentences(120)[0], tmp_path, most=150)
-    assert len(given.texts) == len(set(given.texts)) == len(given.beliefs) == 150
-    assert students.lesson(teacher, sentences(120)[0], tmp_path, most=150).beliefs.tolist() == given.beliefs.tolist()
+    given = students.lesson(teacher, sentences(80)[0], tmp_path, most=100)
+    assert len(given.texts) == len(set(given.texts)) == len(given.beliefs) == 100
+    assert students.lesson(teacher, sentences(80)[0], tmp_path, most=100).beliefs.tolist() == given.beliefs.tolist()
     texts = sentences(60, 7)[0]
     wanted = softmax(teacher.logits(texts), axis=1)
 

@@ -101,7 +101,7 @@ class Bench:
         form = candidate.form
         found = Measured(
             name=candidate.name, base=form.base, runtime=form.runtime, precision=form.precision, streams=candidate.streams,
-            batch_tokens=candidate.batch_tokens,
+            batch_tokens=candidate.batch_tokens, threads=candidate.threads,
         )  # fmt: skip
         try:
             with self.open(candidate) as model:

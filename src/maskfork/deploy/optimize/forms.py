@@ -61,11 +61,13 @@ class Candidate:
     form: Form
     streams: int | None = None
     batch_tokens: int | None = None
+    threads: int | None = None
 
     @property
     def name(self) -> str:
         more = [f"{n} streams" if n > 1 else "1 stream" for n in (self.streams,) if n]
         more += [f"{n} tokens a batch" for n in (self.batch_tokens,) if n]
+        more += [f"{n} threads" if n > 1 else "1 thread" for n in (self.threads,) if n]
         return ", ".join([self.form.name, *more])
 
 
@@ -130,13 +132,14 @@ def write_form(folder: Path, form: Form, where: Path, rows: Path) -> Path:
 
 def write_candidate(made: Path, candidate: Candidate, where: Path) -> Path:
     """The folder of a form with this candidate's settings."""
-    if candidate.streams is None and candidate.batch_tokens is None:
+    asked = {"streams": candidate.streams, "batch_tokens": candidate.batch_tokens, "threads": candidate.threads}
+    changes = {name: value for name, value in asked.items() if value is not None}
+    if not changes:
         return made
     shutil.rmtree(where, ignore_errors=True)
     linked(made, where)
     settings = read_settings(made)
     assert settings is not None
-    changes = {"streams": candidate.streams or settings.streams, "batch_tokens": candidate.batch_tokens or settings.batch_tokens}
     (where / FILE).unlink()  # it is linked, and the form's own is not to change
     write_settings(where, msgspec.structs.replace(settings, **changes))
     return where

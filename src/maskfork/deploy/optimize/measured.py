@@ -25,6 +25,7 @@ class Measured(msgspec.Struct, kw_only=True):
     precision: str | None
     streams: int | None
     batch_tokens: int | None
+    threads: int | None = None
     accuracy: float | None = None
     drop: Interval | None = None
     agreement: Interval | None = None

@@ -32,14 +32,16 @@ def coarse(bench: Bench, forms: Iterable[Form], moved: Tell) -> list[tuple[Candi
 
 
 def finer(bench: Bench, found: Sequence[tuple[Candidate, Measured]], moved: Tell) -> list[tuple[Candidate, Measured]]:
-    """The good forms with a stream a core, then with batches of other sizes on the better number of streams."""
+    """The good forms with half of the threads, a stream a core, and batches of other sizes on the better number of streams."""
     more: list[tuple[Candidate, Measured]] = []
     for candidate, first in _good(found, QUICKEST, PROMPTEST):
         form = candidate.form
         if form.runtime is None:
             continue
         best = (Candidate(form, 1), first)
-        if form.runtime != "native" and (cores := usable_cores()) > 1:  # there a thread is a stream
+        if (cores := usable_cores()) > 1:
+            more.append(_try(bench, Candidate(form, threads=cores // 2), moved))
+        if form.runtime != "native" and cores > 1:  # there a thread is a stream
             more.append(tried := _try(bench, Candidate(form, cores), moved))
             best = max(best, tried, key=lambda one: _rate(one[1]))
         for tokens in PIECES if form.runtime == "native" else BATCHES:
