@@ -33,9 +33,13 @@ def section(lock: dict[str, Any]) -> str:
     head = ["candidate", "texts a second", "p50 ms", "p99 ms", "memory MB", "load s", "accuracy", "drop, points", "same answer"]
     packages = lock["environment"]["packages"]
     versions = ", ".join(f"{name} {packages[name]}" for name in ("torch", "onnxruntime", "openvino", "nncf") if name in packages)
+    asked = lock["identity"]
+    said = (
+        " --distil" * bool(asked["students"]) + " --quick" * (not asked["finer"]) + f" --max-drop {asked['limits']['max_drop']:g}"
+    )
     return (
-        "## Optimise: one fine-tuned MiniLM, every runtime here, and its students\n\n"
-        f"`python benchmarks/optimised.py MODEL OUT --distil`; {lock['rows']['count']} dev rows of SST-2 judged, "
+        "## Optimise: one fine-tuned MiniLM, every runtime here, and students of it\n\n"
+        f"`python benchmarks/optimised.py MODEL OUT{said}`; {lock['rows']['count']} dev rows of SST-2 judged, "
         f"{lock['rows']['timed']} timed, tokenising and answers included. "
         f"Bold: timed in turn ({lock['finalists'][0]['turns']} rounds, medians); the others once. Drops are "
         f"paired, with 95 % intervals. {versions}; {lock['environment']['processor']}; {lock['created']}.\n\n"
