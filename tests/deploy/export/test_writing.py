@@ -13,6 +13,7 @@ from maskfork.deploy.export import gguf
 from maskfork.deploy.export.run import export
 from maskfork.deploy.export.writer import DecoderGraph, SourceGraph
 from maskfork.errors import MaskforkError, ModelError
+from maskfork.models.formats.convert import convert
 from maskfork.models.hub import load
 from tests.learn import tiny
 from tests.learn.tiny import make
@@ -129,3 +130,16 @@ def test_the_rows_of_a_rotation_come_back() -> None:
     turned = gguf._turned("blk.0.attn_q.weight", weight, model, "LLAMA")
     assert turned[1].tolist() == weight[8].tolist()  # a head's ninth row stands beside its first
     assert torch.equal(gguf._turned("blk.0.attn_q.weight", turned, model, "LLAMA", back=True), weight)
+
+
+def test_a_published_model_and_its_sentencepiece_tokenizer(data_dir: Path, tmp_path: Path) -> None:
+    """stories260K; llama.cpp itself says the published story from this file (docs/log.md), transformers is what tests have."""
+    pytest.importorskip("gguf", reason="gguf is not installed (the extra `export`): exports to GGUF are not tested")
+    transformers = pytest.importorskip("transformers")
+    folder = tmp_path / "stories"
+    convert(data_dir / "weights" / "stories260K" / "stories260K.bin", folder)
+    done = export(folder, tmp_path / "model.gguf", to="gguf")
+    assert done.agreement["worst"] == 0.0
+    text = 'Once upon a time, there was a little girl named Lily. She said: "Olé!"'
+    words = transformers.AutoTokenizer.from_pretrained(tmp_path, gguf_file="model.gguf")
+    assert words(text)["input_ids"] == load(folder).tokenizer.encode(text)
