@@ -1,7 +1,7 @@
 """Texts a second and the time of one text: our compiled encoder beside its peers on this machine's cores, taken in turn.
 
-    python benchmarks/encoders.py --model minilm --folder FOLDER [--rounds 5] [--log FILE] [--only NAME ...]
-    python benchmarks/encoders.py --model bert-base|distilbert [--every 4]
+    python -m benchmarks.encoders --model minilm --folder FOLDER [--rounds 5] [--log FILE] [--only NAME ...]
+    python -m benchmarks.encoders --model bert-base|distilbert [--every 4]
 
 FOLDER is all-MiniLM-L6-v2 fine-tuned on SST-2 (`maskfork train classify`); the larger sizes have random weights, made once
 under runs/encoders. Each contender is a process of its own with its own threads; all are loaded, one works at a time. A peer
@@ -25,7 +25,7 @@ from benchmarks.support.encoder_peers import contenders
 from benchmarks.support.encoder_report import dev_rows, operations, report
 from benchmarks.support.ground import ROOT, RUNS, data_file, minilm, put, stop
 from maskfork.models.hub import build
-from maskfork.models.tokenizers import Tokenizer
+from maskfork.models.tokenizers.read import load_tokenizer
 
 SLOW = {"transformers pipeline 1": 8, "transformers pipeline 32": 8, "sentence-transformers": 2}  # they read every n-th text
 SIZES: dict[str, dict[str, Any]] = {
@@ -63,7 +63,7 @@ def folder_of(size: str) -> Path:
     folder = RUNS / "encoders" / size
     if not (folder / "config.json").exists():
         model = build(SIZES[size], "classify", seed=0)
-        model.tokenizer = Tokenizer.load(minilm())
+        model.tokenizer = load_tokenizer(minilm())
         model.save(folder)
     return folder
 
@@ -93,7 +93,7 @@ def main() -> None:
 
 def written(place: Path, folder: Path, texts: list[str], short: list[str]) -> dict[str, Path]:
     """The texts as files: all, shares of them for slow contenders, those of 25 tokens, SST-2's dev."""
-    tokenizer = Tokenizer.load(folder)
+    tokenizer = load_tokenizer(folder)
     dev = [text for text, _ in dev_rows()]
     about = [t for t in short if len(tokenizer.encode(t)) == 25]
     sets = {"all": texts, "one": about, "dev": dev, "tune": texts[::4], **{f"all{n}": texts[::n] for n in set(SLOW.values())}}

@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.support.encoder_peers import CORES
 from benchmarks.support.ground import commit, data_file, machine, table, versions
-from maskfork.models.tokenizers import Tokenizer
+from maskfork.models.tokenizers.read import load_tokenizer
 
 PEAK = {1: 440.0, 2: 835.0}  # GOP/s of int8 by threads: the best of oneDNN on the machine of these results
 HEAD = ("", "texts/s", "spread", "of the best peer", "p50 ms", "p99", "two clients: p50", "p99", "SST-2 %")
@@ -26,7 +26,7 @@ def dev_rows() -> list[tuple[str, int]]:
 
 def operations(folder: Path, texts: Sequence[str]) -> tuple[float, float]:
     """A text's in matrix multiplications: by the whole model, and where its last layer follows the first token alone."""
-    tokenizer, said = Tokenizer.load(folder), json.loads((folder / "config.json").read_text())
+    tokenizer, said = load_tokenizer(folder), json.loads((folder / "config.json").read_text())
     e, f = said.get("hidden_size", said.get("dim")), said.get("intermediate_size", said.get("hidden_dim"))
     depth = said.get("num_hidden_layers", said.get("n_layers"))
     tokens = sum(min(512, len(one)) for one in map(tokenizer.encode, texts)) / len(texts)
@@ -64,6 +64,6 @@ def report(
         f"### Encoders: {title}\n\nTexts a second on {texts} texts of mixed lengths, tokenising included; p50 and p99 of one "
         f"text of 25 tokens, by one client and by two that ask one worker. Medians over rounds in turn; the fourth column is the "
         f"median ratio of a round to {best}. The quickest peer at one text is {quick}. {share}\n\n{table(HEAD, lines)}\n\n"
-        f"`python benchmarks/encoders.py {asked}`, commit {commit()}, {machine()}, "
+        f"`python -m benchmarks.encoders {asked}`, commit {commit()}, {machine()}, "
         f"{versions('torch', 'transformers', 'sentence-transformers', 'onnxruntime', 'openvino', 'nncf', 'ctranslate2')}."
     )

@@ -22,8 +22,8 @@ from maskfork.models.native.build import library
 from maskfork.models.native.layout import Layout
 from maskfork.models.native.refused import Bits, encoder_refusal
 
-PIECE = 192  # tokens that one thread carries through all layers: what they need fits into its cache
-BLOCK = 48  # rows between one multiplication and the next
+PIECE = 256  # tokens that one thread carries through all layers: what they need fits into its cache
+BLOCK = 96  # rows between one multiplication and the next
 
 Ints = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
