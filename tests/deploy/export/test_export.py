@@ -16,6 +16,7 @@ from maskfork.deploy.export import encoder as encoders
 from maskfork.deploy.export.run import export
 from maskfork.errors import ModelError, UsageError
 from maskfork.learn.tasks import open_trained
+from maskfork.models.hub import load
 from maskfork.models.runtimes.settings import FILE, read_settings
 from maskfork.models.sentence import CrossEncoder, SentenceEncoder, load_cross_encoder, load_sentence_encoder
 from maskfork.models.sentence.pooling import Pooling
@@ -77,6 +78,8 @@ def test_predict_asks_the_runtime(exported: Path, capsys: pytest.CaptureFixture[
 def test_an_export_is_not_exported_again(exported: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="exported already"):
         export(exported, tmp_path / "again", to="onnx")
+    with pytest.raises(ModelError, match="holds no weights"):
+        load(exported)
 
 
 @pytest.mark.slow

@@ -78,6 +78,10 @@ def open_tensors(folder: Path, *, mapped: bool = False) -> FolderTensors:
             where = _indexed(index)
             shards = tuple(sorted(set(where.values())))
             return FolderTensors(folder, f"{words} in {len(shards)} shards", where, (index, *shards), mapped)
+    if (folder / "runtime.json").is_file():
+        raise ModelError(
+            f"{folder} is exported for a runtime and holds no weights, which this job needs: give the folder that it was exported from"
+        )
     raise ModelError(f"{folder} has a config.json but no model.safetensors: the download is incomplete")
 
 
