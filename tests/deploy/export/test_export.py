@@ -30,7 +30,9 @@ TEXTS = sentences(12)[0]
 
 @pytest.fixture(scope="module")
 def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = make("bert", "classify", labels=("bad", "fine", "good")).save(tmp_path_factory.mktemp("classifier"))
+    folder = make("bert", "classify", labels=("bad", "fine", "good"), num_hidden_layers=1).save(
+        tmp_path_factory.mktemp("classifier")
+    )
     (folder / "README.md").write_text("# A card\n", "utf-8")
     return folder
 

@@ -80,7 +80,7 @@ def open_tensors(folder: Path, *, mapped: bool = False) -> FolderTensors:
             return FolderTensors(folder, f"{words} in {len(shards)} shards", where, (index, *shards), mapped)
     if (folder / "runtime.json").is_file():
         raise ModelError(
-            f"{folder} is exported for a runtime and holds no weights, which this job needs: give the folder that it was exported from"
+            f"{folder} is exported for a runtime and holds no weights, which this job needs: give the folder it was exported from"
         )
     raise ModelError(f"{folder} has a config.json but no model.safetensors: the download is incomplete")
 
