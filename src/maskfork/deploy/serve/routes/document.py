@@ -42,7 +42,9 @@ def _operation(route: Route, body: Any, gives: Any) -> dict[str, Any]:
     if gives is not None:
         content = {"application/json": {"schema": gives}}
     if route.streams:
-        content["text/event-stream"] = {"schema": {"type": "string"}}
+        # The schema is of one event, as OpenAPI 3.2's itemSchema and the fuzzers read it.
+        event = {"type": "object", "properties": {"data": {"type": "string"}}, "required": ["data"]}
+        content["text/event-stream"] = {"schema": event}
     faults = {} if route.free else {"401": "No API key, or a wrong one."}
     if route.path == "/ready":
         faults |= {"503": "The server is stopping."}
