@@ -70,6 +70,7 @@ def main() -> None:
     ask.add_argument("out", type=Path)
     ask.add_argument("--distil", action="store_true")
     ask.add_argument("--quick", action="store_true")
+    ask.add_argument("--runtimes", default="torch,onnxruntime,openvino,native")
     ask.add_argument("--max-drop", default="1.0")
     ask.add_argument("--students", default="two-thirds,half,narrow,static")
     ask.add_argument("--learn", default="10000")
@@ -78,7 +79,7 @@ def main() -> None:
     if asked.write:
         ground.put("optimised", section(json.loads((asked.out / "optimize.json").read_text("utf-8"))))
         return
-    more = ["--max-drop", asked.max_drop, *(["--quick"] if asked.quick else [])]
+    more = ["--max-drop", asked.max_drop, "--runtimes", asked.runtimes, *(["--quick"] if asked.quick else [])]
     measure(
         asked.model,
         asked.out,

@@ -24,6 +24,7 @@ def optimize(
     min_agreement: float = 0.99,
     strict: Annotated[bool, Parameter(negative="")] = False,
     goal: Literal["throughput", "latency"] = "throughput",
+    runtimes: str = "torch,onnxruntime,openvino,native",
     distil: Annotated[bool, Parameter(negative="")] = False,
     students: str = "two-thirds,half,narrow,static",
     train: Path | None = None,
@@ -59,6 +60,8 @@ def optimize(
         Refuse, too, what the rows are too few to prove: the whole paired interval must keep within the limit.
     goal
         What the winner is best in: many texts a second, or one text soon.
+    runtimes
+        Which are tried, with commas between, beside the model as it is.
     distil
         Train students of the model as candidates.
     students
@@ -90,13 +93,14 @@ def optimize(
         raise UsageError("--train names the texts that students learn from: ask for them with --distil")
     from maskfork.cli.where import model_place
     from maskfork.deploy.optimize.bench import Limits
+    from maskfork.deploy.optimize.forms import runtimes_named
     from maskfork.deploy.optimize.rows import apart, read_rows
     from maskfork.deploy.optimize.run import Plan, optimise
     from maskfork.deploy.optimize.students import named
     from maskfork.models.hub import find_folder
     from maskfork.view.optimized import optimised_text
 
-    wanted = named(students) if distil else ()
+    tried, wanted = runtimes_named(runtimes), named(students) if distil else ()
     folder = find_folder(model_place(str(model)))
     rows = read_rows(folder, data, text=text, pair=pair, label=label)
     for note in rows.notes:
@@ -118,7 +122,7 @@ def optimize(
         _, rows = apart(rows, kept / whole, seed)
         say(f"{len(rows):,} of {whole:,} rows are measured (--limit)")
     limits = Limits(max_drop, min_agreement, strict, **({"passes": 1, "count": 30, "turns": 2} if quick else {}))
-    plan = Plan(limits, goal, not quick, wanted, texts, learn, seed=seed)
+    plan = Plan(limits, goal, tried, not quick, wanted, texts, learn, seed=seed)
     with progress("measuring", None) as step:
         record = optimise(
             folder, rows, out, plan, command=shlex.join(["maskfork", *sys.argv[1:]]),

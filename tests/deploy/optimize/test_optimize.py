@@ -14,7 +14,7 @@ import torch
 from maskfork.deploy.optimize import bench as bench_module
 from maskfork.deploy.optimize import forms, search
 from maskfork.deploy.optimize.bench import Limits
-from maskfork.deploy.optimize.forms import ORIGINAL
+from maskfork.deploy.optimize.forms import ORIGINAL, possible, runtimes_named
 from maskfork.deploy.optimize.front import front
 from maskfork.deploy.optimize.gate import Heard, judge
 from maskfork.deploy.optimize.measured import Measured
@@ -115,6 +115,14 @@ def test_a_bad_candidate_is_refused_by_name_and_the_winner_answers_as_the_model(
     assert opened == []
     with pytest.raises(UsageError, match="another model, other rows or settings"):
         optimise(folder, rows, out, Plan(QUICK))
+
+
+def test_only_what_was_named_is_tried(folder: Path) -> None:
+    assert runtimes_named("torch, of-tomorrow") == ("torch", "of-tomorrow")
+    with pytest.raises(UsageError, match="there is no runtime 'steam': choose from torch, of-tomorrow"):
+        runtimes_named("steam")
+    found, left = possible(folder, ORIGINAL, ("torch",))
+    assert ([form.name for form in found], left) == (["as it is", "torch int8"], {})
 
 
 def test_a_search_that_was_stopped_goes_on(folder: Path, rows: UserRows, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from maskfork.errors import DataError, UsageError
 from maskfork.learn.tasks.classify import Sorter
 from maskfork.learn.tasks.classify.rules import Rules
 from maskfork.learn.tasks.common.settings import TaskSettings
+from maskfork.learn.tasks.static import StaticClassifier
 from tests.learn.tiny import make, sentences
 
 NAMES = ("bad", "good")
@@ -38,6 +39,8 @@ def test_students_with_layers(folder: Path, tmp_path: Path) -> None:
     def apart(sorter: Sorter) -> float:
         return float(np.abs(softmax(sorter.logits(texts), axis=1) - wanted).mean())
 
+    static = students.train("static", given, tmp_path / "static")
+    assert StaticClassifier.open(static).predict(texts).shape == (60, 2)
     for name, depth in (("half", 2), ("narrow", 4)):
         start = students._start(name, given)  # type: ignore[arg-type]
         assert start.spec.main.depth == depth

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import get_args
 import msgspec
 
 from maskfork.deploy.export.run import Format, export
-from maskfork.errors import MaskforkError
+from maskfork.errors import MaskforkError, UsageError
 from maskfork.learn.train.precision import has_bf16
 from maskfork.models.device import best_device
 from maskfork.models.runtimes.settings import (
@@ -71,8 +72,17 @@ class Candidate:
         return ", ".join([self.form.name, *more])
 
 
-def possible(folder: Path, base: str) -> tuple[list[Form], dict[str, str]]:
-    """The forms of a model that can be tried here, and name -> why for the others."""
+def runtimes_named(said: str) -> tuple[str, ...]:
+    """Runtimes by their names, commas between. Raises UsageError that lists them."""
+    wanted = tuple(part.strip() for part in said.split(",") if part.strip())
+    strange = [part for part in wanted if part not in PRECISIONS]
+    if strange or not wanted:
+        raise UsageError(f"there is no runtime {strange[0] if strange else ''!r}: choose from {', '.join(PRECISIONS)}")
+    return wanted
+
+
+def possible(folder: Path, base: str, runtimes: Collection[str] | None = None) -> tuple[list[Form], dict[str, str]]:
+    """The forms of a model that can be tried here in these runtimes (None: all), and name -> why for the others."""
     plain = Form(base)
     if not (folder / "config.json").is_file() or read_settings(folder) is not None:
         return [plain], {}
@@ -82,7 +92,7 @@ def possible(folder: Path, base: str) -> tuple[list[Form], dict[str, str]]:
         return [plain], {f"{base} in a runtime": str(error)}
     found, left = [plain], {}
     for runtime, precisions in PRECISIONS.items():
-        for precision in precisions:
+        for precision in precisions if runtimes is None or runtime in runtimes else ():
             form = Form(base, runtime, precision)
             why = _why_not(runtime, precision)
             if why is None:

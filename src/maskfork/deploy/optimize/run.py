@@ -44,6 +44,7 @@ class Plan:
 
     limits: Limits = field(default_factory=Limits)
     goal: Goal = "throughput"
+    runtimes: tuple[str, ...] | None = None  # None: all
     finer: bool = True
     students: tuple[students.Name, ...] = ()
     texts: tuple[str, ...] = ()
@@ -68,6 +69,7 @@ def optimise(
     """
     identity = {
         "model": digest(model), "rows": rows.digest, "limits": msgspec.to_builtins(plan.limits), "goal": plan.goal,
+        "runtimes": plan.runtimes,
         "finer": plan.finer, "students": list(plan.students), "texts": len(plan.texts), "learn": plan.learn, "seed": plan.seed,
         "extra": {name: digest(folder) for name, folder in plan.extra.items()}, "maskfork": __version__,
     }  # fmt: skip
@@ -82,7 +84,7 @@ def optimise(
     bench = Bench(work, bases, rows, plan.limits, kept)
     forms: list[Form] = []
     for base, folder in bases.items():
-        some, missing = possible(folder, base)
+        some, missing = possible(folder, base, plan.runtimes)
         forms += some
         left |= missing
     found = coarse(bench, forms, moved)

@@ -97,6 +97,7 @@ def train(
         return folder
     teacher = given.teacher
     work, part = folder.with_name(f".{folder.name}.work"), folder.with_name(f".{folder.name}.part")
+    work.mkdir(parents=True, exist_ok=True)
     names = teacher.label_names
     if name == "static":
         made = train_static(teacher.reader.model, given.texts, given.beliefs, names, seed=seed, progress=moved, work=work)
