@@ -35,10 +35,12 @@ def section(lock: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {packages[name]}" for name in ("torch", "onnxruntime", "openvino", "nncf") if name in packages)
     asked = lock["identity"]
     said = (
-        " --distil" * bool(asked["students"]) + " --quick" * (not asked["finer"]) + f" --max-drop {asked['limits']['max_drop']:g}"
+        f" --distil --students {','.join(asked['students'])} --learn {asked['learn']}" * bool(asked["students"])
+        + " --quick" * (not asked["finer"])
+        + f" --max-drop {asked['limits']['max_drop']:g}"
     )
     return (
-        "## Optimise: one fine-tuned MiniLM, every runtime here, and students of it\n\n"
+        f"## Optimise: one fine-tuned MiniLM, {'students of it' if asked['students'] else 'every runtime here'}\n\n"
         f"`python benchmarks/optimised.py MODEL OUT{said}`; {lock['rows']['count']} dev rows of SST-2 judged, "
         f"{lock['rows']['timed']} timed, tokenising and answers included. "
         f"Bold: timed in turn ({lock['finalists'][0]['turns']} rounds, medians); the others once. Drops are "
@@ -77,7 +79,8 @@ def main() -> None:
     ask.add_argument("--write", action="store_true")
     asked = ask.parse_args()
     if asked.write:
-        ground.put("optimised", section(json.loads((asked.out / "optimize.json").read_text("utf-8"))))
+        lock = json.loads((asked.out / "optimize.json").read_text("utf-8"))
+        ground.put("students" if lock["identity"]["students"] else "optimised", section(lock))
         return
     more = ["--max-drop", asked.max_drop, "--runtimes", asked.runtimes, *(["--quick"] if asked.quick else [])]
     measure(
