@@ -18,7 +18,7 @@ CALLS: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
 def no_work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     CALLS.clear()
     monkeypatch.setattr("maskfork.cli.compare.compare", lambda *given, **named: CALLS.append((given, named)))
-    monkeypatch.setattr("maskfork.demo.models.decoder_path", lambda: tmp_path / "decoder")
+    monkeypatch.setattr("maskfork.demo.models.labeller_path", lambda: tmp_path / "decoder")
     for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY"):
         monkeypatch.delenv(name, raising=False)
 
@@ -95,7 +95,7 @@ def test_an_endpoint_is_offered_and_never_used_unasked(
 
 
 def test_a_missing_decoder(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("maskfork.demo.models.decoder_path", lambda: None)
+    monkeypatch.setattr("maskfork.demo.models.labeller_path", lambda: None)
     assert main(["demo"]) == 2
     assert CALLS == []
     assert "maskfork: this installation lacks the demo's decoder" in capsys.readouterr().err

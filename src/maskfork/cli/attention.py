@@ -42,7 +42,7 @@ def attention(
     Parameters
     ----------
     model
-        A model folder, a Hub id, or a model that comes along: all-MiniLM-L6-v2, books-gpt-3m.
+        A model folder, a Hub id, or a model that comes along: all-MiniLM-L6-v2, books-gpt-3m, labels-gpt-3m.
     text
         The text that the model reads.
     pair

@@ -51,17 +51,17 @@ def demo(
     """
     from maskfork.cli.compare import compare
     from maskfork.demo import reviews_path
-    from maskfork.demo.models import decoder_path
+    from maskfork.demo.models import labeller_path
 
     say("540 short film reviews, positive, negative or mixed, written for this project; 180 of them are held out.")
     _offer_endpoint(llm)
-    shipped = decoder_path()
+    shipped = labeller_path()
     decoders: Sequence[str] = decoder or ()
     if not decoders:
         if shipped is None:
             raise ModelError("this installation lacks the demo's decoder: install maskfork from its wheel or a full checkout")
         decoders = [str(shipped)]
-        say("The decoder is tiny (it read a few public-domain books); name a real one with --decoder FOLDER_OR_HUB_ID.")
+        say("The decoder is tiny (a few old books, then small public sets); name a real one with --decoder FOLDER_OR_HUB_ID.")
     compare(
         reviews_path(), decoder=list(decoders), llm=llm, budgets=budgets, seeds=seeds, max_cost=max_cost, yes=yes, out=out,
         json=json,

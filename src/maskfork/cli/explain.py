@@ -36,7 +36,7 @@ def explain(
     Parameters
     ----------
     model
-        A model folder, a Hub id, or a model that comes along: all-MiniLM-L6-v2, books-gpt-3m.
+        A model folder, a Hub id, or a model that comes along: all-MiniLM-L6-v2, books-gpt-3m, labels-gpt-3m.
     text
         A text of the batch that the kernels are asked about (repeatable).
     shape

@@ -14,7 +14,7 @@ from maskfork.cli.lines import line
 from maskfork.cli.output import JsonFlag, emit, emit_json, progress, say
 from maskfork.cli.paying import PayOptions, agree_to_send
 from maskfork.cli.texts import asked_texts
-from maskfork.cli.where import DECODER, model_place
+from maskfork.cli.where import LABELLER, model_place
 from maskfork.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ Switch = Annotated[bool | None, Parameter(negative="")]
 def prompt(
     task: Path,
     *texts: Annotated[str, Parameter(allow_leading_hyphen=True)],
-    model: str = DECODER,
+    model: str = LABELLER,
     model_name: str | None = None,
     file: Path | None = None,
     text: str | None = None,

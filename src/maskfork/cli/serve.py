@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from maskfork.cli.config import ConfigFile
 from maskfork.cli.output import JsonFlag, emit_json, say
-from maskfork.cli.where import DECODER, model_place
+from maskfork.cli.where import LABELLER, model_place
 from maskfork.errors import UsageError
 
 
@@ -26,7 +26,7 @@ def serve(
     drain: Annotated[float, Parameter(help="Seconds after SIGTERM in which requests are still taken.")] = 1.0,
     stop: Annotated[float, Parameter(help="Seconds after that for what was accepted.")] = 60.0,
     workers: Annotated[int, Parameter(help="Processes that take requests, each with its own batches.")] = 1,
-    decoder: Annotated[str, Parameter(help="The decoder that a task.yaml by itself is asked of.")] = DECODER,
+    decoder: Annotated[str, Parameter(help="The decoder that a task.yaml by itself is asked of.")] = LABELLER,
     bf16: Annotated[bool, Parameter(help="Multiply in bf16: quicker; the last digits of an answer are others.")] = False,
     access_log: Annotated[str, Parameter(help="A file, - for standard output, or none.")] = "-",
     json: JsonFlag = False,

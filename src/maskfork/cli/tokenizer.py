@@ -178,7 +178,7 @@ def compare(
     Parameters
     ----------
     tokenizers
-        Files or folders, or the models that come along: all-MiniLM-L6-v2, books-gpt-3m.
+        Files or folders, or the models that come along: all-MiniLM-L6-v2, books-gpt-3m, labels-gpt-3m.
     file
         Plain text (a line is a text), json lines or parquet; repeat it for a table a file, for instance one a language.
     limit

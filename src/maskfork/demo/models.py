@@ -1,4 +1,4 @@
-"""Where the models that come with maskfork lie: the encoder of the extra `demo`, the small decoder shipped here."""
+"""Where the models that come with maskfork lie: the encoder of the extra `demo`, the two small decoders shipped here."""
 
 from __future__ import annotations
 
@@ -19,6 +19,15 @@ def encoder_path() -> Path | None:
 
 
 def decoder_path() -> Path | None:
-    """The folder of the small decoder that is shipped with maskfork; None where this installation lacks it."""
-    folder = Path(__file__).parent / "books-gpt-3m"
+    """The folder of the small decoder that writes; None where this installation lacks it."""
+    return _shipped("books-gpt-3m")
+
+
+def labeller_path() -> Path | None:
+    """The folder of the same decoder after it was taught to follow classification prompts; None where it is missing."""
+    return _shipped("labels-gpt-3m")
+
+
+def _shipped(name: str) -> Path | None:
+    folder = Path(__file__).parent / name
     return folder if (folder / "config.json").is_file() else None
