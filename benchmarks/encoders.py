@@ -30,7 +30,8 @@ from maskfork.models.tokenizers.read import load_tokenizer
 SLOW = {"transformers pipeline 1": 8, "transformers pipeline 32": 8, "sentence-transformers": 2}  # they read every n-th text
 SIZES: dict[str, dict[str, Any]] = {
     "bert-base": {"model_type": "bert", "vocab_size": 30522, "hidden_size": 768, "num_hidden_layers": 12,
-                  "num_attention_heads": 12, "intermediate_size": 3072, "max_position_embeddings": 512, "type_vocab_size": 2},
+                  "num_attention_heads": 12, "intermediate_size": 3072, "max_position_embeddings": 512, "type_vocab_size": 2,
+                  "position_embedding_type": "absolute"},
     "distilbert": {"model_type": "distilbert", "vocab_size": 30522, "dim": 768, "n_layers": 6, "n_heads": 12,
                    "hidden_dim": 3072, "max_position_embeddings": 512},
 }  # fmt: skip
