@@ -74,7 +74,7 @@ def main() -> None:
     ask.add_argument("--quick", action="store_true")
     ask.add_argument("--runtimes", default="torch,onnxruntime,openvino,native")
     ask.add_argument("--max-drop", default="1.0")
-    ask.add_argument("--students", default="two-thirds,half,narrow,static")
+    ask.add_argument("--students", default="narrow,two-thirds,static")
     ask.add_argument("--learn", default="10000")
     ask.add_argument("--write", action="store_true")
     asked = ask.parse_args()

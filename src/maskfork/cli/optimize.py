@@ -26,7 +26,7 @@ def optimize(
     goal: Literal["throughput", "latency"] = "throughput",
     runtimes: str = "torch,onnxruntime,openvino,native",
     distil: Annotated[bool, Parameter(negative="")] = False,
-    students: str = "two-thirds,half,narrow,static",
+    students: str = "narrow,two-thirds,static",
     train: Path | None = None,
     learn: int = 10_000,
     quick: Annotated[bool, Parameter(negative="")] = False,

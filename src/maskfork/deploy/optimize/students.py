@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -35,7 +35,8 @@ LAYERS: dict[Name, float] = {"two-thirds": 2 / 3, "half": 1 / 2, "third": 1 / 3}
 #: texts that are learnt from, parts of the user's own among them, and how many parts a text gives at most
 TEXTS, PARTS = 10_000, 4
 CHOOSING = 200  # texts by which layers are chosen
-SETTINGS = TaskSettings(epochs=3.0, learning_rate=1e-4, batch_size=32)
+SETTINGS = TaskSettings(epochs=2.0, learning_rate=1e-4, batch_size=32)
+NARROW = replace(SETTINGS, learning_rate=3e-5)  # it begins near its teacher
 
 Moved = Callable[[float, str], None]
 
@@ -90,7 +91,7 @@ def lesson(teacher: Sorter, texts: Sequence[str], work: Path, *, most: int = TEX
 
 
 def train(
-    name: Name, given: Lesson, folder: Path, *, settings: TaskSettings = SETTINGS, seed: int = 0, moved: Moved | None = None
+    name: Name, given: Lesson, folder: Path, *, settings: TaskSettings | None = None, seed: int = 0, moved: Moved | None = None
 ) -> Path:
     """The folder of a student, trained where it is not there; a training that was cut off goes on."""
     if folder.is_dir():
@@ -106,8 +107,9 @@ def train(
         base = work / "base"
         if not base.is_dir():
             _start(name, given).save(work / "base.part").rename(base)
+        own = settings or (NARROW if name == "narrow" else SETTINGS)
         student = train_student(
-            base, given.texts, None, given.beliefs, names, settings, robust=0.0, like=teacher.reader.model, seed=seed,
+            base, given.texts, None, given.beliefs, names, own, robust=0.0, like=teacher.reader.model, seed=seed,
             progress=moved, work=work / "training",
         )  # fmt: skip
         student.rules = Rules()  # its temperature is in the weights
