@@ -70,7 +70,14 @@ def exported(name: str, model: Path, way: tuple[str, str, Precision, bool], rows
             write_settings(new, RuntimeSettings(runtime=to, precision=precision, gives="text", width=labels, files=files))  # type: ignore[arg-type]
         return folder, ""
     try:
-        done = export(model, folder, to=to, precision=precision, calibrate=rows if shown else None)  # type: ignore[arg-type]
+        done = export(
+            model,
+            folder,
+            to=to,
+            precision=precision,
+            calibrate=rows if shown else None,
+            static="static" in title and to == "onnx",
+        )  # type: ignore[arg-type]
     except ModelError as error:
         return None, str(error)
     return folder, done.said

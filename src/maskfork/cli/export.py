@@ -22,6 +22,7 @@ def export(
     precision: Literal["fp32", "bf16", "int8", "int4"] | None = None,
     calibrate: Path | None = None,
     agree: float | None = None,
+    static: bool = False,
     force: bool = False,
     json: JsonFlag = False,
     config: ConfigFile = None,
@@ -39,7 +40,7 @@ def export(
     output
         The folder to write; for gguf the file.
     precision
-        fp32 where nothing is said. int8: for onnx weights alone, with --calibrate activations too; for openvino both, smoothed.
+        fp32 where nothing is said. int8: activations by scales of their own (onnx) or fixed ones (openvino), both smoothed.
         int4: a decoder's weights (onnx, gguf).
     calibrate
         A file of rows as the model reads them: the export is checked on them, and int8 takes its scales from them. Without it
@@ -47,6 +48,8 @@ def export(
     agree
         The least agreement with the original that is still the same model: share of the same labels, mean cosine of vectors,
         correlation of numbers. 0.98 for bf16, 0.95 for int8; of fp32 every number must be the same to 1e-4.
+    static
+        With --to onnx --precision int8: fixed scales for activations, which onnxruntime computes faster and less exactly.
     force
         Replace what stands at OUT.
     """
@@ -54,7 +57,7 @@ def export(
 
     with progress("exporting", 100) as step:
         done = run(
-            model, output, to=to, precision=precision, calibrate=calibrate, agree=agree, force=force,
+            model, output, to=to, precision=precision, calibrate=calibrate, agree=agree, static=static, force=force,
             step=lambda share, said: step(100 * share, said),
         )  # fmt: skip
     if json:

@@ -111,9 +111,15 @@ def asked_of(encoder: Encoder, file: Path | None) -> tuple[Recorder, list[Any]]:
 
 
 def export_encoder(
-    encoder: Encoder, target: Path, to: To, precision: Precision, rows: Path | None, least: float | None, step: Step
-) -> tuple[RuntimeSettings, Agreement]:
-    """Write `target`, whole or not at all. Raises ModelError where the export is another model than the original."""
+    encoder: Encoder, target: Path, to: To, precision: Precision, rows: Path | None, least: float | None, step: Step,
+    *, static: bool = False,
+) -> tuple[RuntimeSettings, Agreement]:  # fmt: skip
+    """Write `target`, whole or not at all; `static`: onnxruntime's activations have fixed scales, too.
+
+    Raises ModelError where the export is another model than the original.
+    """
+    if static and (to, precision) != ("onnx", "int8"):
+        raise UsageError("--static is for int8 in onnx: openvino's scales are always fixed, other precisions have none")
     if to == "onnx" and "bf16" in precision:
         raise UsageError("onnxruntime has no bf16 arithmetic on a CPU: take --to openvino, or --precision int8")
     step(0.05, "reading rows")
@@ -129,7 +135,7 @@ def export_encoder(
         with eased:  # NNCF smooths by itself
             program = trace(encoder.whole)
             step(0.2, f"writing for {to}")
-            how = _write(program, new, to, precision, names, output, batches, static=rows is not None)
+            how = _write(program, new, to, precision, names, output, batches, static=static)
         settings = RuntimeSettings(
             runtime="onnxruntime" if to == "onnx" else "openvino",
             precision=precision,

@@ -37,7 +37,7 @@ class Export:
 
 def export(
     source: str | Path, target: Path, *, to: Format, precision: Bits | None = None, calibrate: Path | None = None,
-    agree: float | None = None, force: bool = False, step: Step | None = None,
+    agree: float | None = None, static: bool = False, force: bool = False, step: Step | None = None,
 ) -> Export:  # fmt: skip
     """Write a model for another runtime; nothing is at `target` before it was checked against the original.
 
@@ -57,7 +57,7 @@ def export(
     if precision == "int4":
         raise UsageError("int4 is for a decoder's weights, which are read once a token: take int8 for an encoder")
     encoder = open_encoder(folder)
-    settings, found = export_encoder(encoder, target, to, precision or "fp32", calibrate, agree, told)
+    settings, found = export_encoder(encoder, target, to, precision or "fp32", calibrate, agree, told, static=static)
     said = f"{settings.how}: {found}"
     return Export(str(folder), str(target), to, settings.precision, sizes(target), said, numbers_of(found), encoder.notes)
 
