@@ -42,7 +42,7 @@ def report(
     speed = {name: [-(-texts // every[name]) / s for s in own["all"]] for name, own in done.items() if own.get("all")}
     peers = [name for name in speed if not name.startswith("ours")]
     best = max(peers, key=lambda name: median(speed[name]))
-    quick = min(peers, key=lambda name: float(np.median(done[name]["one"])))
+    quick = min(peers, key=lambda name: float(np.median(np.concatenate(done[name]["one"]))))
     lines = []
     for name, rates in sorted(speed.items(), key=lambda item: -median(item[1])):
         own = done[name]
