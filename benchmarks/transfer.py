@@ -47,7 +47,7 @@ SAID = {"mlm": "MLM", "sop": "MLM + SOP", "rtd": "MLM, then replaced tokens", "s
 RECIPE = "--length 128 --rows 32 --optimiser muon --schedule linear --precision bf16 --dropout 0 --save-every 200 --seed 0"
 #: an encoder's masked tokens teach slowly: with 800 steps it knows the words' frequencies and little more
 STEPS = {
-    "spans": "--steps 800 --learning-rate 1e-2", "rtd": "--steps 600 --learning-rate 3e-3",
+    "spans": "--steps 800 --learning-rate 1e-2", "rtd": "--steps 200 --learning-rate 5e-4",
     **dict.fromkeys(("mlm", "sop"), "--steps 3000 --learning-rate 4e-3"),
 }  # fmt: skip
 WORDS = {"bert": "bert", "electra": "bert", "t5": "t5"}
