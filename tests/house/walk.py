@@ -15,7 +15,7 @@ WINGS = ("errors", "core", "models", "measure", "view", "prompt", "learn", "deci
 
 CORE_FLOORS = (
     "mask", "mask_blocks", "batch", "virtual", "spec", "dropout", "kernels", "positions", "linear", "parts", "fused", "experts",
-    "latent", "cache", "cache_int8", "cache_sliding", "marked", "transformer", "two_stream",
+    "latent", "cache", "cache_int8", "cache_sliding", "cache_traced", "marked", "transformer", "two_stream",
 )  # fmt: skip
 
 
