@@ -71,7 +71,7 @@ def _over(kept: Sequence[Record]) -> str:
         settled = memory[5:]
         rows.append(
             [
-                one["name"], f"{one['capacity']:.0f}",
+                one["name"], f"{one['seconds']:.0f}", f"{one['capacity']:.0f}",
                 *(f"{during[key]:.0f}" for key in ("asked_per_second", "answered_per_second")),
                 str(during["refused"]), str(during["failed"] + during["wrong"]),
                 f"{one['latency_ms']:.0f}", f"{during['p99_ms']:.0f}",
@@ -80,7 +80,7 @@ def _over(kept: Sequence[Record]) -> str:
             ]
         )  # fmt: skip
     head = [
-        "five times its capacity, 60 s", "capacity a second", "asked", "answered", "429", "wrong or failed", "promised ms",
+        "five times its capacity", "s", "capacity a second", "asked", "answered", "429", "wrong or failed", "promised ms",
         "p99 ms", "p50 / p99 before", "afterwards", "memory",
     ]  # fmt: skip
     return ground.table(head, rows) if rows else ""
