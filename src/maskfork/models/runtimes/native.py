@@ -11,13 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from maskfork.core.batch import Batch
-from maskfork.errors import ModelError
 from maskfork.models.heads import Read
 from maskfork.models.native.encoder import PIECE, NativeEncoder, Want
 from maskfork.models.native.refused import Bits
 from maskfork.models.runtimes.contract import FloatArray, Ids, Padding
 from maskfork.models.runtimes.settings import Precision, RuntimeSettings
-from maskfork.models.runtimes.whole import Whole, open_whole
+from maskfork.models.runtimes.whole import Whole, open_as_said
 from maskfork.models.sentence.pipeline import features_after
 from maskfork.models.sentence.pooling import Pooling
 from maskfork.models.sentence.stages import TOKENS, Stage
@@ -42,12 +41,7 @@ class NativeRuntime:
 
     @staticmethod
     def open(folder: Path, settings: RuntimeSettings) -> NativeRuntime:
-        whole = open_whole(folder)
-        if (whole.gives, whole.width) != (settings.gives, settings.width):
-            raise ModelError(
-                f"{folder} gives {whole.width} numbers a {whole.gives}, other than its runtime.json says: export it again"
-            )
-        return NativeRuntime(settings, whole)
+        return NativeRuntime(settings, open_as_said(folder, settings))
 
     def run(self, ids: Ids, types: Ids | None = None) -> list[FloatArray]:
         sums = np.cumsum([0, *map(len, ids)])

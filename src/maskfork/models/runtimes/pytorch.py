@@ -7,13 +7,12 @@ from pathlib import Path
 
 import torch
 
-from maskfork.errors import ModelError
 from maskfork.models.packing import packed
 from maskfork.models.quantised.int8 import quantise_int8
 from maskfork.models.runtimes.batched import Batched
 from maskfork.models.runtimes.contract import FloatArray, Ids
 from maskfork.models.runtimes.settings import RuntimeSettings
-from maskfork.models.runtimes.whole import Whole, open_whole
+from maskfork.models.runtimes.whole import Whole, open_as_said
 
 
 class TorchRuntime(Batched):
@@ -30,12 +29,7 @@ class TorchRuntime(Batched):
 
     @staticmethod
     def open(folder: Path, settings: RuntimeSettings) -> TorchRuntime:
-        whole = open_whole(folder)
-        if (whole.gives, whole.width) != (settings.gives, settings.width):
-            raise ModelError(
-                f"{folder} gives {whole.width} numbers a {whole.gives}, other than its runtime.json says: export it again"
-            )
-        return TorchRuntime(settings, whole)
+        return TorchRuntime(settings, open_as_said(folder, settings))
 
     def batch(self, ids: Ids, types: Ids | None) -> list[FloatArray]:
         if not getattr(self._asked, "before", False):  # torch counts its threads by thread

@@ -16,6 +16,7 @@ from maskfork.core.batch import Batch
 from maskfork.errors import ModelError
 from maskfork.models.hub import load
 from maskfork.models.model import Model
+from maskfork.models.runtimes.settings import RuntimeSettings
 from maskfork.models.sentence.folder import MODULES, describe, fit
 from maskfork.models.sentence.pipeline import body_head, features_of
 from maskfork.models.sentence.stages import Stage
@@ -61,3 +62,13 @@ def open_whole(folder: Path) -> Whole:
     if not described.stages:  # a cross-encoder whose scores are its model's
         return Whole(load(described.root)).eval()
     return Whole(load(described.root, body_head(described.root)), described.stages).eval()
+
+
+def open_as_said(folder: Path, settings: RuntimeSettings) -> Whole:
+    """The same, held against the folder's runtime.json. Raises ModelError where it says something else."""
+    whole = open_whole(folder)
+    if (whole.gives, whole.width) != (settings.gives, settings.width):
+        raise ModelError(
+            f"{folder} gives {whole.width} numbers a {whole.gives}, other than its runtime.json says: export it again"
+        )
+    return whole

@@ -13,17 +13,7 @@ from maskfork.deploy.serve.refused import Refused
 from maskfork.deploy.serve.routes.lines import Line, stream, whole
 from maskfork.deploy.serve.routes.logprobs import Entry, entries
 from maskfork.deploy.serve.routes.route import Route, answer_of
-from maskfork.deploy.serve.routes.writing import (
-    BEST,
-    Seed,
-    StreamOptions,
-    Written,
-    asked_of,
-    start,
-    usage_of,
-    wants_usage,
-    writer_of,
-)
+from maskfork.deploy.serve.routes.writing import BEST, WritingBody, Written, asked_of, start, usage_of, wants_usage, writer_of
 from maskfork.prompt.chat import render
 from maskfork.prompt.generate.constraints import json_schema
 
@@ -35,26 +25,14 @@ class ResponseFormat(msgspec.Struct):
     json_schema: dict[str, Any] | None = None
 
 
-class ChatBody(msgspec.Struct):
+class ChatBody(WritingBody, kw_only=True):
     """`messages`: {"role", "content"}, the content a text or parts {"type": "text", "text"}."""
 
     messages: list[dict[str, Any]]
-    model: str | None = None
-    max_tokens: int | None = None
     max_completion_tokens: int | None = None
-    temperature: float = 1.0
-    top_p: float = 1.0
-    n: int = 1
-    stream: bool = False
-    stream_options: StreamOptions | None = None
     logprobs: bool | None = False
     top_logprobs: int | None = 0
-    stop: str | list[str] | None = None
-    seed: Seed | None = None
-    presence_penalty: float = 0.0
-    frequency_penalty: float = 0.0
     response_format: ResponseFormat | None = None
-    user: str | None = None
 
 
 class Message(msgspec.Struct):

@@ -13,17 +13,7 @@ from maskfork.deploy.serve.refused import Refused
 from maskfork.deploy.serve.routes.lines import Line, stream, whole
 from maskfork.deploy.serve.routes.logprobs import LogProbs, table
 from maskfork.deploy.serve.routes.route import Route, answer_of
-from maskfork.deploy.serve.routes.writing import (
-    BEST,
-    Seed,
-    StreamOptions,
-    Written,
-    asked_of,
-    start,
-    usage_of,
-    wants_usage,
-    writer_of,
-)
+from maskfork.deploy.serve.routes.writing import BEST, WritingBody, Written, asked_of, start, usage_of, wants_usage, writer_of
 from maskfork.deploy.serve.served.how import Scores
 from maskfork.deploy.serve.served.writer import ServedWriter
 from maskfork.prompt.generate.engine import Said
@@ -31,24 +21,12 @@ from maskfork.prompt.generate.engine import Said
 MOST = 16  # tokens that are written where nobody says how many, as OpenAI does
 
 
-class CompletionBody(msgspec.Struct):
+class CompletionBody(WritingBody, kw_only=True):
     """`prompt`: a text, several, or token ids of one or several. `temperature` 0 takes the likeliest token."""
 
     prompt: str | list[str | int | list[int]]
-    model: str | None = None
-    max_tokens: int | None = None
-    temperature: float = 1.0
-    top_p: float = 1.0
-    n: int = 1
-    stream: bool = False
-    stream_options: StreamOptions | None = None
     logprobs: int | None = None
     echo: bool = False
-    stop: str | list[str] | None = None
-    seed: Seed | None = None
-    presence_penalty: float = 0.0
-    frequency_penalty: float = 0.0
-    user: str | None = None
 
 
 class Completed(msgspec.Struct):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 import msgspec
 
@@ -13,8 +13,6 @@ from maskfork.deploy.serve.routes.lines import Asked, Line, start_lines
 from maskfork.deploy.serve.served.writer import ServedWriter
 
 BEST = 20  # likeliest tokens that may be asked for at each place, and texts of one prompt
-
-Seed = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 class StreamOptions(msgspec.Struct):
@@ -29,17 +27,21 @@ class Written(msgspec.Struct):
     total_tokens: int
 
 
-class WritingBody(Protocol):
+class WritingBody(msgspec.Struct, kw_only=True):
     """What both bodies say. `temperature` 0 takes the likeliest token."""
 
-    temperature: float
-    top_p: float
-    n: int
-    stream_options: StreamOptions | None
-    stop: str | list[str] | None
-    seed: Seed | None
-    presence_penalty: float
-    frequency_penalty: float
+    model: str | None = None
+    max_tokens: int | None = None
+    temperature: float = 1.0
+    top_p: float = 1.0
+    n: int = 1
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    stop: str | list[str] | None = None
+    seed: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | None = None
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    user: str | None = None
 
 
 def writer_of(house: House, name: str | None) -> ServedWriter:
