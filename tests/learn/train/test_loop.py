@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -76,7 +77,7 @@ def test_the_callers_dice_are_untouched() -> None:
         ([(0.4, 0.0)], 2, 0),
     ],
 )
-def test_the_best_epoch_is_kept(scores: list[tuple[float, float]], steps: int, best: int) -> None:
+def test_the_best_epoch_is_kept(scores: list[tuple[float, float]], steps: int, best: int, tmp_path: Path) -> None:
     model, seen = network(), []
 
     def evaluate(module: nn.Module) -> tuple[float, float]:
@@ -84,7 +85,7 @@ def test_the_best_epoch_is_kept(scores: list[tuple[float, float]], steps: int, b
         seen.append(weights(module))
         return scores[len(seen) - 1]
 
-    record = train(model, steps=steps, evaluate=evaluate)
+    record = train(model, steps=steps, evaluate=evaluate, work=tmp_path / "no folder yet")
     assert len(seen) == len(scores)
     assert record.best_epoch == best
     assert record.scores == [s for s, _ in scores]

@@ -30,6 +30,7 @@ class Best:
         self.score = score
         self._tensors = None if last else {name: t.detach().clone() for name, t in model.state_dict().items()}
         if self.file is not None and self._tensors is not None:
+            self.file.parent.mkdir(parents=True, exist_ok=True)  # a short run has no checkpoint yet
             part = self.file.with_name(self.file.name + ".part")
             write_tensors(part, self._tensors)
             part.replace(self.file)
