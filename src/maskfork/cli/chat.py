@@ -53,12 +53,11 @@ def chat(
     history
         A JSON file of messages: the talk goes on from it, and is kept there.
     """
-    from maskfork.models.device import best_device
-    from maskfork.models.hub import load
+    from maskfork.models.runtimes.writer import open_writer
     from maskfork.prompt.chat import PLAIN, template_of
     from maskfork.prompt.generate import check_writes
 
-    loaded = load(model_place(model)).to(best_device())
+    loaded = open_writer(model_place(model))
     check_writes(loaded)
     if not plain and template_of(loaded.tokenizer) is None:
         raise TokenizerError(f"{model} has no chat template: go on with its text by `maskfork generate`, or chat with --plain")

@@ -59,13 +59,14 @@ def generate(
     """
     from maskfork.models.device import best_device
     from maskfork.models.hub import load
+    from maskfork.models.runtimes.writer import open_writer
     from maskfork.prompt.generate import check_writes
 
     wanted = texts_of(prompts, file, text, "generate")
     if draft is not None and lookup is not None:
         raise UsageError("--draft and --lookup both guess ahead: give one of them")
     form = forms.form_of(schema, regex, grammar, choices)
-    loaded = load(model_place(model))
+    loaded = open_writer(model_place(model))
     for note in loaded.notes:
         say(note)
     check_writes(loaded)
@@ -75,4 +76,4 @@ def generate(
         draft=lookup if draft is None else load(model_place(draft)).to(best_device()),
     )  # fmt: skip
     reads = loaded.spec.fork == "encoder-decoder"
-    writing.write(loaded.to(best_device()), wanted, asked, json=json, begin="" if reads or form is not None else wanted[0])
+    writing.write(loaded, wanted, asked, json=json, begin="" if reads or form is not None else wanted[0])

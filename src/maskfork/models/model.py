@@ -23,6 +23,7 @@ from maskfork.models.folder import strip, write_folder
 from maskfork.models.heads import Read, build_head, marked, question
 from maskfork.models.quantised import dense_table
 from maskfork.models.runtimes.contract import Runtime
+from maskfork.models.runtimes.writing import WritingSettings
 from maskfork.models.tokenizers import Tokenizer
 
 READ_TABLE = ("masked_lm", "causal_lm", "pretrain")  # the heads that may read the token table
@@ -56,6 +57,7 @@ class Model(nn.Module):
     """`maskfork.load(folder)` gives one. `model(input_ids, attention_mask)` runs it; `.save(folder)` writes it back."""
 
     runtime: Runtime | None = None  # what answers in its place, where its folder names one (`models/runtimes`)
+    writing: WritingSettings | None = None  # how it writes, where its folder says so
 
     def __init__(self, spec: ModelSpec, config: Mapping[str, Any] | None = None, tokenizer: Tokenizer | None = None) -> None:
         super().__init__()

@@ -13,9 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from maskfork.errors import ModelError, UsageError
-from maskfork.models.device import best_device
-from maskfork.models.hub import load
 from maskfork.models.model import Model, check_head
+from maskfork.models.runtimes.writer import open_writer
 from maskfork.prompt.prompts import Choose, Prompts
 from maskfork.prompt.scoring import LabelTrie, Reader
 from maskfork.prompt.scoring.reader import Scores
@@ -210,10 +209,10 @@ def _softmax(scores: np.ndarray) -> np.ndarray:
 
 def load_decoder(where: str | Path) -> Model:
     """A model that continues text. Raises UsageError on an encoder, ModelError where the folder has no words' head."""
-    model = load(where).to(best_device())
+    model = open_writer(where)
     check_decoder(model)
     if model.spec.head is None or model.spec.head.kind != "causal_lm":
-        model = load(where, "causal_lm").to(best_device())
+        model = open_writer(where, "causal_lm")
         if any(note.startswith("started ") for note in model.notes):
             raise ModelError(f"{where} has no language-model head, so it cannot be prompted: give the model with its lm_head")
     return model

@@ -98,6 +98,8 @@ def run(plan: Plan, host: str, port: int, say: Say) -> None:
     app = plan.app()
     for name, batcher in app.house.batchers.items():
         say(f"{name}: {batcher.served.kind}")
+        for note in batcher.served.notes:
+            say(f"{name}: {note}")
 
     def ready(addresses: list[str]) -> None:
         for address in addresses:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -58,15 +58,20 @@ def read_settings(folder: Path) -> RuntimeSettings | None:
         raise ModelError(f"{file} cannot be used ({error}): export the model again") from error
     if found.version > VERSION:
         raise ModelError(f"{file} was written by a newer maskfork (version {found.version}): update maskfork")
-    for name, digest in found.files.items():
+    check_files(folder, FILE, found.files)
+    return found
+
+
+def check_files(folder: Path, said_by: str, files: Mapping[str, str]) -> None:
+    """Raises ModelError where a file that `said_by` names is missing, or is not the one it was written for."""
+    for name, digest in files.items():
         path = folder / name
         if Path(name).is_absolute() or ".." in Path(name).parts:
-            raise ModelError(f"{file} names {name}, which lies outside: the folder is not to be trusted")
+            raise ModelError(f"{folder / said_by} names {name}, which lies outside: the folder is not to be trusted")
         if not path.is_file():
             raise ModelError(f"{folder} lacks {name}, which its runtime reads: export the model again")
         if file_digest(path) != digest:
-            raise ModelError(f"{path} is not the file that {FILE} was written for: export the model again")
-    return found
+            raise ModelError(f"{path} is not the file that {said_by} was written for: export the model again")
 
 
 def write_settings(folder: Path, settings: RuntimeSettings) -> None:

@@ -21,7 +21,7 @@ from maskfork.prompt.generate.stream import TextStream
 from maskfork.prompt.generate.write import check_writes, generate, settings_of
 from maskfork.prompt.generate.written import Drafted, Reason, Written
 
-#: prompt tokens of one batch, padding included
+#: prompt tokens of one batch, padding included, and its texts where the model's folder names no other number
 TOKENS = 4096
 ROWS = 64
 
@@ -68,7 +68,8 @@ def write_texts(
     times, streamed = asked.num_return_sequences, asked.num_beams == 1 and not asked.contrastive
     out: list[list[Text]] = [[] for _ in prompts]
     drafted: list[Drafted] = []
-    for rows in by_tokens(encoding.lengths, max(1, TOKENS // times), max(1, ROWS // times)):
+    together = ROWS if model.writing is None else model.writing.rows
+    for rows in by_tokens(encoding.lengths, max(1, TOKENS // times), max(1, together // times)):
         ids, mask = _padded(model, [encoding.ids[i] for i in rows])
         stream = TextStream(model.tokenizer, encoding.ids[rows[0]], asked.stop_strings)
         live = on_text is not None and streamed and times == 1

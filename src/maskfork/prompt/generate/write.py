@@ -13,15 +13,14 @@ from maskfork.errors import UsageError
 from maskfork.models.model import Model, check_head
 from maskfork.models.native import Bits
 from maskfork.prompt.generate.beams import write_beams
-from maskfork.prompt.generate.caches import CacheKind, cache_of
+from maskfork.prompt.generate.caches import CacheKind
 from maskfork.prompt.generate.chain import chain_of
 from maskfork.prompt.generate.constraints import Guard, Rule
 from maskfork.prompt.generate.contrastive import write_contrastive
 from maskfork.prompt.generate.drafts import drafter_of, write_drafted
 from maskfork.prompt.generate.lines import write_lines
 from maskfork.prompt.generate.prompts import Prompts, decoder_prompts, source_prompts
-from maskfork.prompt.generate.quick import QuickReading
-from maskfork.prompt.generate.reading import Reading, Reads
+from maskfork.prompt.generate.reads import in_torch, reading_for, torch_note
 from maskfork.prompt.generate.seen import Processor
 from maskfork.prompt.generate.settings import Settings, read_settings, with_specials
 from maskfork.prompt.generate.stops import Stops
@@ -39,7 +38,7 @@ def generate(
     on_tokens: OnTokens | None = None,
     form: Rule | None = None,
     draft: Model | int | None = None,
-    cache: CacheKind = "static",
+    cache: CacheKind | None = None,
     bits: Bits | None = None,
     **settings: Any,
 ) -> Written:
@@ -50,10 +49,13 @@ def generate(
     as it is written; `form` is what every text must be (`prompt.generate.constraints`); `draft` guesses tokens ahead and changes
     nothing but the speed: a smaller model of the same tokens, or how many of the last tokens to look up in the text. `cache`
     is how keys and values are kept (`caches.py`); `bits` 32, 16 or 8 write by a compiled pass over weights of so many bits
-    (`models/native`). Sampling draws from torch's generator, or from one of `seed`. Raises UsageError, ModelError.
+    (`models/native`); where neither is given `model.writing` decides. Sampling draws from torch's generator, or from one of
+    `seed`. Raises UsageError, ModelError.
     """
     check_writes(model)
     asked, notes = settings_of(model, **settings)
+    if draft is not None or asked.contrastive:
+        notes += torch_note(model, "guessing ahead" if draft is not None else "contrastive search")
     with torch.inference_mode():
         was, _ = model.training, model.eval()
         try:
@@ -104,7 +106,7 @@ def _write(
     on_tokens: OnTokens | None,
     form: Rule | None,
     draft: Model | int | None,
-    cache: CacheKind,
+    cache: CacheKind | None,
     bits: Bits | None,
 ) -> Written:
     if draft is not None:
@@ -130,20 +132,16 @@ def _write(
         if on_tokens is not None or logprobs is not None:
             raise UsageError(f"{kind} change their mind: tokens as they come and log probabilities are for single lines")
     if settings.contrastive:
-        slow = Reading(model, source, cache_of(cache, model, prompts.longest))
-        return write_contrastive(slow, prompts, chain, stops, settings)
-    reading: Reads
-    if bits is None:
-        reading = Reading(model, source, cache_of(cache, model, prompts.longest))
-    else:
-        reading = QuickReading(model, bits, prompts.longest)
-    if settings.num_beams > 1:
-        return write_beams(reading, prompts, chain, stops, settings, generator)
+        return write_contrastive(in_torch(model, prompts.longest, cache, source), prompts, chain, stops, settings)
     if draft is not None:
         return write_drafted(
             model, drafter_of(draft, model), _times(prompts, settings), chain, stops,
             draw=settings.do_sample, generator=generator, on_tokens=on_tokens,
         )  # fmt: skip
+    lines = len(prompts.ids) * max(settings.num_beams, settings.num_return_sequences)
+    reading = reading_for(model, lines, prompts.longest, source=source, cache=cache, bits=bits)
+    if settings.num_beams > 1:
+        return write_beams(reading, prompts, chain, stops, settings, generator)
     return write_lines(
         reading, _times(prompts, settings), chain, stops,
         draw=settings.do_sample, generator=generator, logprobs=logprobs, on_tokens=on_tokens, guard=guard,

@@ -21,7 +21,8 @@ from maskfork.learn.tasks.rerank.trained import TrainedReranker
 from maskfork.learn.train.precision import has_bf16
 from maskfork.models.about import said_of
 from maskfork.models.device import best_device
-from maskfork.models.hub import find_folder, load, named_head, read_config
+from maskfork.models.hub import find_folder, named_head, read_config
+from maskfork.models.runtimes.writer import open_writer
 from maskfork.models.sentence.cross import OLD
 from maskfork.models.sentence.folder import MODULES
 
@@ -62,7 +63,7 @@ def _open(name: str, folder: Path) -> Served:
             return _trained(name, folder, task_of("rerank").open(folder))
         head = named_head(folder)
         if head == "causal_lm":
-            model = load(folder).to(best_device())
+            model = open_writer(folder)
             if model.spec.fork == "decoder":
                 return ServedWriter(name, folder, model)
             return ServedRows(name, folder, task_of("seq2seq").open(folder))

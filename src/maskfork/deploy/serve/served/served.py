@@ -31,6 +31,7 @@ class Served(ABC):
     model: Model | None = None
     tokenizer: Tokenizer | None = None
     longest: int | None = None  # tokens of a text
+    notes: tuple[str, ...] = ()  # what is to be said of it when serving begins
     bf16 = False  # whether multiplies are in bf16: quicker, and the last digits of an answer are others
 
     def __init__(self, name: str, folder: Path, predict: Predict) -> None:

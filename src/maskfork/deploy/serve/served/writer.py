@@ -18,6 +18,7 @@ from maskfork.models.encode import Encoding, stand_in
 from maskfork.models.model import Model
 from maskfork.models.packing import by_tokens, make_batch
 from maskfork.prompt.generate.engine import Engine, Said, Ticket
+from maskfork.prompt.generate.reads import torch_note
 
 WAITING = 1 << 20  # the server's own limit is asked first
 SCORED = 512  # tokens of one pass that keeps the scores of the whole vocabulary at each
@@ -32,6 +33,7 @@ class ServedWriter(Served):
     def __init__(self, name: str, folder: Path, model: Model, predict: Predict | None = None) -> None:
         super().__init__(name, folder, predict or self._rows)
         self.model, self.tokenizer, self.longest = model, model.tokenizer, model.longest
+        self.notes = tuple(torch_note(model, "continuous batching"))
         tokens = 4 * (model.longest or 2048)
         self.engine = Engine(model, pages=max(512, tokens // 16), waiting=WAITING)
         self.engine.__enter__()

@@ -17,9 +17,8 @@ from maskfork.learn.tasks.instruct.words import prompt_ids
 from maskfork.learn.train.run import Record
 from maskfork.measure.means import mean_interval
 from maskfork.models.about import describe, said_of
-from maskfork.models.device import best_device
-from maskfork.models.hub import load
 from maskfork.models.model import Model
+from maskfork.models.runtimes.writer import open_writer
 from maskfork.prompt.generate import write_texts
 
 
@@ -36,7 +35,7 @@ class Assistant(Trained):
     @staticmethod
     def open(folder: str | Path) -> Assistant:
         """A folder saved by `save`, or any decoder that writes. Raises ModelError."""
-        model = load(folder).to(best_device())
+        model = open_writer(folder)
         if model.spec.fork != "decoder" or model.spec.head is None or model.spec.head.kind != "causal_lm":
             raise ModelError(f"{folder} is no decoder that writes: train one with `maskfork train instruct`.")
         said = said_of(model.folder or Path(folder))
@@ -49,7 +48,7 @@ class Assistant(Trained):
 
     def predict(self, rows: Sequence[Mapping[str, Any]]) -> list[Answer]:
         """Of a row with `messages` (the last from the user) or a `prompt` (or `text`): the `text` that follows."""
-        asked = [self._asked(row, number) for number, row in enumerate(rows, 1)]
+        asked = [self.asked(row, number) for number, row in enumerate(rows, 1)]
         return [{"text": t, "tokens_lost": 0} for t in self._answered(asked)]
 
     def evaluate(self, examples: Lessons) -> Scores:
@@ -74,7 +73,8 @@ class Assistant(Trained):
     def _answered(self, prompts: list[list[int]]) -> list[str]:
         return [t.text.strip() for t in write_texts(self.model, prompts)[0]]
 
-    def _asked(self, row: Mapping[str, Any], number: int) -> list[int]:
+    def asked(self, row: Mapping[str, Any], number: int) -> list[int]:
+        """The tokens of a row that asks: what is before the answer. Raises DataError."""
         prompt = row.get("prompt", row.get("text"))
         if isinstance(prompt, str) and prompt.strip():
             return prompt_ids(self.model, Pair(prompt, "."))
