@@ -21,10 +21,11 @@ def optimize(
     *,
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
     max_drop: float = 0.5,
-    min_agreement: float = 0.99,
+    min_agreement: float | None = None,
+    max_loss: float = 0.02,
     strict: Annotated[bool, Parameter(negative="")] = False,
     goal: Literal["throughput", "latency"] = "throughput",
-    runtimes: str = "torch,onnxruntime,openvino,native",
+    runtimes: str | None = None,
     distil: Annotated[bool, Parameter(negative="")] = False,
     students: str = "narrow,two-thirds,static",
     train: Path | None = None,
@@ -33,7 +34,8 @@ def optimize(
     text: str | None = None,
     pair: str | None = None,
     label: str | None = None,
-    limit: int = 20_000,
+    task: Path | None = None,
+    limit: int | None = None,
     seed: int = 0,
     json: JsonFlag = False,
     config: ConfigFile = None,
@@ -47,21 +49,25 @@ def optimize(
     Parameters
     ----------
     model
-        The folder of a trained model: a classifier, tagger, reader, sentence encoder, reranker.
+        The folder of a trained model: a classifier, tagger, reader, sentence encoder, reranker; or a decoder.
     data
         Rows as the model will be asked them: csv, tsv, JSON lines or parquet. With labels its accuracy decides, else agreement.
+        Of a decoder: texts, or a column prompt or messages.
     out
         The folder that is written; new, or one in which this very search was stopped.
     max_drop
         The points of accuracy that a candidate may lose on your rows.
     min_agreement
-        Without labels: the share of rows that it must answer as the model does.
+        Without labels: the share of rows that it must answer as the model does (0.99); of a decoder's next tokens (0.95).
+    max_loss
+        What a decoder's loss may rise by, nats a token.
     strict
         Refuse, too, what the rows are too few to prove: the whole paired interval must keep within the limit.
     goal
         What the winner is best in: many texts a second, or one text soon.
     runtimes
-        Which are tried, with commas between, beside the model as it is.
+        Which are tried, with commas between, beside the model as it is: torch, onnxruntime, openvino, native; of a decoder
+        torch, native, llama.cpp. All where it is left out.
     distil
         Train students of the model as candidates.
     students
@@ -78,51 +84,69 @@ def optimize(
         The column of the second texts.
     label
         The column of the labels; none, so named, takes the rows without.
+    task
+        A task.yaml that a decoder is asked: rows with labels, and its accuracy decides.
     limit
-        At most so many rows, drawn by the seed.
+        At most so many rows, drawn by the seed: 20,000, of a decoder that writes 200.
     seed
         Of rows drawn and students trained.
     """
     if out is None:
         raise UsageError("name the folder to write with -o")
-    if not 0.0 <= max_drop <= 100.0 or not 0.0 < min_agreement <= 1.0:
-        raise UsageError("--max-drop is in points from 0 to 100, and --min-agreement a share above 0 and up to 1")
-    if limit < 2 or learn < 2:
+    if not 0.0 <= max_drop <= 100.0 or not 0.0 < (1.0 if min_agreement is None else min_agreement) <= 1.0 or max_loss < 0.0:
+        raise UsageError(
+            "--max-drop is in points from 0 to 100, --min-agreement a share above 0 and up to 1, and --max-loss not below 0"
+        )
+    if (limit is not None and limit < 2) or learn < 2:
         raise UsageError("--limit is 2 or more rows, and --learn 2 or more texts")
     if train is not None and not distil:
         raise UsageError("--train names the texts that students learn from: ask for them with --distil")
     from maskfork.cli.where import model_place
     from maskfork.deploy.optimize.bench import Limits
     from maskfork.deploy.optimize.forms import runtimes_named
-    from maskfork.deploy.optimize.rows import apart, read_rows
+    from maskfork.deploy.optimize.rows import LIMIT, apart, read_rows
     from maskfork.deploy.optimize.run import Plan, optimise
     from maskfork.deploy.optimize.students import named
+    from maskfork.deploy.optimize.writing import forms as writing
+    from maskfork.deploy.optimize.writing.rows import LIMIT as FEW
+    from maskfork.deploy.optimize.writing.rows import read_task_rows, read_written
     from maskfork.models.hub import find_folder
     from maskfork.view.optimized import optimised_text
 
-    tried, wanted = runtimes_named(runtimes), named(students) if distil else ()
+    wanted = named(students) if distil else ()
     folder = find_folder(model_place(str(model)))
-    rows = read_rows(folder, data, text=text, pair=pair, label=label)
+    decodes = writing.is_decoder(folder)
+    tried = None if runtimes is None else runtimes_named(runtimes, writing.ENGINES if decodes else None)
+    _fit(decodes=decodes, task=task, distil=distil)
+    if decodes and task is None:
+        rows = read_written(folder, data, text=text, limit=limit or FEW, seed=seed)
+    elif task is not None:
+        rows = read_task_rows(task, data, text=text, pair=pair, label=label)
+    else:
+        rows = read_rows(folder, data, text=text, pair=pair, label=label)
     for note in rows.notes:
         say(note)
     texts: tuple[str, ...] = ()
+    pairs: tuple[str, ...] | None = None
     if distil and train is None:
         others, rows = apart(rows, 0.2, seed)
         texts = tuple(row["text"] for row in others.rows if isinstance(row.get("text"), str))
+        pairs = tuple(row.get("pair", "") for row in others.rows) if any("pair" in row for row in others.rows) else None
         say(f"students learn from {len(others):,} rows, and all candidates are judged on the other {len(rows):,}")
     elif train is not None:
         from maskfork.learn.data.unlabelled import read_texts
 
-        found, _, notes = read_texts(train, text=text)
-        texts = tuple(found)
+        found, seconds, notes = read_texts(train, text=text, pair=pair)
+        texts, pairs = tuple(found), None if seconds is None else tuple(seconds)
         for note in notes:
             say(note)
-    if len(rows) > limit:
-        kept, whole = limit, len(rows)
+    if len(rows) > (most := limit or LIMIT):
+        kept, whole = most, len(rows)
         _, rows = apart(rows, kept / whole, seed)
         say(f"{len(rows):,} of {whole:,} rows are measured (--limit)")
-    limits = Limits(max_drop, min_agreement, strict, **({"passes": 1, "count": 30, "turns": 2} if quick else {}))
-    plan = Plan(limits, goal, tried, not quick, wanted, texts, learn, seed=seed)
+    least = min_agreement or (writing.AGREES if decodes else Limits.least_agreement)
+    limits = Limits(max_drop, least, max_loss, strict, **({"passes": 1, "count": 30, "turns": 2} if quick else {}))
+    plan = Plan(limits, goal, tried, not quick, wanted, texts, pairs, learn, task=task, seed=seed)
     with progress("measuring", None) as step:
         record = optimise(
             folder, rows, out, plan, command=shlex.join(["maskfork", *sys.argv[1:]]),
@@ -133,3 +157,11 @@ def optimize(
         return
     emit(optimised_text(record))
     say(f"the winner is in {out}, all figures in {out / 'optimize.json'}")
+
+
+def _fit(*, decodes: bool, task: Path | None, distil: bool) -> None:
+    """Raises UsageError for options that are not this model's."""
+    if task is not None and not decodes:
+        raise UsageError("--task is what a decoder is asked, and this model answers by itself: leave it out")
+    if distil and decodes:
+        raise UsageError("students are made of classifiers: leave --distil out for a decoder")

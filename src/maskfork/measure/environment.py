@@ -9,7 +9,10 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-_PACKAGES = ("maskfork", "torch", "tokenizers", "numpy", "scipy", "scikit-learn", "polars", "onnxruntime", "openvino", "nncf")
+_PACKAGES = (
+    "maskfork", "torch", "tokenizers", "numpy", "scipy", "scikit-learn", "polars", "onnxruntime", "openvino", "nncf",
+    "llama-cpp-python",
+)  # fmt: skip
 
 
 def environment() -> dict[str, object]:

@@ -32,7 +32,14 @@ def mean_difference(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Interval
         raise DataError(
             f"A paired difference needs the same two queries or more on both sides, not {first.size} and {second.size}."
         )
-    apart = first - second
+    return paired_mean(first - second, level)
+
+
+def paired_mean(differences: ArrayLike, level: float = 0.95) -> Interval:
+    """Student's t interval of the mean of N differences, two or more, one a row or query. Raises DataError."""
+    apart = np.asarray(differences, dtype=np.float64).ravel()
+    if apart.size < 2:
+        raise DataError(f"A paired difference needs two rows or more, not {apart.size}.")
     half = quantile(level, apart.size - 1) * float(apart.std(ddof=1)) / sqrt(apart.size)
     value = float(apart.mean())
     return Interval(value, value - half, value + half)

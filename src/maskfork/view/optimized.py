@@ -8,14 +8,16 @@ from typing import Any
 from maskfork.view.words import MISSING, megabytes, milliseconds, number, percent
 
 HEAD = ("", "candidate", "texts/s", "p50", "p99", "memory", "load", "accuracy", "drop, points", "agrees", "worst change")
+WRITES = ("", "candidate", "tokens/s", "first", "p50", "p99", "memory", "load", "loss", "rise", "next token")
 
 
 def optimised_text(record: Mapping[str, Any]) -> str:
     """The table, the winner's line, then a line for each that was refused or could not be tried."""
     best = set(record["front"])
     finals = sorted(record["finalists"], key=lambda one: -(one["per_second"] or 0.0))
-    rows = [HEAD, *(_row(one, record["winner"], best) for one in finals)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(HEAD))]
+    head, row_of = (WRITES, _written) if record["unit"] == "tokens" else (HEAD, _row)
+    rows = [head, *(row_of(one, record["winner"], best) for one in finals)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
     lines = [
         "  ".join(
             cell.ljust(width) if i < 2 else cell.rjust(width) for i, (cell, width) in enumerate(zip(row, widths, strict=True))
@@ -40,17 +42,32 @@ def gain(record: Mapping[str, Any]) -> str:
         return "Nothing that was tried is quicker and answers as the model does: it is kept as it is."
     times, waits = won["per_second"] / first["per_second"], first["p50"] / won["p50"]
     return (
-        f"{won['name']}: {times:.1f} times the texts a second of the model as it was, and one text in {milliseconds(won['p50'])} "
+        f"{won['name']}: {times:.1f} times the {record['unit']} a second of the model as it was, "
+        f"and one text in {milliseconds(won['p50'])} "
         f"instead of {milliseconds(first['p50'])} ({waits:.1f} times as quick)."
     )
 
 
+def _mark(one: Mapping[str, Any], winner: str, best: set[str]) -> str:
+    return "▶" if one["name"] == winner else "*" if one["name"] in best else "✗" if one["refused"] else ""
+
+
+def _written(one: Mapping[str, Any], winner: str, best: set[str]) -> tuple[str, ...]:
+    rise, agrees = one["rise"], one["agreement"]
+    rose = MISSING if rise is None else f"{rise['value']:+.4f} [{rise['low']:+.4f}, {rise['high']:+.4f}]"
+    return (
+        _mark(one, winner, best), one["name"], number(one["per_second"], 0), milliseconds(one["first"]),
+        milliseconds(one["p50"]), milliseconds(one["p99"]), megabytes(one["memory_mb"]),
+        MISSING if one["load_s"] is None else f"{one['load_s']:.1f} s", number(one["loss"], 4),
+        rose + ("" if one["proved"] else "?"), MISSING if agrees is None else percent(agrees["value"], 2),
+    )  # fmt: skip
+
+
 def _row(one: Mapping[str, Any], winner: str, best: set[str]) -> tuple[str, ...]:
-    mark = "▶" if one["name"] == winner else "*" if one["name"] in best else "✗" if one["refused"] else ""
     drop, agrees = one["drop"], one["agreement"]
     fell = MISSING if drop is None else f"{100 * drop['value']:+.2f} [{100 * drop['low']:+.2f}, {100 * drop['high']:+.2f}]"
     return (
-        mark, one["name"], number(one["per_second"], 0), milliseconds(one["p50"]), milliseconds(one["p99"]),
+        _mark(one, winner, best), one["name"], number(one["per_second"], 0), milliseconds(one["p50"]), milliseconds(one["p99"]),
         megabytes(one["memory_mb"]), MISSING if one["load_s"] is None else f"{one['load_s']:.1f} s", percent(one["accuracy"], 2),
         fell + ("" if one["proved"] else "?"), MISSING if agrees is None else percent(agrees["value"], 2),
         number(one["worst"], 3),

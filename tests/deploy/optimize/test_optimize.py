@@ -37,10 +37,10 @@ opened: list[Path] = []
 class Inside:
     """A candidate in this process: starting one for each would take longer than all that is tested."""
 
-    def __init__(self, folder: Path, rows: Path, *, threads: int | None = None) -> None:
+    def __init__(self, folder: Path, rows: Path, *, threads: int | None = None, task: Path | None = None) -> None:
         opened.append(folder)
         self.worker = Worker()
-        self.opened = self.ask("open", folder=str(folder), rows=str(rows), threads=1)
+        self.opened = self.ask("open", folder=str(folder), rows=str(rows), threads=1, task=task)
 
     def ask(self, do: str, **options: Any) -> dict[str, Any]:
         try:
@@ -207,6 +207,18 @@ def test_the_front() -> None:
 
     found = [one("slow", 10, 9, 0.9), one("quick", 30, 3, 0.89), one("beaten", 20, 4, 0.88), one("no", 99, 1, 0.5, refused="why")]
     assert [m.name for m in front(found)] == ["quick", "slow"]
+
+
+def test_several_labels_a_row_are_judged_by_their_share() -> None:
+    truth = (("a",), ("a", "b"), (), ("b",)) * 10
+    said = (("a",), ("a", "b"), (), ("a", "b")) * 10
+    less = (("a",), ("b",), (), ("a",)) * 10
+    original = Heard(tuple(map(str, said)), said, None)
+    same = judge(original, original, truth, max_drop=0.5, least_agreement=1.0)
+    assert (same.accuracy, same.refused, same.drop.value) == (0.875, None, 0.0)  # type: ignore[union-attr]
+    found = judge(original, Heard(tuple(map(str, less)), less, None), truth, max_drop=0.5, least_agreement=1.0)
+    assert found.accuracy == 0.625
+    assert "it loses 25.00 points" in str(found.refused)
 
 
 def test_rows_of_a_file(folder: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.special import softmax
+from scipy.special import expit, softmax
 
 from maskfork.deploy.optimize import run, students
 from maskfork.deploy.optimize.forms import ORIGINAL
@@ -14,6 +14,7 @@ from maskfork.deploy.optimize.rows import UserRows
 from maskfork.deploy.optimize.run import Plan
 from maskfork.errors import DataError, UsageError
 from maskfork.learn.tasks.classify import Sorter
+from maskfork.learn.tasks.classify.reading import Reader
 from maskfork.learn.tasks.classify.rules import Rules
 from maskfork.learn.tasks.common.settings import TaskSettings
 from maskfork.learn.tasks.static import StaticClassifier
@@ -57,7 +58,7 @@ def test_nothing_is_judged_that_was_learnt_from(folder: Path, tmp_path: Path, mo
     judged = UserRows(({"text": "A lovely  film"}, {"text": "a dull film"}), None, ())
     learnt: list[list[str]] = []
 
-    def lesson(teacher: Sorter, texts: list[str], work: Path, *, most: int, seed: int) -> students.Lesson:
+    def lesson(teacher: Sorter, texts: list[str], work: Path, *, pairs: None, most: int, seed: int) -> students.Lesson:
         learnt.append(list(texts))
         raise UsageError("enough")
 
@@ -69,6 +70,33 @@ def test_nothing_is_judged_that_was_learnt_from(folder: Path, tmp_path: Path, mo
     assert learnt == [["the plot of the film", "a dull film."]]
     assert left == {"student static": "enough", "student half": "enough"}
     assert list(bases) == [ORIGINAL]
+
+
+def test_students_of_pairs_and_of_several_labels(tmp_path: Path) -> None:
+    model = make("bert", "classify", labels=(*NAMES, "long"), num_hidden_layers=2)
+    model.config["problem_type"] = "multi_label_classification"
+    folder = Sorter(Reader(model), "multi", (*NAMES, "long"), rules=Rules(thresholds=(0.4, 0.5, 0.6))).save(tmp_path / "multi")
+    teacher = students.open_teacher(folder)
+    texts, pairs = sentences(80)[0], sentences(80, 5)[0]
+    given = students.lesson(teacher, texts, tmp_path, pairs=pairs, most=150)
+    assert given.several
+    assert given.pairs is not None
+    assert len(given.texts) == len(given.pairs) == len(given.beliefs) == 150
+    assert not np.allclose(given.beliefs.sum(1), 1.0)
+    assert all(text in texts or pair in pairs for text, pair in zip(given.texts, given.pairs, strict=True))
+    student = Sorter.open(students.train("half", given, tmp_path / "half", settings=BRIEF))
+    assert (student.problem, student.rules.thresholds) == ("multi", (0.4, 0.5, 0.6))
+    new, second = sentences(60, 7)[0], sentences(60, 8)[0]
+    wanted = expit(teacher.logits(new, second))
+    before = Sorter(Reader(students._start("half", given).eval()), "multi", teacher.label_names)
+    apart = [float(np.abs(expit(one.logits(new, second)) - wanted).mean()) for one in (student, before)]
+    assert apart[0] < apart[1]
+    with pytest.raises(UsageError, match="a static student reads one text"):
+        students.train("static", given, tmp_path / "static")
+    left: dict[str, str] = {}
+    judged = UserRows(({"text": "a", "pair": "b"},), None, ())
+    run._learn(folder, judged, Plan(students=("half",), texts=("c",)), tmp_path / "no", {}, left, lambda doing: None)
+    assert "which are pairs" in left["student half"]
 
 
 def test_models_that_have_no_students(folder: Path, tmp_path: Path) -> None:

@@ -12,9 +12,10 @@ import numpy.typing as npt
 import torch
 from scipy import optimize, special
 from torch import Tensor, nn
+from torch.nn import functional
 
 from maskfork.learn.tasks.classify.distil import Student
-from maskfork.learn.tasks.classify.examples import HUB
+from maskfork.learn.tasks.classify.examples import HUB, Problem
 from maskfork.learn.tasks.classify.hold import validation_split
 from maskfork.learn.tasks.classify.reading import Reader, Reading, TextBatch, answers, batch_of, encode_for
 from maskfork.learn.tasks.classify.rules import Rules
@@ -38,6 +39,11 @@ def robust_loss(logits_NC: Tensor, beliefs_NC: Tensor, robust: float) -> Tensor:
     return (beliefs_NC * each).sum(-1).mean()
 
 
+def each_loss(logits_NC: Tensor, beliefs_NC: Tensor) -> Tensor:
+    """Where several labels may hold: the mean over N of the cross-entropies of yes and no, summed over C."""
+    return functional.binary_cross_entropy_with_logits(logits_NC, beliefs_NC, reduction="none").sum(-1).mean()
+
+
 def train_student(
     base: str | Path,
     texts: Sequence[str],
@@ -47,6 +53,7 @@ def train_student(
     settings: TaskSettings,
     *,
     robust: float,
+    several: bool = False,
     like: Model | None = None,
     seed: int = 0,
     progress: Callable[[float, str], None] | None = None,
@@ -54,12 +61,14 @@ def train_student(
 ) -> Sorter:
     """A classifier of N texts whose labels are believed to be `beliefs` [N, C]; the best epoch and the temperature are chosen by
     the beliefs of rows that are kept back. `like`: a model with the same tokens whose states are learnt too, layer by layer
-    (Jiao et al. 2020). With `work` a run that was cut off goes on. Raises what training raises.
+    (Jiao et al. 2020). `several`: each label holds or not by itself, and `robust` is not asked. With `work` a run that was cut
+    off goes on. Raises what training raises.
     """
     model = load(base, "classify", labels=names, seed=seed).to(best_device())
-    model.config["problem_type"] = HUB["single"]
+    problem: Problem = "multi" if several else "single"
+    model.config["problem_type"] = HUB[problem]
     reading = Reading(settings.max_length, settings.on_long)
-    made = Sorter(Reader(model, reading.aggregate if reading.windows else "mean"), "single", names, reading)
+    made = Sorter(Reader(model, reading.aggregate if reading.windows else "mean"), problem, names, reading)
     inside, held = validation_split(beliefs.argmax(1), settings, seed)
     read = encode_for(model, texts, pairs, reading)
     made.notes += [*model.notes, *([read.note] if read.note else [])]
@@ -70,17 +79,20 @@ def train_student(
         chosen = inside[part]
         return batch_of(read, chosen), targets[torch.from_numpy(chosen)]
 
+    def learnt(logits: Tensor, aims: Tensor) -> Tensor:
+        return each_loss(logits, aims) if several else robust_loss(logits, aims, robust)
+
     def loss(_: nn.Module, batch: tuple[TextBatch, Tensor]) -> Tensor:
         fed, aims = batch[0].to(model.device), batch[1].to(model.device)
         if pupil is None:
-            return robust_loss(made.reader(fed), aims, robust)
+            return learnt(made.reader(fed), aims)
         output, apart = pupil.read(fed)
-        return robust_loss(made.reader.answer(fed, output), aims, robust) + apart
+        return learnt(made.reader.answer(fed, output), aims) + apart
 
     def evaluate(_: nn.Module) -> tuple[float, float]:
         logits = answers(made.reader, read, held).numpy().astype(np.float64)
-        right = beliefs[held][np.arange(len(held)), logits.argmax(1)].mean()
-        return float(right), float((beliefs[held] * special.log_softmax(logits, axis=1)).sum(1).mean())
+        right = np.where(logits > 0, beliefs[held], 1 - beliefs[held]) if several else beliefs[held][_likeliest(logits)]
+        return float(right.mean()), float(likelihood(logits, beliefs[held], several=several))
 
     lengths = [read.lengths[i] for i in inside]
     made.record = fit_rows(
@@ -89,7 +101,7 @@ def train_student(
     )  # fmt: skip
     made.notes += made.record.notes
     if len(held):
-        temperature = _temperature(answers(made.reader, read, held).numpy(), beliefs[held])
+        temperature = _temperature(answers(made.reader, read, held).numpy(), beliefs[held], several=several)
         head: Any = model.head
         with torch.no_grad():
             for parameter in head.out.parameters():
@@ -99,10 +111,23 @@ def train_student(
     return made
 
 
-def _temperature(logits: npt.NDArray[np.float32], beliefs: FloatArray) -> float:
+def _likeliest(logits: FloatArray) -> tuple[np.ndarray, np.ndarray]:
+    return np.arange(len(logits)), logits.argmax(1)
+
+
+def likelihood(logits: FloatArray, beliefs: FloatArray, *, several: bool) -> float:
+    """The mean log likelihood of the beliefs [n, C] by logits [n, C]."""
+    if several:
+        found = beliefs * special.log_expit(logits) + (1 - beliefs) * special.log_expit(-logits)
+    else:
+        found = beliefs * special.log_softmax(logits, axis=1)
+    return float(found.sum(1).mean())
+
+
+def _temperature(logits: npt.NDArray[np.float32], beliefs: FloatArray, *, several: bool) -> float:
     """The temperature at which the logits [n, C] make the beliefs likeliest."""
 
     def loss(log: float) -> float:
-        return -float((beliefs * special.log_softmax(logits.astype(np.float64) / np.exp(log), axis=1)).sum())
+        return -likelihood(logits.astype(np.float64) / np.exp(log), beliefs, several=several)
 
     return float(np.exp(optimize.minimize_scalar(loss, bounds=(-3.0, 3.0), method="bounded").x))

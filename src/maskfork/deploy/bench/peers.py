@@ -82,7 +82,7 @@ class PeerWorker(Worker):
         super().__init__()
         self.name = name
 
-    def load(self, folder: Path) -> Opened:
+    def load(self, folder: Path, task: Path | None) -> Opened:
         ask = open_peer(self.name, folder)
 
         def answer(rows: Rows) -> Answers:

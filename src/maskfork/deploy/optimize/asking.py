@@ -25,12 +25,21 @@ class Asking:
     process ends. `opened` is what opening took: seconds and memory_mb.
     """
 
-    def __init__(self, folder: Path, rows: Path, *, threads: int | None = None, command: Sequence[str] = (WORKER,)) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        rows: Path,
+        *,
+        threads: int | None = None,
+        task: Path | None = None,
+        command: Sequence[str] = (WORKER,),
+    ) -> None:
         self.notes = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by `close`; a pipe that nobody reads would fill up
         words = [sys.executable, "-m", *command]
         self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.notes, text=True)
         try:
-            self.opened = self.ask("open", folder=str(folder), rows=str(rows), threads=threads)
+            about = {} if task is None else {"task": str(task)}
+            self.opened = self.ask("open", folder=str(folder), rows=str(rows), threads=threads, **about)
         except BaseException:
             self.close()
             raise

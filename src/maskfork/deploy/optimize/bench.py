@@ -9,10 +9,12 @@ import msgspec
 import numpy as np
 
 from maskfork.deploy.optimize.asking import Asking
-from maskfork.deploy.optimize.forms import Candidate, Form, write_candidate, write_form
-from maskfork.deploy.optimize.gate import Heard, judge
+from maskfork.deploy.optimize.forms import ORIGINAL, Candidate, Form, write_candidate, write_form
+from maskfork.deploy.optimize.gate import Heard, Label, judge
 from maskfork.deploy.optimize.measured import Kept, Measured
 from maskfork.deploy.optimize.rows import UserRows
+from maskfork.deploy.optimize.writing import forms as writing
+from maskfork.deploy.optimize.writing.gate import judge_written
 from maskfork.errors import MaskforkError
 from maskfork.measure.memory import disk_mb
 from maskfork.models.cores import usable_cores
@@ -24,10 +26,13 @@ PASS_SECONDS = 1.5  # of the original, for the rows that are timed
 
 @dataclass(frozen=True)
 class Limits:
-    """What is allowed (points of accuracy, a share of equal answers; `strict`: by the whole interval), and how long is timed."""
+    """What is allowed (points of accuracy, a share of equal answers; of what a decoder writes, nats a token; `strict`: by the
+    whole interval), and how long is timed.
+    """
 
     max_drop: float = 0.5
     least_agreement: float = 0.99
+    max_loss: float = 0.02
     strict: bool = False
     passes: int = 2
     count: int = 100
@@ -38,24 +43,29 @@ class Said(msgspec.Struct, frozen=True):
     """What the original answered, and how many rows are timed."""
 
     keys: tuple[str, ...]
-    labels: tuple[str | None, ...] | None
+    labels: tuple[Label, ...] | None
     timed: int
 
 
 @dataclass
 class Bench:
-    """Where candidates are made and measured. `bases`: name -> folder of the original and of the students."""
+    """Where candidates are made and measured. `bases`: name -> folder of the original and of the students.
+
+    `task`: a described one that the model, a decoder, is asked; without it a decoder is judged by what it writes.
+    """
 
     work: Path
     bases: dict[str, Path]
     rows: UserRows
     limits: Limits
     kept: Kept
+    task: Path | None = None
     original: Heard | None = None
     timed: int = 0  # of the rows: what the original answers in some seconds
     made: dict[Form, Path] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.decodes = writing.is_decoder(self.bases[ORIGINAL])
         self.asked = self.work / "rows.json"
         self.asked.write_bytes(msgspec.json.encode(self.rows.rows))
         self.calibrating = self.work / "rows.jsonl"
@@ -69,17 +79,20 @@ class Bench:
         """The candidate's folder, written where it is not there. Raises what exporting raises."""
         form = candidate.form
         if form not in self.made:
-            self.made[form] = write_form(self.bases[form.base], form, self.work / "forms" / _path(form.name), self.calibrating)
-        return write_candidate(self.made[form], candidate, self.work / "tries" / _path(candidate.name))
+            base, where = self.bases[form.base], self.work / "forms" / _path(form.name)
+            made = writing.write_form(base, form, where) if self.decodes else write_form(base, form, where, self.calibrating)
+            self.made[form] = made
+        write = writing.write_candidate if self.decodes else write_candidate
+        return write(self.made[form], candidate, self.work / "tries" / _path(candidate.name))
 
     def open(self, candidate: Candidate) -> Asking:
-        return Asking(self.folder(candidate), self.asked, threads=usable_cores())
+        return Asking(self.folder(candidate), self.asked, threads=usable_cores(), task=self.task)
 
     def hear(self, model: Asking) -> Heard:
         """Its answers to all rows."""
         file = self.work / "numbers.npy"
         said = model.ask("answers", numbers=str(file))
-        labels = None if said["labels"] is None else tuple(said["labels"])
+        labels = msgspec.convert(said["labels"], tuple[Label, ...] | None)
         heard = Heard(tuple(said["keys"]), labels, np.load(file) if said["numbers"] else None)
         if self.original is None:  # the first of all is the original
             count = len(self.rows)
@@ -101,7 +114,7 @@ class Bench:
         form = candidate.form
         found = Measured(
             name=candidate.name, base=form.base, runtime=form.runtime, precision=form.precision, streams=candidate.streams,
-            batch_tokens=candidate.batch_tokens, threads=candidate.threads,
+            batch_tokens=candidate.batch_tokens, threads=candidate.threads, rows=candidate.rows, cache=candidate.cache,
         )  # fmt: skip
         try:
             with self.open(candidate) as model:
@@ -118,6 +131,17 @@ class Bench:
     def judge(self, found: Measured, heard: Heard) -> None:
         limits = self.limits
         assert self.original is not None
+        if self.decodes and self.task is None:
+            found.judged(
+                judge_written(
+                    self.original,
+                    heard,
+                    max_loss=limits.max_loss,
+                    least_agreement=limits.least_agreement,
+                    strict=limits.strict,
+                )
+            )
+            return
         found.judged(
             judge(
                 self.original,
@@ -129,11 +153,16 @@ class Bench:
             )
         )
 
+    @property
+    def calls(self) -> int:
+        """Of one text at a time; a decoder writes many tokens in each."""
+        return max(3, self.limits.count // 5) if self.decodes and self.task is None else self.limits.count
+
     def time(self, found: Measured, model: Asking) -> None:
         many = model.ask("throughput", rows=self.timed, passes=self.limits.passes, warm_up=1)
-        one = model.ask("latency", rows=self.timed, count=self.limits.count)
+        one = model.ask("latency", rows=self.timed, count=self.calls)
         found.per_second, found.memory_mb = many["per_second"], many["memory_mb"]
-        found.p50, found.p99 = one["p50"], one["p99"]
+        found.p50, found.p99, found.first = one["p50"], one["p99"], one["first"]
         found.others = max((x for x in (many["others"], one["others"]) if x is not None), default=None)
 
 

@@ -57,27 +57,32 @@ class Form:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A form with its threads, streams and batches; None where the folder is run as it is."""
+    """A form with its threads, streams and batches; None where the form's usual ones are kept."""
 
     form: Form
     streams: int | None = None
     batch_tokens: int | None = None
     threads: int | None = None
+    rows: int | None = None  # of a decoder: texts written together, and how keys and values are kept
+    cache: str | None = None
 
     @property
     def name(self) -> str:
         more = [f"{n} streams" if n > 1 else "1 stream" for n in (self.streams,) if n]
         more += [f"{n} tokens a batch" for n in (self.batch_tokens,) if n]
         more += [f"{n} threads" if n > 1 else "1 thread" for n in (self.threads,) if n]
+        more += [f"{n} texts together" if n > 1 else "a text at a time" for n in (self.rows,) if n]
+        more += [f"{kept} cache" for kept in (self.cache,) if kept]
         return ", ".join([self.form.name, *more])
 
 
-def runtimes_named(said: str) -> tuple[str, ...]:
-    """Runtimes by their names, commas between. Raises UsageError that lists them."""
+def runtimes_named(said: str, known: Collection[str] | None = None) -> tuple[str, ...]:
+    """Runtimes by their names, commas between; `known` are those of another kind of model. Raises UsageError that lists them."""
+    names = PRECISIONS if known is None else known
     wanted = tuple(part.strip() for part in said.split(",") if part.strip())
-    strange = [part for part in wanted if part not in PRECISIONS]
+    strange = [part for part in wanted if part not in names]
     if strange or not wanted:
-        raise UsageError(f"there is no runtime {strange[0] if strange else ''!r}: choose from {', '.join(PRECISIONS)}")
+        raise UsageError(f"there is no runtime {strange[0] if strange else ''!r}: choose from {', '.join(names)}")
     return wanted
 
 

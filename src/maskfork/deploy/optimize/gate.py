@@ -8,10 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from maskfork.measure.intervals import Interval, wilson
+from maskfork.measure.means import mean_difference
 from maskfork.measure.paired import difference_interval
 
 #: vectors this alike, and numbers this near (of the original's spread), are the same answer
 ALIKE, NEAR = 0.99, 0.02
+
+
+#: of a text: its label (None: none fits), or its several labels
+Label = str | None | tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -19,7 +24,7 @@ class Heard:
     """What a model said of N rows: answers by their keys, labels (None where it gives none), the numbers behind [N, C]."""
 
     keys: tuple[str, ...]
-    labels: tuple[str | None, ...] | None
+    labels: tuple[Label, ...] | None
     numbers: np.ndarray | None
 
 
@@ -29,7 +34,7 @@ class Verdict:
 
     `accuracy` and `drop` (the original's less the candidate's, with its paired interval) where labels are known. `agreement`: the
     share of rows that both answer alike. `worst`: the largest change of a number. `refused`: why, in words, or None.
-    `proved`: the whole interval keeps within what was allowed.
+    `proved`: the whole interval keeps within what was allowed. Of what writes: the `loss`, nats a token, and its `rise`.
     """
 
     agreement: Interval
@@ -38,12 +43,14 @@ class Verdict:
     drop: Interval | None = None
     refused: str | None = None
     proved: bool = False
+    loss: float | None = None
+    rise: Interval | None = None
 
 
 def judge(
     original: Heard,
     candidate: Heard,
-    truth: Sequence[str | None] | None,
+    truth: Sequence[Label] | None,
     *,
     max_drop: float,
     least_agreement: float,
@@ -69,10 +76,32 @@ def judge(
                 f"and {least_agreement:.2%} are asked for"
             )
         return Verdict(agreement, worst, refused=why, proved=proved)
+    if any(isinstance(true, tuple) for true in truth):
+        return _several(original.labels, candidate.labels, truth, agreement, worst, max_drop, strict=strict)
     index = {name: i for i, name in enumerate(sorted({name or "" for name in (*truth, *original.labels, *candidate.labels)}))}
     right, before, after = ([index[name or ""] for name in names] for names in (truth, original.labels, candidate.labels))
     drop = difference_interval(before, after, right, retrained=False)
     accuracy = float(np.mean(np.array(after) == np.array(right)))
+    return _lost(agreement, worst, accuracy, drop, max_drop, strict=strict)
+
+
+def _several(
+    before: Sequence[Label], after: Sequence[Label], truth: Sequence[Label], agreement: Interval, worst: float | None,
+    max_drop: float, *, strict: bool,
+) -> Verdict:  # fmt: skip
+    """Several labels a text: a row is right by the share of its labels, said or true, that are both (Jaccard)."""
+
+    def right(said: Sequence[Label]) -> list[float]:
+        rows = [(set(own or ()), set(true or ())) for own, true in zip(said, truth, strict=True)]
+        return [len(own & true) / len(own | true) if own | true else 1.0 for own, true in rows]
+
+    old, new = right(before), right(after)
+    return _lost(agreement, worst, float(np.mean(new)), mean_difference(old, new), max_drop, strict=strict)
+
+
+def _lost(
+    agreement: Interval, worst: float | None, accuracy: float, drop: Interval, max_drop: float, *, strict: bool
+) -> Verdict:  # fmt: skip
     allowed = max_drop / 100
     proved = drop.high <= allowed
     why = None

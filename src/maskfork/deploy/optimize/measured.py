@@ -16,7 +16,9 @@ class Measured(msgspec.Struct, kw_only=True):
     """`per_second`: texts a second over the timed rows, the quickest pass; `p50` and `p99`: milliseconds of one text; `load_s`:
     from the folder to the first answer; `memory_mb`: the whole process at its highest; `others`: what other processes took of
     the machine meanwhile, at most. `refused` says why, and then the speed may be missing. `turns`: how often it was timed in turn
-    with the other finalists; the figures then are the medians.
+    with the other finalists; the figures then are the medians. Of a decoder: `per_second` counts tokens, `p50` and `p99` are of a
+    text with all its tokens, `first` milliseconds to the first of them; `loss` nats a token and how much it rose; `rows`: texts
+    written together.
     """
 
     name: str
@@ -40,11 +42,17 @@ class Measured(msgspec.Struct, kw_only=True):
     disk_mb: float | None = None
     others: float | None = None
     turns: int = 0
+    rows: int | None = None
+    cache: str | None = None
+    first: float | None = None
+    loss: float | None = None
+    rise: Interval | None = None
 
     def judged(self, verdict: Verdict) -> None:
         """Take over what the gate said."""
         self.accuracy, self.drop, self.agreement = verdict.accuracy, verdict.drop, verdict.agreement
         self.worst, self.proved, self.refused = verdict.worst, verdict.proved, verdict.refused
+        self.loss, self.rise = verdict.loss, verdict.rise
 
 
 class Kept:

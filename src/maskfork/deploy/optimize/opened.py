@@ -26,10 +26,15 @@ BESIDE = ("probabilities", "tokens_lost", "vector", "score", "low", "high", "set
 
 @dataclass(frozen=True)
 class Opened:
-    """`heard`: answers to N rows with the numbers behind them [N, C] float32, None where a model has none to show."""
+    """`heard`: answers to N rows with the numbers behind them [N, C] float32, None where a model has none to show.
+
+    Of a decoder that writes `tokens` for a row: `first` writes the first of them.
+    """
 
     answer: Callable[[Rows], Answers]
     heard: Callable[[Rows], tuple[Answers, np.ndarray | None]]
+    first: Callable[[Rows], Answers] | None = None
+    tokens: int = 1
 
 
 def open_for(folder: Path) -> Opened:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from maskfork.deploy.bulk.asked import columns_asked
+from maskfork.deploy.optimize.gate import Label
 from maskfork.deploy.optimize.opened import kind_in
 from maskfork.errors import DataError
 from maskfork.learn.data.read import read_table
@@ -20,15 +21,18 @@ from maskfork.learn.tasks.classify.read import read
 from maskfork.learn.tasks.classify.settings import ClassifySettings
 from maskfork.learn.tasks.common.contract import Sources
 
+LIMIT = 20_000  # rows, where nobody says how many
 NO_LABELS = "none"  # --label none: the rows have no labels, whatever the columns are called
 
 
 @dataclass(frozen=True)
 class UserRows:
-    """`rows` as the model is asked them; `truth` one label a row (None: none fits), or nothing where labels are not known."""
+    """`rows` as the model is asked them; `truth`: the label of each (None: none fits), or its several; nothing where labels are
+    not known.
+    """
 
     rows: tuple[Mapping[str, Any], ...]
-    truth: tuple[str | None, ...] | None
+    truth: tuple[Label, ...] | None
     notes: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -48,29 +52,38 @@ class UserRows:
 def read_rows(model: Path, data: Path, *, text: str | None, pair: str | None, label: str | None) -> UserRows:
     """Labels are looked for where the model gives one label a text; the notes say what was found. Raises DataError."""
     if kind_in(model) == "labels" and label != NO_LABELS:
-        columns = {role: name for role, name in (("text", text), ("pair", pair), ("label", label)) if name is not None}
         try:
-            split = read(Sources(data, test=data, columns=columns), ClassifySettings())
+            found = labelled(data, text=text, pair=pair, label=label)
         except DataError as error:
             if label is not None:
                 raise
             why = f"the rows are taken without labels, so agreement decides ({error})"
         else:
-            found = split.test
-            assert found is not None
-            if found.problem == "single":
-                names = found.label_names
-                truth = tuple(None if i == NO_LABEL else names[i] for i in found.targets.tolist())
-                seconds: Sequence[str | None] = found.pairs or [None] * len(found)
-                rows = [{"text": t} if p is None else {"text": t, "pair": p} for t, p in zip(found.texts, seconds, strict=True)]
-                return UserRows(tuple(rows), truth, split.notes)
-            why = f"the rows' labels are a {found.problem} problem's, so agreement decides"
+            if found.truth is not None:
+                return found
+            why = "the rows hold numbers, so agreement decides"
     else:
         why = "agreement with the original decides"
     table = read_table(data, [name for name in (text, pair) if name])
     said: list[str] = []
     rows = columns_asked(model, text, pair, said.append)(table)(table)
     return UserRows(tuple(rows), None, (*table.notes, *said, why))
+
+
+def labelled(data: Path, *, text: str | None, pair: str | None, label: str | None) -> UserRows:
+    """Rows and the label of each, or its several labels; no `truth` where a row has a number. Raises DataError."""
+    columns = {role: name for role, name in (("text", text), ("pair", pair), ("label", label)) if name is not None}
+    split = read(Sources(data, test=data, columns=columns), ClassifySettings())
+    found = split.test
+    assert found is not None
+    names, seconds = found.label_names, found.pairs or [None] * len(found)
+    rows = [{"text": t} if p is None else {"text": t, "pair": p} for t, p in zip(found.texts, seconds, strict=True)]
+    if found.problem == "regression":
+        return UserRows(tuple(rows), None, split.notes)
+    if found.problem == "multi":
+        held = tuple(tuple(name for name, yes in zip(names, row, strict=True) if yes) for row in found.targets.tolist())
+        return UserRows(tuple(rows), held, split.notes)
+    return UserRows(tuple(rows), tuple(None if i == NO_LABEL else names[i] for i in found.targets.tolist()), split.notes)
 
 
 def apart(rows: UserRows, share: float, seed: int) -> tuple[UserRows, UserRows]:

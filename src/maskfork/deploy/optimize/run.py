@@ -26,11 +26,14 @@ from maskfork.deploy.optimize.measured import Kept, Measured
 from maskfork.deploy.optimize.rows import UserRows
 from maskfork.deploy.optimize.search import coarse, finer, in_turn
 from maskfork.deploy.optimize.students import TEXTS
+from maskfork.deploy.optimize.writing import forms as writing
 from maskfork.errors import MaskforkError, UsageError
 from maskfork.learn.data.duplicates import normalise
 from maskfork.measure.environment import environment, now
-from maskfork.models.digest import digest
+from maskfork.models.digest import digest, file_digest
+from maskfork.models.runtimes import writing as writing_json
 from maskfork.models.runtimes.settings import FILE, read_settings, write_settings
+from maskfork.prompt.tasks import read_task
 
 LOCK, WORK = "optimize.json", ".work"
 Goal = Literal["throughput", "latency"]
@@ -38,8 +41,9 @@ Goal = Literal["throughput", "latency"]
 
 @dataclass(frozen=True)
 class Plan:
-    """`students`: those that are trained, from `texts` and parts of them, `learn` in all; `extra`: further models that are tried
-    as they are, name -> folder.
+    """`students`: those that are trained, from `texts` (with `pairs`, their second texts) and parts of them, `learn` in all;
+    `extra`: further models that are tried as they are, name -> folder; `task`: a described one that the model, a decoder, is
+    asked.
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -48,8 +52,10 @@ class Plan:
     finer: bool = True
     students: tuple[students.Name, ...] = ()
     texts: tuple[str, ...] = ()
+    pairs: tuple[str, ...] | None = None
     learn: int = TEXTS
     extra: dict[str, Path] = field(default_factory=dict)
+    task: Path | None = None
     seed: int = 0
 
 
@@ -72,6 +78,7 @@ def optimise(
         "runtimes": plan.runtimes,
         "finer": plan.finer, "students": list(plan.students), "texts": len(plan.texts), "learn": plan.learn, "seed": plan.seed,
         "extra": {name: digest(folder) for name, folder in plan.extra.items()}, "maskfork": __version__,
+        "task": None if plan.task is None else file_digest(plan.task),
     }  # fmt: skip
     if (before := _before(out, identity)) is not None:
         tell(f"{out} holds this very search already")
@@ -81,10 +88,10 @@ def optimise(
     left: dict[str, str] = {}
     kept = Kept(work, identity)
     _learn(model, rows, plan, work, bases, left, moved)
-    bench = Bench(work, bases, rows, plan.limits, kept)
+    bench = Bench(work, bases, rows, plan.limits, kept, plan.task)
     forms: list[Form] = []
     for base, folder in bases.items():
-        some, missing = possible(folder, base, plan.runtimes)
+        some, missing = _possible(bench, folder, base, plan.runtimes)
         forms += some
         left |= missing
     found = coarse(bench, forms, moved)
@@ -99,6 +106,7 @@ def optimise(
         "winner": winner[1].name,
         "goal": plan.goal,
         "original": ORIGINAL,
+        "unit": "tokens" if bench.decodes and plan.task is None else "texts",
         "finalists": [one for _, one in finals],
         "front": [one.name for one in front([one for _, one in finals])],
         "measured": [one for _, one in found],
@@ -112,6 +120,13 @@ def optimise(
     }
     _write(bench.folder(winner[0]), winner[1], out, record)
     return _read(out)
+
+
+def _possible(bench: Bench, folder: Path, base: str, runtimes: tuple[str, ...] | None) -> tuple[list[Form], dict[str, str]]:
+    if not bench.decodes:
+        return possible(folder, base, runtimes)
+    scored = bench.task is not None and not read_task(bench.task).how.writes
+    return writing.possible(folder, base, runtimes, scored=scored)
 
 
 def _learn(
@@ -128,11 +143,17 @@ def _learn(
         return
     moved("the teacher answers")
     try:
-        if any("pair" in row for row in rows.rows):
-            raise UsageError("students learn from single texts, and these rows are pairs")
-        judged = {normalise(row["text"]) for row in rows.rows}
-        texts = [text for text in plan.texts if normalise(text) not in judged]  # nothing is judged on what it has learnt
-        given = students.lesson(students.open_teacher(model), texts, work / "students", most=plan.learn, seed=plan.seed)
+        paired = any("pair" in row for row in rows.rows)
+        if paired != (plan.pairs is not None):
+            raise UsageError(
+                f"students learn from rows like those that are judged, which are {'pairs' if paired else 'no pairs'}"
+            )
+        judged = {_alike(row["text"], row.get("pair", "")) for row in rows.rows}
+        others = plan.pairs or ("",) * len(plan.texts)
+        learnt = [row for row in zip(plan.texts, others, strict=True) if _alike(*row) not in judged]  # nothing judged is learnt
+        texts, pairs = [row[0] for row in learnt], [row[1] for row in learnt] if paired else None
+        teacher = students.open_teacher(model)
+        given = students.lesson(teacher, texts, work / "students", pairs=pairs, most=plan.learn, seed=plan.seed)
     except UsageError as error:
         left |= {f"student {name}": str(error) for name in plan.students}
         return
@@ -146,6 +167,10 @@ def _learn(
             left[f"student {name}"] = str(error)
         else:
             bases[f"student {name}"] = folder
+
+
+def _alike(text: str, pair: str) -> tuple[str, str]:
+    return normalise(text), normalise(pair)
 
 
 def _winner(finals: Sequence[tuple[Candidate, Measured]], goal: Goal) -> tuple[Candidate, Measured]:
@@ -176,11 +201,13 @@ def _write(folder: Path, winner: Measured, out: Path, record: dict[str, Any]) ->
     part = out / WORK / "winner"
     shutil.rmtree(part, ignore_errors=True)
     linked(folder, part)
-    settings = read_settings(part)
-    if settings is not None:
+    measured = {f"{record['unit']}_per_second": winner.per_second, "p50_ms": winner.p50, "p99_ms": winner.p99, "lock": LOCK}
+    if (settings := read_settings(part)) is not None:
         (part / FILE).unlink()  # linked: the candidate's own stays as it is
-        measured = {"texts_per_second": winner.per_second, "p50_ms": winner.p50, "p99_ms": winner.p99, "lock": LOCK}
         write_settings(part, msgspec.structs.replace(settings, measured=measured))
+    if (how := writing_json.read_writing(part)) is not None:
+        (part / writing_json.FILE).unlink()
+        writing_json.write_writing(part, msgspec.structs.replace(how, measured=measured))
     (part / LOCK).write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
     for path in sorted(part.iterdir(), key=lambda p: p.name == LOCK):
         os.replace(path, out / path.name)

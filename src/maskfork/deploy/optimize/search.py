@@ -10,6 +10,7 @@ import numpy as np
 from maskfork.deploy.optimize.bench import Bench
 from maskfork.deploy.optimize.forms import Candidate, Form
 from maskfork.deploy.optimize.measured import Measured
+from maskfork.deploy.optimize.writing.forms import variants
 from maskfork.errors import MaskforkError
 from maskfork.models.cores import usable_cores
 
@@ -37,6 +38,9 @@ def finer(bench: Bench, found: Sequence[tuple[Candidate, Measured]], moved: Tell
     for candidate, first in _good(found, QUICKEST, PROMPTEST):
         form = candidate.form
         if form.runtime is None:
+            continue
+        if bench.decodes:
+            more += [_try(bench, one, moved) for one in variants(bench.bases[form.base], form, usable_cores())]
             continue
         best = (Candidate(form, 1), first)
         if (cores := usable_cores()) > 1:
@@ -72,17 +76,18 @@ def in_turn(bench: Bench, found: Sequence[tuple[Candidate, Measured]], moved: Te
             if one.refused is None:
                 running.append((key, candidate, one, model))
         rates: dict[str, list[float]] = {key: [] for key, *_ in running}
-        waits: dict[str, list[tuple[float, float]]] = {key: [] for key, *_ in running}
+        waits: dict[str, list[tuple[float, float, float]]] = {key: [] for key, *_ in running}
         for turn in range(bench.limits.turns):
             begin = turn % max(1, len(running))
             for key, candidate, _, model in running[begin:] + running[:begin]:
                 moved(f"{candidate.name}, round {turn + 1} of {bench.limits.turns}")
                 rates[key].append(model.ask("throughput", rows=bench.timed, passes=1, warm_up=turn == 0)["per_second"])
-                said = model.ask("latency", rows=bench.timed, count=bench.limits.count)
-                waits[key].append((said["p50"], said["p99"]))
+                said = model.ask("latency", rows=bench.timed, count=bench.calls)
+                waits[key].append((said["p50"], said["p99"], said["first"] or 0.0))
         for key, candidate, one, _ in running:
             one.per_second = float(np.median(rates[key]))
-            one.p50, one.p99 = (float(x) for x in np.median(waits[key], axis=0))
+            one.p50, one.p99, first = (float(x) for x in np.median(waits[key], axis=0))
+            one.first = None if one.first is None else first
             one.turns = bench.limits.turns
             bench.kept.put(key, one)
             finals.append((candidate, one))

@@ -14,18 +14,17 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from scipy.special import log_softmax, softmax
 
-from maskfork.decide.distill.phrases import phrases
+from maskfork.decide.distill.phrases import paired_phrases
 from maskfork.decide.distill.static import train_static
-from maskfork.decide.distill.student import FloatArray, train_student
+from maskfork.decide.distill.student import FloatArray, likelihood, train_student
 from maskfork.errors import DataError, UsageError
 from maskfork.learn.objectives.layers import best_layers
 from maskfork.learn.objectives.narrow import narrow_from
 from maskfork.learn.objectives.start import start_from
 from maskfork.learn.tasks.classify import Sorter
 from maskfork.learn.tasks.classify.reading import Reader
-from maskfork.learn.tasks.classify.rules import Rules
+from maskfork.learn.tasks.classify.rules import Rules, probabilities
 from maskfork.learn.tasks.common.settings import TaskSettings
 from maskfork.models.model import Model
 
@@ -52,50 +51,73 @@ def named(said: str) -> tuple[Name, ...]:
 
 @dataclass(frozen=True)
 class Lesson:
-    """N texts and what the teacher believes of them, [N, C]."""
+    """N texts, or pairs, and what the teacher believes of them, [N, C]."""
 
     teacher: Sorter
     texts: Sequence[str]
+    pairs: Sequence[str] | None
     beliefs: FloatArray
+
+    @property
+    def several(self) -> bool:
+        """Whether several labels may hold."""
+        return self.teacher.problem == "multi"
 
 
 def open_teacher(folder: Path) -> Sorter:
     """Raises UsageError for a model whose answers a student cannot take over."""
     teacher = Sorter.open(folder)
     rules = teacher.rules
-    if teacher.problem != "single" or rules.scope or rules.sets or rules.abstain_below is not None:
+    if teacher.problem == "regression" or rules.scope or rules.sets or rules.abstain_below is not None:
         raise UsageError(
-            "students answer with one label a text and no more: this model gives several labels or a number, or refuses texts by "
-            "rules that were set for it alone"
+            "students answer with labels and no more: this model gives a number, or refuses texts by rules that were set for it "
+            "alone"
         )
     if teacher.reader.model.runtime is not None or teacher.reading.windows:
         raise UsageError("students learn from a model in torch that reads a text at once: give the folder it was exported from")
     return teacher
 
 
-def lesson(teacher: Sorter, texts: Sequence[str], work: Path, *, most: int = TEXTS, seed: int = 0) -> Lesson:
-    """The texts and parts of them, `most` at the most, with the teacher's beliefs, which are kept in `work`."""
-    own = list(dict.fromkeys(text for text in texts if text.strip()))
+def lesson(
+    teacher: Sorter,
+    texts: Sequence[str],
+    work: Path,
+    *,
+    pairs: Sequence[str] | None = None,
+    most: int = TEXTS,
+    seed: int = 0,
+) -> Lesson:
+    """The texts (or pairs) and parts of them, `most` at the most, with the teacher's beliefs, which are kept in `work`."""
+    rows = zip(texts, [""] * len(texts) if pairs is None else pairs, strict=True)
+    own = list(dict.fromkeys(row for row in rows if row[0].strip()))
     if len(own) < 2:
         raise DataError("students learn from texts, and there are none: name a file of them with --train")
-    whole = own[:most] + phrases(own, max(0, min(most - len(own), PARTS * len(own))), seed)
+    firsts, others = zip(*own, strict=True)
+    more = paired_phrases(firsts, others, max(0, min(most - len(own), PARTS * len(own))), seed)
+    whole, second = (list(side) for side in zip(*own[:most], *more, strict=True))
+    seconds = None if pairs is None else second
     file = work / "beliefs.npz"
     if file.is_file() and len(known := np.load(file)["beliefs"]) == len(whole):
-        return Lesson(teacher, whole, known)
-    beliefs: FloatArray = softmax(teacher.logits(whole).astype(np.float64), axis=1)
+        return Lesson(teacher, whole, seconds, known)
+    beliefs = probabilities(teacher.problem, teacher.logits(whole, seconds))
     work.mkdir(parents=True, exist_ok=True)
     part = file.with_suffix(".part.npz")
     np.savez(part, beliefs=beliefs)
     os.replace(part, file)
-    return Lesson(teacher, whole, beliefs)
+    return Lesson(teacher, whole, seconds, beliefs)
 
 
 def train(
     name: Name, given: Lesson, folder: Path, *, settings: TaskSettings | None = None, seed: int = 0, moved: Moved | None = None
 ) -> Path:
-    """The folder of a student, trained where it is not there; a training that was cut off goes on."""
+    """The folder of a student, trained where it is not there; a training that was cut off goes on.
+
+    Raises UsageError for a static one where there is more to it than one label a text.
+    """
     if folder.is_dir():
         return folder
+    if name == "static" and (given.several or given.pairs is not None):
+        raise UsageError("a static student reads one text and gives it one label: leave static out for pairs and several labels")
     teacher = given.teacher
     work, part = folder.with_name(f".{folder.name}.work"), folder.with_name(f".{folder.name}.part")
     work.mkdir(parents=True, exist_ok=True)
@@ -109,10 +131,11 @@ def train(
             _start(name, given).save(work / "base.part").rename(base)
         own = settings or (NARROW if name == "narrow" else SETTINGS)
         student = train_student(
-            base, given.texts, None, given.beliefs, names, own, robust=0.0, like=teacher.reader.model, seed=seed,
+            base, given.texts, given.pairs, given.beliefs, names, own, robust=0.0, several=given.several,
+            like=teacher.reader.model, seed=seed,
             progress=moved, work=work / "training",
         )  # fmt: skip
-        student.rules = Rules()  # its temperature is in the weights
+        student.rules = Rules(thresholds=teacher.rules.thresholds)  # its temperature is in the weights
         student.save(part)
     os.replace(part, folder)
     shutil.rmtree(work, ignore_errors=True)
@@ -126,10 +149,11 @@ def _start(name: Name, given: Lesson) -> Model:
         return narrow_from(teacher, max(1, getattr(teacher.spec.main.feed_forward, "size", 0) // 2))
     own = given.teacher
     texts, beliefs = list(given.texts[:CHOOSING]), given.beliefs[:CHOOSING]
+    pairs = None if given.pairs is None else list(given.pairs[:CHOOSING])
 
     def worth(model: Model) -> float:
         """How likely the teacher's beliefs are to a model with some of its layers."""
         tried = Sorter(Reader(model), own.problem, own.label_names, own.reading)
-        return float((beliefs * log_softmax(tried.logits(texts).astype(np.float64), axis=1)).sum(1).mean())
+        return likelihood(tried.logits(texts, pairs).astype(np.float64), beliefs, several=given.several)
 
     return start_from(teacher, best_layers(teacher, max(1, round(teacher.spec.main.depth * LAYERS[name])), worth))

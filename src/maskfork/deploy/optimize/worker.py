@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from maskfork.deploy.optimize.opened import Opened, key, open_for
+from maskfork.deploy.optimize.writing.opened import open_written
 from maskfork.errors import MaskforkError
 from maskfork.measure.load import OtherLoad
 from maskfork.measure.memory import peak_memory_mb
@@ -36,13 +37,15 @@ class Worker:
         torch.set_num_threads(int(asked.get("threads") or usable_cores()))
         self.rows = msgspec.json.decode(Path(asked["rows"]).read_bytes())
         begin = time.perf_counter()
-        self.model = self.load(Path(asked["folder"]))
+        task = asked.get("task")
+        self.model = self.load(Path(asked["folder"]), None if task is None else Path(task))
         self.model.answer(self.rows[:1])
         return {"seconds": time.perf_counter() - begin, "memory_mb": peak_memory_mb()}
 
-    def load(self, folder: Path) -> Opened:
-        """The model in a folder."""
-        return open_for(folder)
+    def load(self, folder: Path, task: Path | None) -> Opened:
+        """The model in a folder; a decoder that a described `task` is put to."""
+        writes = task is not None or "ids" in self.rows[0]
+        return open_written(folder, task) if writes else open_for(folder)
 
     def answers(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Keys and labels of all rows; their numbers as .npy at `numbers`."""
@@ -52,7 +55,8 @@ class Worker:
         seconds = time.perf_counter() - begin
         if numbers is not None:
             np.save(asked["numbers"], numbers)
-        labels = [answer["label"] for answer in said] if said and "label" in said[0] else None
+        name = next((name for name in ("label", "labels") if said and name in said[0]), None)
+        labels = None if name is None else [answer[name] for answer in said]
         return {
             "keys": [key(answer) for answer in said],
             "labels": labels,
@@ -62,19 +66,23 @@ class Worker:
         }
 
     def throughput(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """Texts a second of the quickest of some passes, and what others took of the machine meanwhile."""
+        """Texts (a decoder's tokens) a second of the quickest of some passes, and what others took of the machine meanwhile."""
         assert self.model is not None
         with OtherLoad() as other:
             found = throughput(self.model.answer, self.rows[: asked["rows"]], int(asked["passes"]), int(asked["warm_up"]))
-        return {"per_second": found.per_second, "others": other.share, "memory_mb": peak_memory_mb()}
+        return {"per_second": found.per_second * self.model.tokens, "others": other.share, "memory_mb": peak_memory_mb()}
 
     def latency(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """Milliseconds of one row at a time."""
+        """Milliseconds of one row at a time; `first`: until a decoder's first token."""
         model = self.model
         assert model is not None
+        rows, count, first = self.rows[: asked["rows"]], int(asked["count"]), model.first
         with OtherLoad() as other:
-            found = latency(lambda row: model.answer([row]), self.rows[: asked["rows"]], int(asked["count"]))
-        return {"p50": found.p50, "p90": found.p90, "p99": found.p99, "count": found.count, "others": other.share}
+            found = latency(lambda row: model.answer([row]), rows, count, warm_up=min(10, count))
+            begun = None if first is None else latency(lambda row: first([row]), rows, count, warm_up=1).p50
+        return {
+            "p50": found.p50, "p90": found.p90, "p99": found.p99, "count": found.count, "first": begun, "others": other.share,
+        }  # fmt: skip
 
 
 def answer_lines(worker: Worker) -> None:

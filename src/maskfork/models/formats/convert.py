@@ -19,6 +19,7 @@ from maskfork.models.formats.place import check_place, in_place
 from maskfork.models.formats.tensors import INDEX, PICKLE, SAFE, Tensors, has_tensors, open_tensors
 from maskfork.models.formats.write import write_tensors
 from maskfork.models.hub import find_folder, read_config
+from maskfork.models.runtimes import writing
 from maskfork.models.tokenizers.read import has_tokenizer, load_tokenizer
 
 Format = Literal["safetensors", "pickle", "llama2c", "llama2c-v1"]
@@ -246,8 +247,10 @@ def copy_rest(folder: Path, new: Path, weights: set[Path]) -> tuple[list[str], s
 
 
 def _is_weights(name: str) -> bool:
-    """Whether a file holds weights, or says where they are: what is written anew must not stand beside what was."""
-    return name.endswith((".safetensors", ".bin", ".safetensors" + INDEX, ".bin" + INDEX))
+    """Whether a file holds weights, or says where they are, or how they are run: what is written anew must not stand beside what
+    was.
+    """
+    return name == writing.FILE or name.endswith((".safetensors", ".bin", ".safetensors" + INDEX, ".bin" + INDEX))
 
 
 def _name_dtype(file: Path, config: dict[str, Any], dtype: str) -> None:
