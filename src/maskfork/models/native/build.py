@@ -45,6 +45,8 @@ def library(which: Literal["decoder", "encoder"]) -> ctypes.CDLL:
             _compile(compiler, source, threads, Path(place), built)
     loaded = ctypes.CDLL(str(built))
     loaded.scratch_size.restype = ctypes.c_int64
+    if which == "decoder":
+        loaded.decode.restype = ctypes.c_int64
     return loaded
 
 

@@ -6,7 +6,6 @@ Legend: M tokens, E hidden size, N outputs, K inputs, V vocabulary, H heads, G k
 from __future__ import annotations
 
 from ctypes import POINTER, Structure, byref, c_float, c_int64, c_void_p
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -22,15 +21,12 @@ from maskfork.errors import UsageError
 from maskfork.models.heads.language import LanguageModelHead
 from maskfork.models.model import Model
 from maskfork.models.native.build import library
+from maskfork.models.native.layout import places_of
+from maskfork.models.native.panels import BROAD, Kept, Matrix, filled
+from maskfork.models.native.refused import ACTIVATIONS, Bits
 
-Bits = Literal[32, 16, 8]
-ACTIVATIONS = {"gelu_new": 0, "gelu_pytorch_tanh": 0, "gelu_fast": 0, "silu": 1, "swish": 1, "relu": 2, "gelu": 3}
 WIDTH = 64  # what widths are multiples of
-PIECE = 64  # tokens of a pass
-
-
-class _Matrix(Structure):
-    _fields_ = [(name, c_void_p) for name in ("w", "scale", "sums", "bias")] + [("n", c_int64), ("k", c_int64)]
+THREADS = 64  # at most
 
 
 class _Norm(Structure):
@@ -38,27 +34,25 @@ class _Norm(Structure):
 
 
 class _Layer(Structure):
-    _fields_ = [("first", _Norm), ("qkv", _Matrix), ("out", _Matrix), ("second", _Norm), ("up", _Matrix), ("down", _Matrix)]
+    _fields_ = [("first", _Norm), ("qkv", Matrix), ("out", Matrix), ("second", _Norm), ("up", Matrix), ("down", Matrix)]
 
 
-_COUNTS = ("bits", "depth", "hidden", "heads", "groups", "head", "inner", "gated", "act", "rms", "turned", "paired")
+_COUNTS = ("bits", "depth", "vocab", "hidden", "heads", "groups", "head", "inner", "gated", "act", "rms", "turned", "paired")
 
 
 class _Net(Structure):
     _fields_ = [
         *((name, c_int64) for name in _COUNTS),
-        ("eps", c_float), ("scale", c_float), ("cosines", c_void_p), ("sines", c_void_p),
-        ("layers", POINTER(_Layer)), ("last", _Norm), ("logits", _Matrix),
+        *((name, c_float) for name in ("eps", "scale", "entry_scale")),
+        *((name, c_void_p) for name in ("words", "places", "cosines", "sines")),
+        ("layers", POINTER(_Layer)), ("last", _Norm), ("logits", Matrix),
     ]  # fmt: skip
-
-
-_POINTERS = ("row", "slot", "place", "want", "keys", "values", "out", "scratch")
 
 
 class _Pass(Structure):
     _fields_ = [
         *((name, c_int64) for name in ("tokens", "rows", "room", "wanted", "threads")),
-        ("x", c_void_p), *((name, c_void_p) for name in _POINTERS),
+        *((name, c_void_p) for name in ("ids", "row", "slot", "want", "keys", "values", "out", "scratch")),
     ]  # fmt: skip
 
 
@@ -104,28 +98,29 @@ class NativeDecoder:
             raise UsageError(f"quick decoding has 32, 16 or 8 bits, not {bits}")
         if (reason := refusal(model)) is not None:
             raise UsageError(f"this model has no quick decoding because {reason}: leave bits out")
-        self._library, self.bits, self._alive = library("decoder"), bits, list[Tensor]()
+        self._library, self.bits, self._kept = library("decoder"), bits, Kept()
         body, head = model.body.decoder, model.head
         assert body is not None
         assert isinstance(head, LanguageModelHead)
         self.spec, self.vocab = model.spec.main, model.spec.vocab_size
         attention = self.spec.attention
-        self._table, self._embed_scale = model.body.tokens.weight, self.spec.embed.scale
-        self._places = [p for p in body.positions if isinstance(p, LearnedPositions)]
+        words, places = model.body.tokens.weight.detach().float(), places_of(body, self.spec.hidden_size)
         rotary = next((p for p in body.positions if isinstance(p, RotaryPositions)), None)
         self._rotary, self._waves = rotary, 0
         self._layers = (_Layer * self.spec.depth)(*(self._layer(block) for block in body.layers))  # type: ignore[arg-type]
         with torch.no_grad():
-            table = (self._table if head.weight is None else head.weight).detach().float() * head.scale
+            table = (words if head.weight is None else head.weight.detach().float()) * head.scale
         self._net = _Net(
-            bits=bits, depth=self.spec.depth, hidden=self.spec.hidden_size, heads=attention.num_heads,
+            bits=bits, depth=self.spec.depth, vocab=len(words), hidden=self.spec.hidden_size, heads=attention.num_heads,
             groups=attention.num_kv_heads, head=attention.head_size, inner=self.spec.dense.size,
             gated=int(self.spec.dense.gated), act=ACTIVATIONS[self.spec.dense.activation], rms=int(self.spec.norm.kind == "rms"),
             turned=0 if rotary is None else rotary.size, paired=int(rotary is not None and rotary.spec.interleaved),
             eps=self.spec.norm.eps, scale=attention.head_size**-0.5 if attention.scale is None else attention.scale,
-            layers=self._layers, last=self._norm(body.norm), logits=self._matrix(table, head.bias),
+            words=self._kept.pointer(words), places=self._kept.pointer(places), entry_scale=self.spec.embed.scale,
+            layers=self._layers, last=self._norm(body.norm),
+            logits=self._matrix(filled(table, 0), None if head.bias is None else filled(head.bias, 0)),
         )  # fmt: skip
-        self._scratch = torch.empty(0)
+        self._scratch = torch.empty(0, dtype=torch.uint8)
 
     def storage(self, rows: int, room: int) -> Tensor:
         """Keys and values for texts of at most `room` tokens, [2, L, rows, G, room, D]."""
@@ -134,75 +129,64 @@ class NativeDecoder:
         return torch.zeros(2, self.spec.depth, rows, attention.num_kv_heads, room, attention.head_size, dtype=kind)
 
     def decode(self, tokens_M: Tensor, row_M: Tensor, slot_M: Tensor, want: Tensor, stored: Tensor) -> Tensor:
-        """Scores [len(want), V] float32 after the `want`ed of M tokens.
+        """Scores [len(want), V] float32 after the `want`ed of M tokens, which are named in order. All numbers int64.
 
         Token m goes to place `slot_M[m]` of text `row_M[m]` and reads the places up to it; a text's tokens come in order.
         """
         self._turn(stored.shape[4])
-        out = torch.empty(len(want), -(-self.vocab // WIDTH) * WIDTH)
-        done = 0
-        for start in range(0, len(tokens_M), PIECE):
-            part = slice(start, start + PIECE)
-            here = want[(want >= start) & (want < start + PIECE)] - start
-            self._pass(tokens_M[part], row_M[part], slot_M[part], here, stored, out[done : done + len(here)])
-            done += len(here)
-        return out[:, : self.vocab]
-
-    def _pass(self, tokens: Tensor, row: Tensor, slot: Tensor, want: Tensor, stored: Tensor, out: Tensor) -> None:
-        x = torch.nn.functional.embedding(tokens, self._table).float() * self._embed_scale
-        for scheme in self._places:
-            x = scheme.embed(x, slot)
-        count, room = len(tokens), stored.shape[4]
-        threads = torch.get_num_threads()
-        size = self._library.scratch_size(byref(self._net), c_int64(count), c_int64(room), c_int64(threads))
+        out = torch.empty(len(want), self._net.logits.n)
+        ints = [numbers.contiguous() for numbers in (tokens_M, row_M, slot_M, want)]
+        counts = (len(tokens_M), stored.shape[2], stored.shape[4], len(want), min(torch.get_num_threads(), THREADS))
+        run = _Pass(*counts, *(numbers.data_ptr() for numbers in (*ints, *stored, out)))
+        size = self._library.scratch_size(byref(self._net), byref(run))
         if self._scratch.numel() < size:
-            self._scratch = torch.empty(size)
-        x = x.contiguous()
-        ints = [numbers.to(torch.int32).contiguous() for numbers in (row, slot, slot, want)]
-        run = _Pass(count, stored.shape[2], room, len(want), threads, x.data_ptr(), *(numbers.data_ptr() for numbers in ints),
-                    stored[0].data_ptr(), stored[1].data_ptr(), out.data_ptr(), self._scratch.data_ptr())  # fmt: skip
-        self._library.decode(byref(self._net), byref(run))
+            self._scratch = torch.empty(size, dtype=torch.uint8)
+        run.scratch = self._scratch.data_ptr()
+        if (wrong := self._library.decode(byref(self._net), byref(run))) >= 0:
+            raise UsageError(f"{int(tokens_M[wrong])} is no token of this model, which has {self._net.vocab}: give ids from 0 on")
+        return out[:, : self.vocab]
 
     def _turn(self, room: int) -> None:
         """Cosines and sines [room, turned / 2] of all places that there may be."""
         if self._rotary is None or room <= self._waves:
             return
         angle = torch.arange(room)[:, None].float() * self._rotary.frequencies(torch.device("cpu"), 0)
-        waves = [(wave * self._rotary.scaling.attention).contiguous() for wave in (angle.cos(), angle.sin())]
-        self._net.cosines, self._net.sines = (self._pointer(wave) for wave in waves)
+        waves = (wave * self._rotary.scaling.attention for wave in (angle.cos(), angle.sin()))
+        self._net.cosines, self._net.sines = (self._kept.pointer(wave) for wave in waves)
         self._waves = room
 
     def _layer(self, block: Block) -> _Layer:
         attention, feed = block.attention, block.feed_forward
         assert isinstance(attention.qkv, Fused)
         assert isinstance(feed, FeedForward)
+        gates, heads = 1 + feed.gated, (self.spec.attention.num_kv_heads, self.spec.attention.head_size)
         return _Layer(
-            self._norm(block.attention_residual.norm_in), self._linear(attention.qkv), self._linear(attention.out),
-            self._norm(block.feed_forward_residual.norm_in), self._linear(feed.up), self._linear(feed.down),
-        )  # fmt: skip
+            self._norm(block.attention_residual.norm_in),
+            self._matrix(*(_by_group(x, *heads) for x in (attention.qkv.weight, attention.qkv.biases()))),
+            self._matrix(attention.out.weight, attention.out.bias),
+            self._norm(block.feed_forward_residual.norm_in),
+            self._matrix(*(_in_turn(x, gates) for x in (feed.up.weight, feed.up.bias))),
+            self._matrix(feed.down.weight, feed.down.bias),
+        )
 
-    def _linear(self, linear: Linear) -> _Matrix:
-        return self._matrix(linear.weight.detach().float(), linear.biases())
-
-    def _matrix(self, weight: Tensor, bias: Tensor | None) -> _Matrix:
-        made = _Matrix(n=weight.shape[0], k=weight.shape[1])
-        if bias is not None:
-            made.bias = self._pointer(bias.detach().float().contiguous())
-        if self.bits == 8:
-            scale = weight.abs().amax(1).clamp_min(1e-12) / 127
-            codes = (weight / scale[:, None]).round().to(torch.int8).contiguous()
-            made.w, made.scale = self._pointer(codes), self._pointer(scale)
-            made.sums = self._pointer(codes.sum(1, dtype=torch.int32))
-        else:
-            made.w = self._pointer(weight.to(torch.float32 if self.bits == 32 else torch.bfloat16).contiguous())
-        return made
+    def _matrix(self, weight: Tensor | None, bias: Tensor | None) -> Matrix:
+        assert weight is not None
+        return self._kept.matrix(weight.detach().float(), None if bias is None else bias.detach().float(), self.bits)
 
     def _norm(self, norm: nn.Module) -> _Norm:
         weight, bias = norm.weight.detach().float(), getattr(norm, "bias", None)  # type: ignore[operator]
         weight = weight + 1.0 if isinstance(norm, OffsetRMSNorm) else weight
-        return _Norm(self._pointer(weight.contiguous()), None if bias is None else self._pointer(bias.detach().float()))
+        return _Norm(self._kept.pointer(weight), None if bias is None else self._kept.pointer(bias.detach().float()))
 
-    def _pointer(self, held: Tensor) -> int:
-        """Where a tensor lies, which lives as long as this object."""
-        self._alive.append(held)
-        return held.data_ptr()
+
+def _by_group(x: Tensor | None, groups: int, head: int) -> Tensor | None:
+    """Rows of all queries, keys and values [(H + 2G) D, ...] by key/value head: its queries, its key, its value."""
+    if x is None:
+        return None
+    q, k, v = torch.split(x, [x.shape[0] - 2 * groups * head, groups * head, groups * head])
+    return torch.cat([part.reshape(groups, -1, *x.shape[1:]) for part in (q, k, v)], 1).flatten(0, 1)
+
+
+def _in_turn(x: Tensor | None, gates: int) -> Tensor | None:
+    """Rows of a gate and of what it is multiplied with [2F, ...], 32 of the one, 32 of the other."""
+    return None if x is None else x.reshape(gates, -1, BROAD, *x.shape[1:]).transpose(0, 1).flatten(0, 2)

@@ -6,10 +6,13 @@
 //
 // Widths are padded with zeros: rows to 64, heads to 32. Legend: M tokens, E hidden size, H heads, D head size, F inner size.
 
+#ifndef __AVX512BW__
+#error "an encoder's quick pass needs AVX-512"
+#endif
 #include "heads.h"
+#include "multiply.h"
 
 extern "C" {
-struct Matrix { const char* w; const float *scale, *sums, *bias; int64_t n, k; };  // `sums` of a column's bytes, times its scale
 struct Layer { Norm before; Matrix qkv, out; Norm between; Matrix up, down; Norm behind; int64_t window; const float *cosines, *sines; };
 struct Net {
   int64_t bits, depth, hidden, width, entry_hidden, entry_width, heads, head, turned, paired, inner, gated, act, after, rms;
@@ -26,10 +29,6 @@ template <class Op> struct Room {
   float *x, *x_first; Held *qkv[2], *q_first;                                        // of a piece
   float *mixed, *wide, *row; In* in; Levels* levels; In* in_first; Levels* levels_first; Heads heads;  // of a thread
 };
-struct Purse {  // hands out memory by size, or only counts
-  char* at; int64_t used;
-  template <class T> void take(T*& p, int64_t count) { p = (T*)(at + used); used += padded(count * sizeof(T)) + 64; }
-};
 template <class Op> static void shared_room(const Net& net, const Pass& p, Purse& purse, Room<Op>& r) {
   int64_t hd = net.heads * net.head;
   purse.take(r.x, p.tokens * net.width); purse.take(r.x_first, p.texts * net.width);
@@ -43,32 +42,6 @@ template <class Op> static void own_room(const Net& net, const Pass& p, Purse& p
   purse.take(r.in, p.block * widest); purse.take(r.levels, p.block); purse.take(r.in_first, p.block * widest); purse.take(r.levels_first, p.block);
   purse.take(r.heads.keys, all * net.head * 4); purse.take(r.heads.values, all * net.head * 4);
   purse.take(r.heads.scores, TALL * all * 4); purse.take(r.heads.shares, TALL * all * 4);
-}
-
-template <class Op> static inline V number(typename Op::Sum s, V, V, V bias, Levels) { return (V)s + bias; }
-template <> inline V number<Bytes>(I s, V scale, V sums, V bias, Levels l) {
-  return __builtin_convertvector(s, V) * scale * l.step + (sums * l.low + bias);
-}
-
-// end(row, column, 16 numbers, 16 more) for columns [from, to) of `rows` rows times the matrix, plus its bias
-template <class Op, class End>
-static void multiply(const Matrix& a, int64_t from, int64_t to, const typename Op::In* in, const Levels* levels, int64_t rows, End end) {
-  alignas(64) typename Op::Sum sums[TALL * 2]; int64_t steps = a.k / Op::per, across = a.k * sizeof(*in);
-  for (int64_t n = from; n < to; n += BROAD) {
-    V scale[2]{}, total[2]{}, bias[2]{};
-    for (int i = 0; i < 2; i++) {
-      if (a.scale) { scale[i] = load<V>(a.scale + n + 16 * i); total[i] = load<V>(a.sums + n + 16 * i); }
-      if (a.bias) bias[i] = load<V>(a.bias + n + 16 * i);
-    }
-    for (int64_t m = 0, h; m < rows; m += h) {
-      h = height(rows - m);
-      tile<Op>(h, (const char*)in + m * across, across, a.w + n / BROAD * steps * 128, steps, sums, 128);
-      for (int64_t r = 0; r < h; r++) {
-        Levels l = levels[m + r];
-        end(m + r, n, number<Op>(sums[2 * r], scale[0], total[0], bias[0], l), number<Op>(sums[2 * r + 1], scale[1], total[1], bias[1], l));
-      }
-    }
-  }
 }
 
 template <class Op> struct Worker {

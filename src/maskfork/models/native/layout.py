@@ -95,13 +95,8 @@ class Layout:
         net.tokens = self._kept.pointer(filled(embed.tokens.weight, 1))
         net.types = None if embed.types is None else self._kept.pointer(filled(embed.types.weight, 1))
         net.entry_scale, net.entry, net.entry_eps = embed.scale, self._norm(embed.norm), getattr(embed.norm, "eps", 0.0)
-        schemes = [p for p in stack.positions if isinstance(p, LearnedPositions)]
-        if schemes:
-            limit = min(p.table.num_embeddings - p.offset for p in schemes)
-            x = torch.zeros(1, limit, net.entry_hidden)
-            for scheme in schemes:
-                x = scheme.embed(x, torch.arange(limit)[None])
-            net.places = self._kept.pointer(filled(x[0], 1))
+        places = places_of(stack, net.entry_hidden)
+        net.places = None if places is None else self._kept.pointer(filled(places, 1))
 
     def _layer(self, block: Block) -> _Layer:
         attention, feed, spec = block.attention, block.feed_forward, self.spec.attention
@@ -135,3 +130,15 @@ class Layout:
         weight, bias = norm.weight.detach().float(), getattr(norm, "bias", None)  # type: ignore[operator]
         weight = weight + 1.0 if isinstance(norm, OffsetRMSNorm) else weight
         return _Norm(self._kept.pointer(filled(weight, 0)), None if bias is None else self._kept.pointer(filled(bias, 0)))
+
+
+def places_of(stack: Stack, width: int) -> Tensor | None:
+    """What a token's vector gets for its place [places, width]; None where places are not told so."""
+    schemes = [p for p in stack.positions if isinstance(p, LearnedPositions)]
+    if not schemes:
+        return None
+    limit = min(p.table.num_embeddings - p.offset for p in schemes)
+    x = torch.zeros(1, limit, width)
+    for scheme in schemes:
+        x = scheme.embed(x, torch.arange(limit)[None])
+    return x[0]

@@ -48,8 +48,12 @@ static inline Levels put(const float* x, uint8_t* y, int64_t n) {  // 255 levels
   for (int64_t i = 0; i < n; i += 16) { V v = load<V>(x + i); low = least(low, v); high = most(high, v); }
   float down = -most(-low), step = (most(high) - down) / 254.f, by = step > 0.f ? 1.f / step : 0.f, zero = ceilf(-down * by);
   for (int64_t i = 0; i < n; i += 16) {
-    __m512i v = _mm512_cvtps_epi32((__m512)(load<V>(x + i) * by + zero));
-    store(y + i, _mm512_cvtusepi32_epi8(v));
+    V v = load<V>(x + i) * by + zero;
+#ifdef __AVX512F__
+    store(y + i, _mm512_cvtusepi32_epi8(_mm512_cvtps_epi32((__m512)v)));
+#else
+    store(y + i, __builtin_convertvector(__builtin_convertvector(least(v + .5f, splat(255.f)), I), U8));
+#endif
   }
   return {step, -zero * step};
 }

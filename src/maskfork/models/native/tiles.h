@@ -4,10 +4,8 @@
 // the same 4 bytes of a row are multiplied with: one row's 4 bytes go to all columns at once.
 #pragma once
 #include "vectors.h"
-#ifndef __AVX512BW__
-#error "an encoder's quick pass needs AVX-512"
-#endif
 
+static const int64_t AHEAD = 4096;           // bytes
 static const int64_t TALL = 14, BROAD = 32;  // 14 x 2 sums, 2 of the panel, 1 of the row: 31 of AVX-512's 32 registers
 
 struct Bytes {  // unsigned rows, signed columns
@@ -15,11 +13,14 @@ struct Bytes {  // unsigned rows, signed columns
   static inline Sum step(Sum s, int32_t x, I w) {
 #if defined(__AVX512VNNI__)
     return (Sum)_mm512_dpbusd_epi32((__m512i)s, _mm512_set1_epi32(x), (__m512i)w);
-#else  // byte pairs as 16-bit numbers: VNNI's older way, exact too
+#elif defined(__AVX512BW__)  // byte pairs as 16-bit numbers: VNNI's older way, exact too
     const __m512i u = _mm512_set1_epi32(x), v = (__m512i)w, low = _mm512_set1_epi16(255);
     __m512i even = _mm512_madd_epi16(_mm512_and_si512(u, low), _mm512_srai_epi16(_mm512_slli_epi16(v, 8), 8));
     __m512i odd = _mm512_madd_epi16(_mm512_srli_epi16(u, 8), _mm512_srai_epi16(v, 8));
     return s + (I)_mm512_add_epi32(even, odd);
+#else
+    for (int at = 24; at >= 0; at -= 8) s += ((w << at) >> 24) * ((x >> (24 - at)) & 255);
+    return s;
 #endif
   }
 };
@@ -41,13 +42,15 @@ struct Floats {
 
 // sums [R, 32], `gap` bytes from row to row, of rows a [R, K], `across` bytes from row to row, with one panel of `steps`. Every loop over rows is unrolled
 // by name: left to itself GCC keeps the sums in memory. One pointer serves three rows, else there are more of them than registers.
-template <class Op, int R> static __attribute__((noinline)) void tile(const char* a, int64_t across, const char* w, int64_t steps, void* sums, int64_t gap) {
+// `Far`: the panel comes from memory, is read once, and is asked for ahead.
+template <class Op, int R, bool Far> static __attribute__((noinline)) void tile(const char* a, int64_t across, const char* w, int64_t steps, void* sums, int64_t gap) {
   typename Op::Sum s[R][2]; const char* p[(R + 2) / 3];
 #pragma GCC unroll 16
   for (int r = 0; r < R; r++) s[r][0] = s[r][1] = typename Op::Sum{};
 #pragma GCC unroll 16
   for (int g = 0; g < (R + 2) / 3; g++) { p[g] = a + 3 * g * across; asm("" : "+r"(p[g])); }
   for (const char* end = w + steps * 128; w != end; w += 128) {
+    if (Far) { __builtin_prefetch(w + AHEAD, 0, 0); __builtin_prefetch(w + AHEAD + 64, 0, 0); }
     I first = load<I>(w), second = load<I>(w + 64);
 #pragma GCC unroll 16
     for (int r = 0; r < R; r++) {
@@ -61,8 +64,8 @@ template <class Op, int R> static __attribute__((noinline)) void tile(const char
   for (int r = 0; r < R; r++) { store((char*)sums + r * gap, s[r][0]); store((char*)sums + r * gap + 64, s[r][1]); }
 }
 
-template <class Op> static inline void tile(int64_t rows, const char* a, int64_t across, const char* w, int64_t steps, void* sums, int64_t gap) {
-#define ROWS(R) case R: return tile<Op, R>(a, across, w, steps, sums, gap);
+template <class Op, bool Far = false> static inline void tile(int64_t rows, const char* a, int64_t across, const char* w, int64_t steps, void* sums, int64_t gap) {
+#define ROWS(R) case R: return tile<Op, R, Far>(a, across, w, steps, sums, gap);
   switch (rows) { ROWS(1) ROWS(2) ROWS(3) ROWS(4) ROWS(5) ROWS(6) ROWS(7) ROWS(8) ROWS(9) ROWS(10) ROWS(11) ROWS(12) ROWS(13) ROWS(14) }
 #undef ROWS
 }
