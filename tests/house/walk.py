@@ -14,8 +14,8 @@ WINGS = ("errors", "core", "models", "measure", "view", "prompt", "learn", "deci
 """From the ground up: a file imports from its own wing and those before it. `demo` is therefore open to `cli` only."""
 
 CORE_FLOORS = (
-    "mask", "mask_blocks", "batch", "virtual", "spec", "dropout", "kernels", "positions", "linear", "parts", "fused", "experts",
-    "latent", "cache", "cache_int8", "cache_sliding", "cache_traced", "marked", "transformer", "two_stream",
+    "mask", "mask_blocks", "batch", "virtual", "spec", "table", "dropout", "kernels", "positions", "linear", "parts", "fused",
+    "experts", "latent", "cache", "cache_int8", "cache_sliding", "cache_traced", "marked", "transformer", "two_stream",
 )  # fmt: skip
 
 

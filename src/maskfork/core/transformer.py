@@ -33,6 +33,7 @@ from maskfork.core.mask import Full, Mask
 from maskfork.core.parts import Convolution, norm
 from maskfork.core.positions.hooks import LENGTH, Positions
 from maskfork.core.spec import AttentionSpec, ModelSpec, StackSpec
+from maskfork.core.table import Table
 from maskfork.core.virtual import Virtual
 from maskfork.errors import ModelError, UsageError
 
@@ -106,7 +107,7 @@ class Embed(nn.Module):
         super().__init__()
         width = spec.embed.size or spec.hidden_size
         self.tokens = tokens
-        self.types = nn.Embedding(spec.embed.types, width) if spec.embed.types else None
+        self.types = Table(spec.embed.types, width) if spec.embed.types else None
         self.norm_first, self.scale, self.scale_rounded = spec.embed.norm_first, spec.embed.scale, spec.embed.scale_rounded
         normed = width if self.norm_first else spec.hidden_size
         self.norm = norm(spec.embed.norm, normed) if spec.embed.norm else nn.Identity()
@@ -353,10 +354,10 @@ class Transformer(nn.Module):
         super().__init__()
         self.spec = spec
         width = spec.main.embed.size or spec.main.hidden_size
-        tokens = nn.Embedding(spec.vocab_size, width)
+        tokens = Table(spec.vocab_size, width)
         self.encoder = Stack(spec.encoder, tokens) if spec.encoder else None
         if spec.encoder and not spec.one_table:
-            tokens = nn.Embedding(spec.decoder_vocab_size or spec.vocab_size, width)
+            tokens = Table(spec.decoder_vocab_size or spec.vocab_size, width)
         self.decoder = Stack(spec.decoder, tokens) if spec.decoder else None
 
     @property

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from maskfork.core.batch import Places
 from maskfork.core.positions.hooks import Layer, Memo, Positions
 from maskfork.core.spec import NormSpec, PositionSpec, StackSpec
+from maskfork.core.table import Table
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class DisentangledPositions(Positions):
         super().__init__()
         self.spec = spec
         width, inner = stack.hidden_size, stack.attention.num_heads * stack.attention.head_size
-        self.table = nn.Embedding(2 * spec.span, width)
+        self.table = Table(2 * spec.span, width)
         self.norm = nn.LayerNorm(width, spec.norm.eps) if spec.norm else nn.Identity()
         self.drop = nn.Dropout(spec.dropout)
 

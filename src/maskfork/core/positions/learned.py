@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from maskfork.core.positions.hooks import Positions
 from maskfork.core.spec import PositionSpec, StackSpec
+from maskfork.core.table import Table
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class LearnedPositions(Positions):
         super().__init__()
         self.offset = spec.offset
         self.limit = spec.size
-        self.table = nn.Embedding(spec.size + spec.offset, width)
+        self.table = Table(spec.size + spec.offset, width)
 
     def embed(self, x_BSE: Tensor, pos_BS: Tensor) -> Tensor:
         return x_BSE + self.table(pos_BS + self.offset)  # type: ignore[no-any-return]

@@ -6,11 +6,12 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from maskfork.core.batch import Places
 from maskfork.core.positions.hooks import Layer, Memo, Positions
 from maskfork.core.spec import PositionSpec, StackSpec
+from maskfork.core.table import Table
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class T5Positions(Positions):
     def __init__(self, spec: T5Bias, heads: int) -> None:
         super().__init__()
         self.spec = spec
-        self.table = nn.Embedding(spec.buckets, heads)
+        self.table = Table(spec.buckets, heads)
 
     def bucket(self, distance: Tensor) -> Tensor:
         """Key place minus query place -> bucket number, same shape."""
