@@ -86,6 +86,11 @@ def test_texts_of_one_batch_do_not_touch_each_other(model: Model) -> None:
     assert together == alone
 
 
+def test_what_is_no_token(model: Model) -> None:
+    with pytest.raises(UsageError, match="77 is no token of this model, which has 77"):
+        generate(model, torch.tensor([[5, 77]]), bits=8)
+
+
 def test_what_has_no_compiled_pass() -> None:
     narrow = made({**MODELS["llama"], "hidden_size": 32, "num_attention_heads": 4})
     assert refusal(narrow) == "its widths are no multiples of 64"

@@ -126,7 +126,7 @@ class NativeDecoder:
         """Keys and values for texts of at most `room` tokens, [2, L, rows, G, room, D]."""
         attention = self.spec.attention
         kind = torch.float32 if self.bits == 32 else torch.bfloat16
-        return torch.zeros(2, self.spec.depth, rows, attention.num_kv_heads, room, attention.head_size, dtype=kind)
+        return torch.empty(2, self.spec.depth, rows, attention.num_kv_heads, room, attention.head_size, dtype=kind)
 
     def decode(self, tokens_M: Tensor, row_M: Tensor, slot_M: Tensor, want: Tensor, stored: Tensor) -> Tensor:
         """Scores [len(want), V] float32 after the `want`ed of M tokens, which are named in order. All numbers int64.

@@ -9,10 +9,14 @@ static inline V read(const uint16_t* p) { return wide(p); }
 
 // rotary, one head: `turned` of its numbers in pairs, which stand side by side or half of them apart
 static inline void turn(float* x, const float* cosines, const float* sines, int64_t turned, bool paired) {
-  int64_t half = turned / 2;
-  for (int64_t i = 0; i < half; i++) {
-    int64_t a = paired ? 2 * i : i, b = paired ? 2 * i + 1 : i + half; float u = x[a], v = x[b];
-    x[a] = u * cosines[i] - v * sines[i]; x[b] = v * cosines[i] + u * sines[i];
+  int64_t half = turned / 2; float* y = x + half;
+  if (paired) for (int64_t i = 0; i < turned; i += 2) {
+    float u = x[i], v = x[i + 1], c = cosines[i / 2], s = sines[i / 2];
+    x[i] = u * c - v * s; x[i + 1] = v * c + u * s;
+  }
+  else for (int64_t i = 0; i < half; i++) {
+    float u = x[i], v = y[i];
+    x[i] = u * cosines[i] - v * sines[i]; y[i] = v * cosines[i] + u * sines[i];
   }
 }
 

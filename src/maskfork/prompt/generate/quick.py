@@ -24,11 +24,21 @@ class QuickCache:
     def __init__(self, decoder: NativeDecoder, room: int, stored: Tensor | None = None, lengths: Tensor | None = None) -> None:
         self.decoder, self.room = decoder, room
         self.stored, self.lengths = stored, lengths
+        self.longest = 0 if lengths is None else int(lengths.max())
 
     def begin(self, rows: int) -> tuple[Tensor, Tensor]:
         if self.stored is None or self.lengths is None:
             self.stored, self.lengths = self.decoder.storage(rows, self.room), torch.zeros(rows, dtype=torch.long)
         return self.stored, self.lengths
+
+    def add(self, counts: Tensor | int) -> None:
+        """So many tokens of each line come to it; raises UsageError where there is no room for them."""
+        assert self.lengths is not None
+        lengths = self.lengths + counts
+        longest = self.longest + counts if isinstance(counts, int) else int(lengths.max())
+        if longest > self.room:
+            raise UsageError(f"there is room for {self.room} tokens and the text has more: set more aside")
+        self.lengths, self.longest = lengths, longest
 
     def taken(self, rows_N: Tensor) -> QuickCache:
         """These rows, as often as they are named."""
@@ -44,16 +54,17 @@ class QuickCache:
         """Row i becomes what row `rows_B[i]` was; only rows that change are copied."""
         moved = (rows_B != torch.arange(len(rows_B))).nonzero().squeeze(-1)
         if self.stored is not None and self.lengths is not None and len(moved):
-            used = slice(0, int(self.lengths.max()))
+            used = slice(0, self.longest)
             self.stored[:, :, moved, :, used] = self.stored[:, :, rows_B[moved], :, used]
             self.lengths = self.lengths[rows_B]
+            self.longest = int(self.lengths.max())
 
 
 class QuickReading:
     """Lines of at most `room` tokens."""
 
     def __init__(self, model: Model, bits: Bits, room: int) -> None:
-        self.cache = QuickCache(_decoder(model, bits), room)
+        self.cache, self._each = QuickCache(_decoder(model, bits), room), torch.arange(0)
 
     @torch.inference_mode()
     def read(self, tokens_BS: Tensor, keep_BS: Tensor | None = None) -> Tensor:
@@ -61,18 +72,15 @@ class QuickReading:
         rows, width = tokens_BS.shape
         stored, lengths = self.cache.begin(rows)
         if width == 1 and keep_BS is None:
-            row, slot, counts, tokens = torch.arange(rows), lengths, torch.ones_like(lengths), tokens_BS.flatten()
-        else:
-            keep = torch.ones_like(tokens_BS, dtype=torch.bool) if keep_BS is None else keep_BS
-            row = torch.arange(rows)[:, None].expand(rows, width)[keep]
-            counts = keep.sum(1)
-            slot = (lengths[:, None] + keep.long().cumsum(1) - 1)[keep]
-            tokens = tokens_BS[keep]
-        if int((lengths + counts).max()) > stored.shape[4]:
-            raise UsageError(f"there is room for {stored.shape[4]} tokens and the text has more: set more aside")
-        logits = self.cache.decoder.decode(tokens, row, slot, counts.cumsum(0) - 1, stored)
-        self.cache.lengths = lengths + counts
-        return logits
+            if len(self._each) != rows:
+                self._each = torch.arange(rows)
+            self.cache.add(1)
+            return self.cache.decoder.decode(tokens_BS.flatten(), self._each, lengths, self._each, stored)
+        keep = torch.ones_like(tokens_BS, dtype=torch.bool) if keep_BS is None else keep_BS
+        row, counts = torch.arange(rows)[:, None].expand(rows, width)[keep], keep.sum(1)
+        slot = (lengths[:, None] + keep.long().cumsum(1) - 1)[keep]
+        self.cache.add(counts)
+        return self.cache.decoder.decode(tokens_BS[keep], row, slot, counts.cumsum(0) - 1, stored)
 
     def take(self, rows_N: Tensor) -> None:
         """Go on with these rows alone, or with some of them several times."""

@@ -27,6 +27,8 @@ class Stops:
 
     def at_end(self, tokens_N: Tensor) -> Tensor:
         """bool [N]: which of these tokens end a text."""
+        if not self.ends:
+            return torch.zeros_like(tokens_N, dtype=torch.bool)
         return torch.isin(tokens_N, torch.tensor(self.ends, device=tokens_N.device, dtype=tokens_N.dtype))
 
     def at_string(self, written_NS: Tensor) -> Tensor:
