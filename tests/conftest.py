@@ -3,9 +3,26 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
+
+if os.environ.get("OMP_NUM_THREADS", "").isdecimal():  # what counts the cores by itself takes no more than torch does
+    os.environ.setdefault("MASKFORK_CORES", os.environ["OMP_NUM_THREADS"])
+_threads: list[int] = []  # torch's, as it begins
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """A test that gives torch more threads does not give them to those after it: among busy cores they wait for each other."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return
+    if not _threads:
+        _threads.append(torch.get_num_threads())
+    elif torch.get_num_threads() != _threads[0]:
+        torch.set_num_threads(_threads[0])
 
 
 @pytest.fixture(scope="session")

@@ -229,6 +229,7 @@ def environment(folder: Path) -> dict[str, str]:
         "HF_HUB_OFFLINE": "1",
         "HF_HOME": str(folder / ".huggingface"),
         "OMP_NUM_THREADS": "1",
+        "MASKFORK_CORES": "1",
         "NO_COLOR": "1",
         "COLUMNS": "120",
     }

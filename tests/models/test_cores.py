@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from maskfork.models.cores import usable_cores
+from maskfork.errors import UsageError
+from maskfork.models.cores import SHARE, usable_cores
+
+
+@pytest.fixture(autouse=True)
+def _eight(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(SHARE, raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
 
 
 @pytest.mark.parametrize(
@@ -22,9 +29,18 @@ from maskfork.models.cores import usable_cores
         ({}, 8),
     ],
 )
-def test_the_quota_counts(files: dict[str, str], cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+def test_the_quota_counts(files: dict[str, str], cores: int, tmp_path: Path) -> None:
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     assert usable_cores(tmp_path) == cores
+
+
+def test_a_share_is_the_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for said, cores in (("3", 3), ("20", 8)):
+        monkeypatch.setenv(SHARE, said)
+        assert usable_cores(tmp_path) == cores
+    for said in ("0", "two"):
+        monkeypatch.setenv(SHARE, said)
+        with pytest.raises(UsageError, match="give a number of cores"):
+            usable_cores(tmp_path)
