@@ -132,11 +132,12 @@ def test_killed_at_any_time_the_next_run_finishes_the_same_corpus(tmp_path: Path
 
 
 PEAK = """
-import resource, sys
+import sys
 from maskfork.learn.data.corpus import Reading, build_corpus
+from maskfork.measure.memory import peak_memory_mb
 from maskfork.models.tokenizers import load_tokenizer
 build_corpus([sys.argv[1]], load_tokenizer(sys.argv[3]), sys.argv[2], Reading(sys.argv[4]), shard_tokens=1_000_000)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+print(peak_memory_mb())
 """
 
 
