@@ -36,7 +36,8 @@ def export(
     model
         Folder of a trained model, a sentence encoder, a reranker, a decoder or an encoder-decoder; or a Hub id.
     to
-        onnx (onnxruntime), openvino, gguf (llama.cpp; decoders), or safetensors (the Hub's layout).
+        onnx (onnxruntime), openvino, gguf (llama.cpp; decoders, sentence encoders of the BERT kind), or safetensors (the Hub's
+        layout).
     output
         The folder to write; for gguf the file.
     precision

@@ -34,7 +34,7 @@ FAMILIES = {"llama": "LLAMA", "mistral": "LLAMA", "qwen2": "QWEN2", "qwen3": "QW
 PAIRED = ("LLAMA",)  # whose rotation turns neighbours, and their rows are put beside each other
 LARGE = ("token_embd.weight", "output.weight")
 BLOCK = 32  # numbers that share a scale
-THEIRS_ONLY = "position_embd.weight"  # looked up, and kept as it is
+LOOKED_UP = ("position_embd.weight", "token_types.weight")  # kept as they are
 
 
 def export_gguf(
@@ -49,10 +49,10 @@ def export_gguf(
     with in_place(target) as new:
         step(0.1, "writing")
         out = tool.GGUFWriter(str(new), getattr(tool.MODEL_ARCH, architecture).name.lower())
-        _describe(out, model, folder, getattr(tool.LlamaFileType, _file_type(precision)))
+        _describe(out, model, folder, getattr(tool.LlamaFileType, file_type(precision)))
         add_tokenizer(out, tool, model)
         for name, weight in _named(tool, model, architecture):
-            kind = getattr(tool.GGMLQuantizationType, _kind(name, weight, precision))
+            kind = getattr(tool.GGMLQuantizationType, kind_of(name, weight, precision))
             values = weight.detach().float().contiguous().numpy()
             out.add_tensor(name, values if kind.name == "F32" else tool.quants.quantize(values, kind), raw_dtype=kind)
         out.write_header_to_file()
@@ -143,15 +143,17 @@ def _turned(name: str, weight: Tensor, model: Model, architecture: str, *, back:
     return split.transpose(1, 2).reshape(weight.shape)
 
 
-def _kind(name: str, weight: Tensor, precision: Bits) -> str:
-    if weight.dim() < 2 or name == THEIRS_ONLY:
+def kind_of(name: str, weight: Tensor, precision: Bits) -> str:
+    """gguf's name of how a tensor is held."""
+    if weight.dim() < 2 or name in LOOKED_UP:
         return "F32"
     if precision in ("int8", "int4") and weight.shape[-1] % BLOCK:
         return "BF16"
     return "Q8_0" if precision == "int4" and name in LARGE else KINDS[precision]
 
 
-def _file_type(precision: Bits) -> str:
+def file_type(precision: Bits) -> str:
+    """gguf's name of a file in these bits."""
     return "ALL_F32" if precision == "fp32" else f"MOSTLY_{KINDS[precision]}"
 
 
@@ -164,10 +166,11 @@ def _read_back(tool: Any, file: Path, model: Model, architecture: str) -> Model:
         found[theirs] = _turned(ours, values, model, architecture, back=True).reshape(like.shape)
     tensors, _ = table_of(family_of(model.config), model.spec).read(found)
     again = Model(model.spec, model.config).eval()
-    return _filled(again, model, tensors)
+    return filled(again, model, tensors)
 
 
-def _filled(again: Model, model: Model, tensors: Mapping[str, Tensor]) -> Model:
+def filled(again: Model, model: Model, tensors: Mapping[str, Tensor]) -> Model:
+    """`again` with these tensors, and what they lack from `model`."""
     wanted = model.state_dict()
     state = {name: tensors.get(name.removeprefix("body."), wanted[name]) for name in wanted}
     again.load_state_dict(state)

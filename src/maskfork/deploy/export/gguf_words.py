@@ -1,4 +1,4 @@
-"""A tokenizer inside a GGUF file: byte-level BPE as llama.cpp's `gpt2`, SentencePiece's BPE as its `llama`.
+"""A tokenizer inside a GGUF file: byte-level BPE as llama.cpp's `gpt2`, SentencePiece's BPE as its `llama`, WordPiece as `bert`.
 
 llama.cpp knows the rules that split a text before BPE by name only: rules without a name there are refused, because another
 rule would give other tokens without a word.
@@ -26,8 +26,7 @@ def add_tokenizer(out: Any, tool: Any, model: Model) -> None:
     if kind != "BPE":
         raise TokenizerError(f"a {kind} tokenizer is not written into gguf here: take --to onnx, or safetensors")
     pieces = bool(said["model"].get("byte_fallback"))
-    size = model.spec.vocab_size
-    tokens = [words.token(i) if i < words.size else f"[PAD{i}]" for i in range(size)]
+    tokens = _tokens(model)
     out.add_tokenizer_model("llama" if pieces else "gpt2")
     if not pieces:
         out.add_tokenizer_pre(_rule(said.get("pre_tokenizer")))
@@ -45,6 +44,37 @@ def add_tokenizer(out: Any, tool: Any, model: Model) -> None:
     out.add_add_bos_token(bool(ids) and ids[0] == bos)
     if isinstance(template := words.config.get("chat_template"), str):
         out.add_chat_template(template)
+
+
+def add_wordpiece(out: Any, tool: Any, model: Model) -> None:
+    """BERT's: llama.cpp writes "##ing" as "ing" and "sing" as "▁sing". Raises TokenizerError for one that it reads otherwise."""
+    words = model.tokenizer
+    said = json.loads(words.inner.to_str())
+    before, split, inner = said.get("normalizer") or {}, said.get("pre_tokenizer") or {}, said["model"]
+    kinds = (inner.get("type"), before.get("type"), split.get("type"))
+    if kinds != ("WordPiece", "BertNormalizer", "BertPreTokenizer") or inner.get("continuing_subword_prefix") != "##":
+        raise TokenizerError("llama.cpp reads an encoder's words by BERT's own WordPiece, and this tokenizer has other steps")
+    if not before.get("lowercase") or before.get("strip_accents") is False:
+        raise TokenizerError("llama.cpp takes upper case and accents from every word, and this tokenizer keeps them")
+    tokens = _tokens(model)
+    out.add_tokenizer_model("bert")
+    out.add_token_list([_piece(token) for token in tokens])
+    out.add_token_types(_types(tool, words, said, tokens, pieces=False))
+    for name, theirs in (("cls", "bos"), ("sep", "eos"), ("sep", "sep"), ("unk", "unk"), ("pad", "pad"), ("mask", "mask")):
+        if (index := words.special(name)) is not None:
+            getattr(out, f"add_{theirs}_token_id")(index)
+
+
+def _tokens(model: Model) -> list[str]:
+    """One for each row of the table, also where the tokenizer has fewer."""
+    known = model.tokenizer.size  # counts them anew whenever it is asked
+    return [model.tokenizer.token(i) if i < known else f"[PAD{i}]" for i in range(model.spec.vocab_size)]
+
+
+def _piece(token: str) -> str:
+    if token.startswith("[") and token.endswith("]"):
+        return token
+    return token[2:] if token.startswith("##") else f"▁{token}"
 
 
 def _rule(before: Any) -> str:
@@ -78,10 +108,10 @@ def _types(tool: Any, words: Tokenizer, said: dict[str, Any], tokens: list[str],
     added = {one["id"]: one["special"] for one in said.get("added_tokens", [])}
     unknown = words.special("unk")
     byte = {f"<0x{b:02X}>" for b in BYTES} if pieces else set()
-    kind = tool.TokenType
+    kind, known = tool.TokenType, words.size
 
     def of(index: int, token: str) -> int:
-        if index >= words.size:
+        if index >= known:
             return int(kind.UNUSED)
         if pieces and index == unknown:
             return int(kind.UNKNOWN)

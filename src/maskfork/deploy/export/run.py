@@ -10,6 +10,7 @@ from typing import Literal
 from maskfork.deploy.export.agreement import Agreement
 from maskfork.deploy.export.encoder import export_encoder, open_encoder
 from maskfork.deploy.export.gguf import export_gguf
+from maskfork.deploy.export.gguf_encoder import export_gguf_encoder
 from maskfork.deploy.export.writing import export_writer
 from maskfork.errors import UsageError
 from maskfork.models.formats.convert import convert
@@ -52,11 +53,14 @@ def export(
     check_place(target, force=force)
     if writes(folder):
         return _writer(folder, target, to, precision, calibrate, agree, told)
-    if to == "gguf":
-        raise UsageError(f"{folder} writes no text, and gguf is for decoders here: take --to openvino or onnx")
     if precision == "int4":
         raise UsageError("int4 is for a decoder's weights, which are read once a token: take int8 for an encoder")
     encoder = open_encoder(folder)
+    if to == "gguf":
+        bits = precision or "fp32"
+        found = export_gguf_encoder(encoder, target, bits, calibrate, agree, told)
+        size = {target.name: target.stat().st_size}
+        return Export(str(folder), str(target), to, bits, size, str(found), numbers_of(found), encoder.notes)
     settings, found = export_encoder(encoder, target, to, precision or "fp32", calibrate, agree, told, static=static)
     said = f"{settings.how}: {found}"
     return Export(str(folder), str(target), to, settings.precision, sizes(target), said, numbers_of(found), encoder.notes)
