@@ -1,9 +1,13 @@
-"""Tokens a second of greedy decoding: maskfork's compiled pass, its plain one, transformers and llama.cpp, taken in turn.
+"""Tokens a second of greedy decoding: maskfork's compiled pass, its plain one, transformers, others, in turn.
 
     python benchmarks/decoding.py --model gpt2 [--batch 1 8] [--rounds 5] [--new 128] [--prompt 32]
 
 GPT-2 small (124M) and a Llama of 110M with random weights, made once under runs/decoding. llama.cpp takes part where
-`llama-cpp-python` and `gguf` are installed (float32, bfloat16, q8_0). Sides are compared at the same bits of the weights.
+`llama-cpp-python` and `gguf` are installed (float32, bfloat16, q8_0), CTranslate2 where `ctranslate2` is, and on the Llama
+onnxruntime-genai where `onnxruntime-genai` is. Sides are compared at the same bits of the weights.
+
+At one text a token costs what reading every weight costs. So the time of a token without the prompt is held against a plain read
+of as many bytes by as many threads, measured in the same run (`support/stream.py`).
 """
 
 from __future__ import annotations
@@ -17,7 +21,11 @@ from typing import Any
 import torch
 
 import maskfork
+from benchmarks.support.apart import Apart
+from benchmarks.support.ct2_peer import ct2_bits, ct2_folder, ct2_writer
+from benchmarks.support.genai_peer import PRECISIONS, genai_folder, genai_writer
 from benchmarks.support.ground import RUNS, commit, has, machine, put, table, versions
+from benchmarks.support.stream import read_speed
 from benchmarks.support.turns import Turns, in_turn
 from maskfork.models.hub import build
 from maskfork.models.model import Model
@@ -29,6 +37,7 @@ CONFIGS = {
         "num_attention_heads": 12, "num_key_value_heads": 12, "max_position_embeddings": 2048, "tie_word_embeddings": True,
     },
 }  # fmt: skip
+COLUMNS = ("ours plain", "transformers", "CTranslate2", "ort-genai", "llama.cpp")
 TITLES = {"gpt2": "GPT-2 small, 124M", "llama": "Llama, 110M"}
 KINDS = {32: torch.float32, 16: torch.bfloat16}
 
@@ -50,6 +59,7 @@ def sides(name: str, batch: int, prompt: int, new: int, plain: bool) -> dict[str
     found: dict[str, Callable[[], object]] = {}
     for bits in (32, 16, 8):
         found[f"ours {bits}"] = lambda bits=bits: maskfork.generate(ours, ids, max_new_tokens=new, bits=bits)
+        found[f"prompt {bits}"] = lambda bits=bits: maskfork.generate(ours, ids, max_new_tokens=1, bits=bits)
     if plain:
         found["ours plain 32"] = lambda: maskfork.generate(ours, ids, max_new_tokens=new)
     if has("transformers"):
@@ -58,12 +68,21 @@ def sides(name: str, batch: int, prompt: int, new: int, plain: bool) -> dict[str
             found[f"transformers {bits}"] = lambda model=theirs: model.generate(
                 ids, attention_mask=torch.ones_like(ids), max_new_tokens=new, min_new_tokens=new, do_sample=False, pad_token_id=0
             )
+    vocab, written = int(CONFIGS[name]["vocab_size"]), ids.tolist()
+    if has("ctranslate2") and has("transformers"):
+        for bits in ct2_bits():
+            write = Apart(ct2_writer, ct2_folder(folder, vocab), bits)
+            found[f"CTranslate2 {bits}"] = lambda write=write: write(written, new)
+    if has("onnxruntime-genai") and has("transformers") and name == "llama":
+        for bits in PRECISIONS:
+            write = Apart(genai_writer, genai_folder(folder, vocab, bits))
+            found[f"ort-genai {bits}"] = lambda write=write: write(written, new)
     if has("llama-cpp-python") and has("gguf"):
         from benchmarks.support.gguf_peer import LlamaCpp, gguf_files
 
         for bits, file in gguf_files(name, CONFIGS[name], folder).items():
             peer = LlamaCpp(file, batch, prompt + new)
-            found[f"llama.cpp {bits}"] = lambda peer=peer: peer.generate(ids.tolist(), new)
+            found[f"llama.cpp {bits}"] = lambda peer=peer: peer.generate(written, new)
     return found
 
 
@@ -80,20 +99,25 @@ def _theirs(folder: Path, kind: torch.dtype) -> Any:
     return transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=kind).eval()
 
 
-def rows(turns: Turns, batch: int, new: int) -> list[list[str]]:
-    """A line of the table for each width of the weights."""
+def rows(turns: Turns, batch: int, new: int, read: float, weights: int) -> list[list[str]]:
+    """A line of the table for each width of the weights, of which there are so many; memory is read at so many bytes a second."""
     out = []
     for bits, called in ((32, "float32"), (16, "bfloat16"), (8, "int8")):
         speed = {name: batch * new / turns.median(name) for name in turns.seconds if name.endswith(f" {bits}")}
-        own = speed.pop(f"ours {bits}")
+        own, first = speed.pop(f"ours {bits}"), turns.median(f"prompt {bits}")
+        del speed[f"prompt {bits}"]
+        token = (turns.median(f"ours {bits}") - first) / (new - 1)
+        share = weights * bits / 8 / token / read
         best = max((name for name in speed if not name.startswith("ours")), key=lambda name: speed[name], default=None)
-        cells = [
-            f"{speed[one]:.0f}" if one in speed else ""
-            for one in (f"ours plain {bits}", f"transformers {bits}", f"llama.cpp {bits}")
-        ]
+        cells = [f"{speed[one]:.0f}" if (one := f"{column} {bits}") in speed else "" for column in COLUMNS]
         ratio = "" if best is None else f"{turns.ratio(best, f'ours {bits}'):.2f}"
-        out.append([called, f"{own:.0f}", *cells, ratio])
+        out.append([called, f"{own:.0f}", *cells, ratio, f"{1000 * first:.0f}", f"{1000 * token:.2f}", f"{100 * share:.0f} %"])
     return out
+
+
+def weights_of(model: Model) -> int:
+    """Numbers that are read once a token: all matrices but the table of places (the words' table is the last matrix)."""
+    return sum(p.numel() for name, p in model.named_parameters() if p.dim() == 2 and "positions" not in name)
 
 
 def main() -> None:
@@ -111,15 +135,19 @@ def main() -> None:
 
 def measure(args: argparse.Namespace, batch: int) -> None:
     """One table."""
+    read = read_speed(torch.get_num_threads())
     turns = in_turn(sides(args.model, batch, args.prompt, args.new, not args.no_plain), args.rounds)
-    head = ("weights", "ours, compiled", "ours, plain", "transformers", "llama.cpp", "ours / best peer")
-    asked = f"--model {args.model} --batch {batch} --new {args.new} --rounds {args.rounds}"
+    head = ("weights", "ours, compiled", *COLUMNS, "ours / best peer", "prompt ms", "ms a token", "of the memory's speed")
+    asked = f"--model {args.model} --batch {batch} --new {args.new} --rounds {args.rounds}{' --no-plain' * args.no_plain}"
+    lines = rows(turns, batch, args.new, read, weights_of(_ours(folder_of(args.model))))
     text = (
         f"### Decoding: {TITLES[args.model]}, batch {batch}\n\nTokens a second, greedy, random weights, prompt {args.prompt} + "
-        f"{args.new} new, reading the prompt included; medians of {args.rounds} rounds in turn, the last column the median "
-        f"ratio of a round. Others' load {turns.load()}.\n\n{table(head, rows(turns, batch, args.new))}\n\n"
+        f"{args.new} new, reading the prompt included; medians of {args.rounds} rounds in turn, ours / best peer the median "
+        f"ratio of a round. On the right, of our compiled pass: the prompt, a token after it ({batch} at once), and how quickly "
+        f"the weights are read for that, of {read / 1e9:.0f} GB/s that a plain read reaches. Others' load {turns.load()}.\n\n"
+        f"{table(head, lines)}\n\n"
         f"`python benchmarks/decoding.py {asked}`, commit {commit()}, {machine()}, "
-        f"{versions('torch', 'transformers', 'llama_cpp_python')}."
+        f"{versions('torch', 'transformers', 'ctranslate2', 'onnxruntime_genai', 'llama_cpp_python')}."
     )
     print(text, flush=True)
     put(f"decoding {args.model} {batch}", text)
