@@ -108,8 +108,12 @@ def _joined(ids: Sequence[Sequence[int]], total: int) -> Ints:
 
 
 def _pieces(starts: Ints, piece: int, threads: int) -> Ints:
-    """Where pieces of about as many tokens begin, in texts, and the end of the last. One piece is shared by all threads."""
+    """Where pieces of about as many tokens begin, in texts, and the end of the last.
+
+    Each thread gets as many pieces, where there are texts for all: no thread waits for another. One text alone is one piece,
+    which all threads share.
+    """
     texts, total = len(starts) - 1, int(starts[-1])
-    count = 1 if texts == 1 or (threads > 1 and total <= piece) else -(-total // piece)
+    count = min(texts, -(-total // (piece * threads)) * threads)
     inner = np.searchsorted(starts, np.arange(1, count) * (total / count))
     return np.unique(np.concatenate([[0], inner, [texts]])).astype(np.int32)

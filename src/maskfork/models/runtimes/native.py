@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import cast
@@ -56,7 +57,7 @@ class NativeRuntime:
     def _some(self, ids: Ids, types: Ids | None) -> list[FloatArray]:
         states = torch.from_numpy(self._encoder.run(ids, types, self._want))[None]
         # One vector a text is, to pooling, a text of one token.
-        batch = Batch.packed(ids, types) if self._want == "all" else Batch.packed([[0]] * len(ids))
+        batch = Batch.packed(ids, types) if self._want == "all" else _alone(len(ids))
         said = self._answer(states, batch).float().numpy()
         if self.whole.gives == "text":
             return list(said)
@@ -72,6 +73,12 @@ class NativeRuntime:
 
     def close(self) -> None:
         """Nothing outlives the object."""
+
+
+@lru_cache(maxsize=256)
+def _alone(count: int) -> Batch:
+    """So many texts of one token: made once, for a server asks for few sizes again and again."""
+    return Batch.packed([[0]] * count)
 
 
 def _wanted(whole: Whole) -> Want:

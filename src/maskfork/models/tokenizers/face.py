@@ -97,7 +97,7 @@ class Tokenizer:
         With `last` it is cut at its start. Special tokens always stay. Runs in threads of its own.
         """
         inputs: Any = list(texts) if pairs is None else list(zip(texts, pairs, strict=True))
-        return [_cut(e, limit, last) for e in self.inner.encode_batch(inputs, add_special_tokens=special)]
+        return [_cut(e, limit, last) for e in self.inner.encode_batch_fast(inputs, add_special_tokens=special)]  # no offsets
 
     def encode_placed(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[Placed]:
         """Ids and types as `encode_many` gives them, with the characters that each token is of."""
