@@ -30,6 +30,12 @@ def optimised_text(record: Mapping[str, Any]) -> str:
     refused = {one["name"]: one["refused"] for one in [*record["measured"], *record["finalists"]] if one["refused"]}
     said += [f"refused: {name}: {why}" for name, why in refused.items()]
     said += [f"not tried: {name}: {why}" for name, why in record["not_tried"].items()]
+    students = [one for one in record["measured"] if one["base"].startswith("student ")]
+    if students and all(one["refused"] for one in students):
+        said.append(
+            f"The students learnt from {record['learnt']:,} texts, parts of yours among them: more texts (--train FILE, no "
+            "labels needed) bring them nearer to the model."
+        )
     return "\n".join([*said, gain(record)])
 
 

@@ -96,7 +96,8 @@ def test_a_bad_candidate_is_refused_by_name_and_the_winner_answers_as_the_model(
     refused = {one["name"]: one["refused"] for one in record["measured"] if one["refused"]}
     assert "planted, as it is" in refused
     assert "points of accuracy" in refused["planted, as it is"]
-    assert {"of-tomorrow int8", "planted, of-tomorrow int8"} == set(record["not_tried"])
+    assert {"of-tomorrow int8", "planted, of-tomorrow int8", "planted in 1 other form"} == set(record["not_tried"])
+    assert not any(one["name"].startswith("planted, torch") for one in record["measured"])
     assert not record["winner"].startswith("planted")
     assert record["finalists"]
     assert all(one["per_second"] > 0 and one["p50"] > 0 and one["turns"] == 2 for one in record["finalists"])

@@ -87,14 +87,15 @@ def optimise(
     bases = {ORIGINAL: model, **plan.extra}
     left: dict[str, str] = {}
     kept = Kept(work, identity)
-    _learn(model, rows, plan, work, bases, left, moved)
+    learnt = _learn(model, rows, plan, work, bases, left, moved)
     bench = Bench(work, bases, rows, plan.limits, kept, plan.task)
     forms: list[Form] = []
     for base, folder in bases.items():
         some, missing = _possible(bench, folder, base, plan.runtimes)
         forms += some
         left |= missing
-    found = coarse(bench, forms, moved)
+    found, hopeless = coarse(bench, forms, moved)
+    left |= hopeless
     original = found[0][1]
     if original.refused is not None:
         raise UsageError(f"the model itself cannot be measured: {original.refused}")
@@ -111,6 +112,7 @@ def optimise(
         "front": [one.name for one in front([one for _, one in finals])],
         "measured": [one for _, one in found],
         "not_tried": left,
+        "learnt": learnt,
         "rows": {"count": len(rows), "labelled": rows.truth is not None, "digest": rows.digest, "timed": bench.timed},
         "identity": identity,
         "command": command,
@@ -137,10 +139,10 @@ def _learn(
     bases: dict[str, Path],
     left: dict[str, str],
     moved: Callable[[str], None],
-) -> None:
-    """Train the students; what cannot be is left out, with the reason."""
+) -> int:
+    """Train the students; what cannot be is left out, with the reason. Of how many texts, parts of others among them."""
     if not plan.students:
-        return
+        return 0
     moved("the teacher answers")
     try:
         paired = any("pair" in row for row in rows.rows)
@@ -156,7 +158,7 @@ def _learn(
         given = students.lesson(teacher, texts, work / "students", pairs=pairs, most=plan.learn, seed=plan.seed)
     except UsageError as error:
         left |= {f"student {name}": str(error) for name in plan.students}
-        return
+        return 0
     for name in plan.students:
         try:
             folder = students.train(
@@ -167,6 +169,7 @@ def _learn(
             left[f"student {name}"] = str(error)
         else:
             bases[f"student {name}"] = folder
+    return len(given.texts)
 
 
 def _alike(text: str, pair: str) -> tuple[str, str]:

@@ -22,14 +22,21 @@ FINALISTS = 4
 Tell = Callable[[str], None]
 
 
-def coarse(bench: Bench, forms: Iterable[Form], moved: Tell) -> list[tuple[Candidate, Measured]]:
-    """Every form with its usual settings."""
-    found = []
+def coarse(bench: Bench, forms: Iterable[Form], moved: Tell) -> tuple[list[tuple[Candidate, Measured]], dict[str, str]]:
+    """Every form with its usual settings, and name -> why of those that are not measured: a student that is refused as it is gets
+    no better in fewer bits.
+    """
+    found: list[tuple[Candidate, Measured]] = []
+    lost: dict[str, int] = {}
     for form in forms:
-        candidate = Candidate(form)
-        moved(candidate.name)
-        found.append((candidate, bench.measure(candidate)))
-    return found
+        if form.base in lost:
+            lost[form.base] += 1
+            continue
+        found.append(_try(bench, Candidate(form), moved))
+        if form.runtime is None and found[-1][1].refused is not None:
+            lost[form.base] = 0
+    forms_of = {base: "1 other form" if n == 1 else f"{n} other forms" for base, n in lost.items() if n}
+    return found, {f"{base} in {said}": "it is refused as it is" for base, said in forms_of.items()}
 
 
 def finer(bench: Bench, found: Sequence[tuple[Candidate, Measured]], moved: Tell) -> list[tuple[Candidate, Measured]]:
