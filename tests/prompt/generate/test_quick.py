@@ -86,6 +86,20 @@ def test_texts_of_one_batch_do_not_touch_each_other(model: Model) -> None:
     assert together == alone
 
 
+@pytest.mark.parametrize("tokens", [3, 20])
+def test_threads_change_nothing(model: Model, tokens: int) -> None:
+    native, slots, row = NativeDecoder(model, 16), torch.arange(tokens), torch.zeros(tokens, dtype=torch.long)
+    ids, was, found = torch.arange(2, tokens + 2), torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            found.append(native.decode(ids, row, slots, slots, native.storage(1, tokens)))
+    finally:
+        torch.set_num_threads(was)
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+
+
 def test_what_is_no_token(model: Model) -> None:
     with pytest.raises(UsageError, match="77 is no token of this model, which has 77"):
         generate(model, torch.tensor([[5, 77]]), bits=8)
