@@ -3,11 +3,12 @@
     python benchmarks/decoding.py --model gpt2 [--batch 1 8] [--rounds 5] [--new 128] [--prompt 32]
 
 GPT-2 small (124M) and a Llama of 110M with random weights, made once under runs/decoding. llama.cpp takes part where
-`llama-cpp-python` and `gguf` are installed (float32, bfloat16, q8_0), CTranslate2 where `ctranslate2` is, and on the Llama
-onnxruntime-genai where `onnxruntime-genai` is. Sides are compared at the same bits of the weights.
+`llama-cpp-python` and `gguf` are installed (float32, bfloat16, q8_0), CTranslate2 where `ctranslate2` is, OpenVINO where
+`openvino` and `nncf` are, and on the Llama onnxruntime-genai where `onnxruntime-genai` is. Sides are compared at the same bits of
+the weights.
 
 At one text a token costs what reading every weight costs. So the time of a token without the prompt is held against a plain read
-of as many bytes by as many threads, measured in the same run (`support/stream.py`).
+of as many bytes by as many threads, which takes its turn too (`support/stream.py`).
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from benchmarks.support.apart import Apart
 from benchmarks.support.ct2_peer import ct2_bits, ct2_folder, ct2_writer
 from benchmarks.support.genai_peer import PRECISIONS, genai_folder, genai_writer
 from benchmarks.support.ground import RUNS, commit, has, machine, put, table, versions
-from benchmarks.support.stream import read_speed
+from benchmarks.support.openvino_peer import RUNS_AS, openvino_folder, openvino_writer
+from benchmarks.support.stream import Stream
 from benchmarks.support.turns import Turns, in_turn
 from maskfork.models.hub import build
 from maskfork.models.model import Model
@@ -37,7 +39,7 @@ CONFIGS = {
         "num_attention_heads": 12, "num_key_value_heads": 12, "max_position_embeddings": 2048, "tie_word_embeddings": True,
     },
 }  # fmt: skip
-COLUMNS = ("ours plain", "transformers", "CTranslate2", "ort-genai", "llama.cpp")
+COLUMNS = ("ours plain", "transformers", "CTranslate2", "ort-genai", "OpenVINO", "llama.cpp")
 TITLES = {"gpt2": "GPT-2 small, 124M", "llama": "Llama, 110M"}
 KINDS = {32: torch.float32, 16: torch.bfloat16}
 
@@ -77,6 +79,10 @@ def sides(name: str, batch: int, prompt: int, new: int, plain: bool) -> dict[str
         for bits in PRECISIONS:
             write = Apart(genai_writer, genai_folder(folder, vocab, bits))
             found[f"ort-genai {bits}"] = lambda write=write: write(written, new)
+    if has("openvino") and has("nncf"):
+        for bits in RUNS_AS:
+            write = Apart(openvino_writer, openvino_folder(folder), bits)
+            found[f"OpenVINO {bits}"] = lambda write=write: write(written, new)
     if has("llama-cpp-python") and has("gguf"):
         from benchmarks.support.gguf_peer import LlamaCpp, gguf_files
 
@@ -135,8 +141,9 @@ def main() -> None:
 
 def measure(args: argparse.Namespace, batch: int) -> None:
     """One table."""
-    read = read_speed(torch.get_num_threads())
-    turns = in_turn(sides(args.model, batch, args.prompt, args.new, not args.no_plain), args.rounds)
+    stream = Stream(torch.get_num_threads())
+    turns = in_turn({**sides(args.model, batch, args.prompt, args.new, not args.no_plain), "read": stream}, args.rounds)
+    read = stream.size / turns.median("read")
     head = ("weights", "ours, compiled", *COLUMNS, "ours / best peer", "prompt ms", "ms a token", "of the memory's speed")
     asked = f"--model {args.model} --batch {batch} --new {args.new} --rounds {args.rounds}{' --no-plain' * args.no_plain}"
     lines = rows(turns, batch, args.new, read, weights_of(_ours(folder_of(args.model))))
@@ -147,7 +154,7 @@ def measure(args: argparse.Namespace, batch: int) -> None:
         f"the weights are read for that, of {read / 1e9:.0f} GB/s that a plain read reaches. Others' load {turns.load()}.\n\n"
         f"{table(head, lines)}\n\n"
         f"`python benchmarks/decoding.py {asked}`, commit {commit()}, {machine()}, "
-        f"{versions('torch', 'transformers', 'ctranslate2', 'onnxruntime_genai', 'llama_cpp_python')}."
+        f"{versions('torch', 'transformers', 'ctranslate2', 'onnxruntime_genai', 'openvino', 'llama_cpp_python')}."
     )
     print(text, flush=True)
     put(f"decoding {args.model} {batch}", text)

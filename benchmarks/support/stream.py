@@ -8,49 +8,52 @@ import subprocess
 from benchmarks.support.ground import RUNS
 
 SOURCE = r"""
-#include <immintrin.h>
 #include <omp.h>
 #include <sys/mman.h>
 #include <cstdint>
 #include <cstring>
-extern "C" double read_speed(int64_t bytes, int threads, int rounds) {  // bytes a second, the best round
-  const size_t page = 2 << 20;
+extern "C" char* room(int64_t bytes) {  // in large pages
+  const int64_t page = 2 << 20;
   char* whole = (char*)mmap(0, bytes + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   char* at = (char*)(((uintptr_t)whole + page - 1) / page * page);
   madvise(at, bytes, MADV_HUGEPAGE);
   memset(at, 1, bytes);
-  double best = 0; volatile int64_t kept = 0;
-  for (int round = 0; round < rounds; round++) {
-    double begin = omp_get_wtime();
+  return at;
+}
+extern "C" double read_all(const char* at, int64_t bytes, int threads) {  // seconds
+  volatile int64_t kept = 0;
+  double begin = omp_get_wtime();
 #pragma omp parallel num_threads(threads)
-    {
-      int64_t me = omp_get_thread_num(), of = omp_get_num_threads(), n = bytes / of / 256 * 256, s[4] = {0, 0, 0, 0};
-      const char* p = at + me * n;
-      for (int64_t i = 0; i < n; i += 256) for (int j = 0; j < 4; j++) {  // a number of every 64 bytes, which are read at once
-        __builtin_prefetch(p + i + 64 * j + 4096, 0, 0);
-        s[j] += *(const int64_t*)(p + i + 64 * j);
-      }
-#pragma omp atomic
-      kept += s[0] + s[1] + s[2] + s[3];
+  {
+    int64_t me = omp_get_thread_num(), of = omp_get_num_threads(), n = bytes / of / 256 * 256, s[4] = {0, 0, 0, 0};
+    const char* p = at + me * n;
+    for (int64_t i = 0; i < n; i += 256) for (int j = 0; j < 4; j++) {  // a number of every 64 bytes, which are read at once
+      __builtin_prefetch(p + i + 64 * j + 4096, 0, 0);
+      s[j] += *(const int64_t*)(p + i + 64 * j);
     }
-    double speed = bytes / (omp_get_wtime() - begin);
-    best = speed > best ? speed : best;
+#pragma omp atomic
+    kept += s[0] + s[1] + s[2] + s[3];
   }
-  munmap(whole, bytes + page);
-  return best;
+  return omp_get_wtime() - begin;
 }
 """
 
 
-def read_speed(threads: int, megabytes: int = 512, rounds: int = 7) -> float:
-    """Bytes a second that so many threads read from memory in large pages, each its own part from end to end: the best round."""
-    folder = RUNS / "stream"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "stream.cpp").write_text(SOURCE, "utf-8")
-    built = folder / "stream.so"
-    subprocess.run(
-        ["g++", "-O3", "-march=native", "-fopenmp", "-shared", "-fPIC", str(folder / "stream.cpp"), "-o", str(built)], check=True
-    )
-    measured = ctypes.CDLL(str(built)).read_speed
-    measured.restype, measured.argtypes = ctypes.c_double, (ctypes.c_int64, ctypes.c_int, ctypes.c_int)
-    return float(measured(megabytes << 20, threads, rounds))
+class Stream:
+    """A plain read of `size` bytes of memory by so many threads, each its own part from end to end."""
+
+    def __init__(self, threads: int, size: int = 1 << 30) -> None:
+        folder = RUNS / "stream"
+        folder.mkdir(parents=True, exist_ok=True)
+        source, built = folder / "stream.cpp", folder / "stream.so"
+        source.write_text(SOURCE, "utf-8")
+        flags = ("-O3", "-march=native", "-fopenmp", "-shared", "-fPIC")
+        subprocess.run(["g++", *flags, str(source), "-o", str(built)], check=True)
+        library = ctypes.CDLL(str(built))
+        library.room.restype, library.room.argtypes = ctypes.c_void_p, (ctypes.c_int64,)
+        library.read_all.restype, library.read_all.argtypes = ctypes.c_double, (ctypes.c_void_p, ctypes.c_int64, ctypes.c_int)
+        self._read, self.size, self._threads, self._at = library.read_all, size, threads, library.room(size)
+
+    def __call__(self) -> float:
+        """Seconds."""
+        return float(self._read(self._at, self.size, self._threads))
