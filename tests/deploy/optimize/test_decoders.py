@@ -10,17 +10,20 @@ import numpy as np
 import pytest
 import torch
 
+from maskfork.cli.optimize import _fit
 from maskfork.deploy.optimize import bench as bench_module
 from maskfork.deploy.optimize.bench import Limits
 from maskfork.deploy.optimize.forms import ORIGINAL, Candidate, Form
 from maskfork.deploy.optimize.gate import Heard
 from maskfork.deploy.optimize.run import LOCK, Plan, optimise
 from maskfork.deploy.optimize.writing import forms
+from maskfork.deploy.optimize.writing import opened as opened_module
 from maskfork.deploy.optimize.writing import rows as rows_module
 from maskfork.deploy.optimize.writing.gate import judge_written
 from maskfork.deploy.optimize.writing.opened import open_written
 from maskfork.deploy.optimize.writing.rows import NEW, read_task_rows, read_written
 from maskfork.errors import DataError, ModelError, UsageError
+from maskfork.models.formats.convert import convert
 from maskfork.models.runtimes.writer import open_writer
 from maskfork.models.runtimes.writing import FILE, read_writing, write_writing
 from maskfork.prompt.generate import write_texts
@@ -36,7 +39,8 @@ QUICK = Limits(least_agreement=0.9, passes=1, count=3, turns=1)
 def _inside(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     before = torch.get_num_threads()
     monkeypatch.setattr(bench_module, "Asking", Inside)
-    monkeypatch.setattr(rows_module, "NEW", 6)
+    for module in (rows_module, opened_module):
+        monkeypatch.setattr(module, "NEW", 6)
     yield
     torch.set_num_threads(before)
 
@@ -97,6 +101,8 @@ def test_a_folder_says_how_it_writes(folder: Path, tmp_path: Path) -> None:
         low = open_writer(forms.write_form(folder, Form(ORIGINAL, "torch", precision), tmp_path / precision))
         assert len(write_texts(low, prompts, max_new_tokens=4)[0]) == 5
     assert forms.possible(made, ORIGINAL)[0] == [Form(ORIGINAL)]  # it is chosen already
+    convert(made, tmp_path / "plain", to="safetensors")
+    assert read_writing(tmp_path / "plain") is None  # it is about weights that are not there
     names = [one.name for one in forms.variants(folder, Form(ORIGINAL, "torch", "bf16"), 2)]
     assert "torch bf16, 1 thread" in names
     assert "torch bf16, int8 cache" in names
@@ -163,6 +169,13 @@ def test_a_described_task_is_judged_by_its_labels(folder: Path, tmp_path: Path) 
     task.write_text("what: Name the films.\nlabels: [film]\noutput: spans\n", "utf-8")
     with pytest.raises(UsageError, match="one label"):
         read_task_rows(task, data, text=None, pair=None, label=None)
+
+
+def test_options_of_another_kind_of_model() -> None:
+    with pytest.raises(UsageError, match="--task is what a decoder is asked"):
+        _fit(decodes=False, task=Path("task.yaml"), distil=False)
+    with pytest.raises(UsageError, match="students are made of classifiers"):
+        _fit(decodes=True, task=None, distil=True)
 
 
 def test_the_gate() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, finalize
 
 import numpy as np
 import torch
@@ -42,9 +42,16 @@ class LlamaFile:
         self.model = self.c.llama_model_load_from_file(str(file).encode(), self.c.llama_model_default_params())
         if not self.model:
             raise ModelError(f"{file} cannot be read by llama.cpp: export it again")
+        self._held: dict[str, Any] = {"context": None}
+        finalize(self, _free, self.c, self.model, self._held)  # before the interpreter takes the package apart
         self.threads = threads or usable_cores()
         self.vocab = int(self.c.llama_vocab_n_tokens(self.c.llama_model_get_vocab(self.model)))
-        self.room, self.context, self.batch = (0, 0), None, None
+        self.room = (0, 0)  # lines, and tokens of all of them
+
+    @property
+    def context(self) -> Any:
+        """What has been read; None before `begin`."""
+        return self._held["context"]
 
     def begin(self, lines: int, longest: int) -> None:
         """Empty room for so many lines of so many tokens. Raises UsageError for more than llama.cpp follows."""
@@ -55,22 +62,22 @@ class LlamaFile:
         most = int(c.llama_max_parallel_sequences())
         if lines > most:
             raise UsageError(f"llama.cpp follows {most} lines at once, not {lines}: ask for fewer")
-        self._free()
+        _free(c, None, self._held)
         how = c.llama_context_default_params()
         how.n_ctx, how.n_batch, how.n_ubatch, how.n_seq_max = lines * longest, AT_ONCE, AT_ONCE, lines
         how.n_threads = how.n_threads_batch = self.threads
         how.kv_unified = True  # lines may share what they have read
-        self.context = c.llama_init_from_model(self.model, how)
-        if not self.context:
+        context = c.llama_init_from_model(self.model, how)
+        if not context:
             raise ModelError(f"llama.cpp has no room for {lines} lines of {longest} tokens: write fewer at once")
-        self.batch, self.room = c.llama_batch_init(AT_ONCE, 0, 1), (lines, lines * longest)
+        self._held |= {"context": context, "batch": c.llama_batch_init(AT_ONCE, 0, 1)}
+        self.room = (lines, lines * longest)
 
     def read(self, entries: Sequence[tuple[int, int, int, bool]]) -> list[np.ndarray]:
         """(token, place, line, whether scores are wanted) -> scores [V] float32 of those that are. Raises ModelError."""
         found: list[np.ndarray] = []
         for start in range(0, len(entries), AT_ONCE):
-            part, batch = entries[start : start + AT_ONCE], self.batch
-            assert batch is not None
+            part, batch = entries[start : start + AT_ONCE], self._held["batch"]
             batch.n_tokens = len(part)
             for i, (token, place, line, wanted) in enumerate(part):
                 batch.token[i], batch.pos[i], batch.n_seq_id[i], batch.logits[i] = token, place, 1, wanted
@@ -83,20 +90,22 @@ class LlamaFile:
                     found.append(scores.copy())
         return found
 
-    def _free(self) -> None:
-        if self.context is not None:
-            self.c.llama_batch_free(self.batch)
-            self.c.llama_free(self.context)
-            self.context = None
 
-    def __del__(self) -> None:
-        if getattr(self, "model", None):
-            self._free()
-            self.c.llama_model_free(self.model)
+def _free(c: Any, model: Any, held: dict[str, Any]) -> None:
+    """The room that is held, and the model where there is one to free."""
+    if held["context"] is not None:
+        c.llama_batch_free(held["batch"])
+        c.llama_free(held["context"])
+        held["context"] = None
+    if model is not None:
+        c.llama_model_free(model)
 
 
 class LlamaReading:
-    """At most `lines` texts of at most `longest` tokens. It is its own cache: row i of a batch is the line `rows[i]`."""
+    """At most `lines` texts of at most `longest` tokens. It is its own cache: row i of a batch is the line `rows[i]`.
+
+    A model has one room, which the next reading empties: one batch is written at a time.
+    """
 
     def __init__(self, model: Model, lines: int, longest: int) -> None:
         assert model.folder is not None
