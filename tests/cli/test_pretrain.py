@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from maskfork.cli import main
 from tests.learn.pretrain.ground import ground
@@ -29,7 +30,7 @@ def command(folder: Path, out: str, *more: str) -> list[str]:
 
 
 def started(words: list[str]) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
     code = "import sys; from maskfork.cli import main; sys.exit(main())"
     return subprocess.Popen(
         [sys.executable, "-c", code, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
@@ -62,15 +63,18 @@ def killed_at(words: list[str], file: Path, step: int) -> int:
 
 
 def killed_and_resumed(folder: Path, moments: list[int]) -> None:
-    """Killed at each of these steps in turn, each time resumed: the outcome is that of the run nobody touched."""
+    """Killed at each of these steps in turn, each time resumed: the outcome is that of the run nobody touched.
+
+    What is killed is a process of its own; what runs to its end is this one.
+    """
     ground(folder)
-    assert started(command(folder, "whole")).wait() == 0
+    assert main(command(folder, "whole")) == 0
     file = folder / "cut" / "metrics.jsonl"
     words = command(folder, "cut")
     for moment in moments:
         assert killed_at(words, file, moment) >= 0
         words = ["pretrain", "-o", str(folder / "cut"), "--resume"]
-    assert started(words).wait() == 0
+    assert main(words) == 0
     assert lines(folder / "cut") == lines(folder / "whole")
     assert len([line for line in lines(folder / "cut") if "norm" in line]) == STEPS
     for name in ("model.safetensors", f"checkpoints/step-{STEPS:08d}/tensors.safetensors"):

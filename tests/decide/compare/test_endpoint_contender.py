@@ -23,6 +23,7 @@ from maskfork.decide.compare.settings import CompareSettings
 from maskfork.decide.compare.winner import open_predictor
 from maskfork.errors import EndpointError, ModelError, UsageError
 from tests.decide.compare.fakes import MOODS, dataset, mood_rows
+from tests.decide.compare.paid_run import compare_paid
 from tests.prompt.teachers.server import Call, ChatServer, Say
 
 TRAIN, TEST = mood_rows(30, seed=0, classes=3), mood_rows(60, seed=1, classes=3)
@@ -149,28 +150,12 @@ def test_previews_are_for_paid_endpoints_that_have_questions(tmp_path: Path) -> 
     assert not (tmp_path / "answers").exists()
 
 
-SCRIPT = """
-import sys
-from pathlib import Path
-from maskfork.decide.compare.compare import compare
-from maskfork.decide.compare.contenders.endpoint import EndpointContender, Terms
-from maskfork.decide.compare.settings import CompareSettings
-from tests.decide.compare.fakes import dataset, mood_rows
-
-data = dataset(mood_rows(30, seed=0, classes=3), mood_rows(60, seed=1, classes=3))
-out = Path(sys.argv[2])
-contender = EndpointContender(Terms("m", sys.argv[1], concurrency=4), answers=out / "answers")
-compare(data, [contender], CompareSettings(budgets=(0, 8), seeds=1, resamples=200, measure=False), out)
-"""
-
-
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no SIGKILL on this system")
 def test_a_kill_makes_no_answer_be_paid_twice(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     with ChatServer(lambda call: Say(mood_in(call), delay=0.02)) as server:
-        command = [sys.executable, "-c", SCRIPT, server.url, str(out)]
-        process = subprocess.Popen(command, env=environment, cwd=ROOT)
+        words = [sys.executable, "-m", "tests.decide.compare.paid_run", server.url, str(out)]
+        process = subprocess.Popen(words, env={**os.environ, "OMP_NUM_THREADS": "1"}, cwd=ROOT)
         deadline = time.monotonic() + 60
         while len(server.calls) < 80 and time.monotonic() < deadline:  # in the middle of the second budget
             time.sleep(0.01)
@@ -178,7 +163,7 @@ def test_a_kill_makes_no_answer_be_paid_twice(tmp_path: Path) -> None:
         process.wait()
         asked = len(server.calls)
         assert 80 <= asked < 120
-        subprocess.run(command, env=environment, cwd=ROOT, check=True, timeout=60)
+        compare_paid(server.url, out)  # in this process: nobody kills it
     # only calls that were on their way at the kill may have been asked again: four at once at the most
     again = sum(count - 1 for count in server.counts.values())
     assert again <= 4

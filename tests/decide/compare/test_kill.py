@@ -12,48 +12,23 @@ from pathlib import Path
 
 import pytest
 
+from tests.decide.compare.slow_run import compare_slowly
+
 ROOT = Path(__file__).resolve().parents[3]
-SCRIPT = """
-import sys, time
-from pathlib import Path
-from maskfork.decide.compare.compare import compare
-from maskfork.decide.compare.contenders.tfidf import TfidfContender
-from maskfork.decide.compare.events import Finished, Moved
-from maskfork.decide.compare.settings import CompareSettings
-from tests.decide.compare.fakes import Oracle, dataset, mood_rows
-
-train, test = mood_rows(90, seed=0), mood_rows(150, seed=1)
-
-class Slow(Oracle):
-    def run(self, *given, **named):
-        time.sleep(0.12)
-        return super().run(*given, **named)
-
-def tell(event):
-    if isinstance(event, Moved) and event.doing == "starting":
-        print("start", *event.job, flush=True)
-    if isinstance(event, Finished):
-        print("reused" if event.reused else "done", *event.job, flush=True)
-
-contenders = [Slow(test, 0.9, series="bert", spread=0.02), Slow(test, 0.7, series="gpt", kind="prompt")]
-settings = CompareSettings(budgets=(0, 8, 32, None), seeds=3, resamples=200, measure=False)
-compare(dataset(train, test), contenders, settings, Path(sys.argv[1]), tell)
-"""
 RUNS = 9 + 4  # an encoder at three budgets and three seeds, a decoder zero-shot once and few-shot thrice
 
 
 def start(out: Path) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(out)], stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT
-    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    words = [sys.executable, "-m", "tests.decide.compare.slow_run", str(out)]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT)
 
 
 def finish(out: Path) -> list[str]:
-    process = start(out)
-    said, _ = process.communicate(timeout=120)
-    assert process.returncode == 0
-    return said.splitlines()
+    """In this process: nobody kills it."""
+    said: list[str] = []
+    compare_slowly(out, said.append, pause=0.0)
+    return said
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no SIGKILL on this system")
