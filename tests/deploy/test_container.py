@@ -95,6 +95,7 @@ def test_alerts_are_of_metrics_that_exist() -> None:
     metrics = Metrics()
     known = {f"{one.name}{end}" for one in metrics.registry.collect() for end in ("", "_total", "_bucket", "_sum", "_count")}
     rules = [rule for group in prometheus("alerts.yml")["groups"] for rule in group["rules"]]
+    assert rules
     for rule in rules:
         named = set(re.findall(r"maskfork_\w+", rule["expr"]))
         assert named

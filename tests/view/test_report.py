@@ -203,6 +203,7 @@ def test_points_on_the_front_are_those_that_nothing_beats() -> None:
     contenders = read_report(sample.full_report()).contenders
     points = [(c.p99, c) for c in contenders if c.p99 is not None]
     kept = {c.name for _, c in _front(points)}
+    assert 0 < len(kept) < len(points)
     for cost, c in points:
         beaten = any(
             (k <= cost and (o.accuracy or 0) > (c.accuracy or 0)) or (k < cost and o.accuracy == c.accuracy) for k, o in points

@@ -110,7 +110,9 @@ def rows(one: Map) -> np.ndarray[Any, Any]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_rows_sum_to_one_and_what_is_forbidden_is_zero(kind: str, made: dict[str, tuple[Any, Model]]) -> None:
-    for one in observe(made[kind][1], "the old bank").maps:
+    maps = observe(made[kind][1], "the old bank").maps
+    assert maps
+    for one in maps:
         np.testing.assert_allclose(rows(one), 1.0, atol=1e-5)
         assert not one.weights[~np.broadcast_to(one.allowed, one.weights.shape)].any()
         assert not one.rollout[~one.reach].any()
