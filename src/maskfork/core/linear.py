@@ -39,6 +39,11 @@ class Linear(nn.Linear):
         self.packed: Any = None
         self.adapter: Any = None
 
+    def reset_parameters(self) -> None:
+        """As in a `Table`, there is nothing to fill on the meta device."""
+        if not self.weight.is_meta:
+            super().reset_parameters()
+
     def forward(self, x: Tensor) -> Tensor:
         return self.multiply(x)
 
