@@ -34,7 +34,8 @@ def export(
     Parameters
     ----------
     model
-        Folder of a trained model, a sentence encoder, a reranker, a decoder or an encoder-decoder; or a Hub id.
+        Folder of a trained model, a sentence encoder, a reranker, a decoder or an encoder-decoder; or a Hub id, or a
+        model that comes along.
     to
         onnx (onnxruntime), openvino, gguf (llama.cpp; decoders, sentence encoders of the BERT kind), or safetensors (the Hub's
         layout).
@@ -54,11 +55,12 @@ def export(
     force
         Replace what stands at OUT.
     """
+    from maskfork.cli.where import model_place
     from maskfork.deploy.export.run import export as run
 
     with progress("exporting", 100) as step:
         done = run(
-            model, output, to=to, precision=precision, calibrate=calibrate, agree=agree, static=static, force=force,
+            model_place(model), output, to=to, precision=precision, calibrate=calibrate, agree=agree, static=static, force=force,
             step=lambda share, said: step(100 * share, said),
         )  # fmt: skip
     if json:
