@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from maskfork import Model, load
@@ -33,6 +34,7 @@ class Pair:
     values: dict[str, Tensor]  # what is compared, zeros in padding
     weights: dict[str, tuple[Tensor, ...]]  # attention weights, if theirs gives them
     grads: dict[str, Tensor]  # of all that theirs learns, by every name that a folder may give it
+    written: dict[str, Tensor]  # their folder's tensors
 
     def run(self, layout: str, kernel: str, **more: Any) -> tuple[Output, Batch]:
         """Our output, and the batch that its places belong to."""
@@ -126,4 +128,5 @@ def pair_of(case: Case, folder: Path, *, attention: bool = True) -> Pair:
         names = {"attentions": first, "cross_attentions": "cross_attentions", "encoder_attentions": "encoder_attentions"}
         weights = {ours: tuple(w.detach() for w in out[name]) for ours, name in names.items() if out.get(name)}
     values = {n: v.detach() for n, v in values.items()}
-    return Pair(case, model, load(folder), texts, types, marks, targets, values, weights, grads)
+    written = load_file(folder / "model.safetensors")
+    return Pair(case, model, load(folder), texts, types, marks, targets, values, weights, grads, written)

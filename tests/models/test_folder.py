@@ -1,4 +1,4 @@
-"""The Hugging Face folder, both ways: what is written is what `transformers` reads, tensor for tensor."""
+"""The Hugging Face folder, both ways; the round trip of every family and head is in test_parity.py, where its oracle is."""
 
 from __future__ import annotations
 
@@ -10,44 +10,12 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
-from torch import Tensor
 
 from maskfork import load
 from maskfork.errors import ModelError
 from maskfork.models.families import all_families
 from maskfork.models.hub import build, their_tensors
-from tests.models.pairs import given_to_theirs
-from tests.models.theirs import FAMILIES, Case, cases, class_of, main_head, marks_of, params, saved, types_of
-
-
-def differing(before: dict[str, Tensor], after: dict[str, Tensor]) -> set[str]:
-    return {name for name in before if not torch.equal(after[name], before[name])}
-
-
-@pytest.mark.parametrize("case", params(cases()))
-def test_round_trip(case: Case, tmp_path: Path) -> None:
-    """Theirs -> ours -> theirs: nothing missing, nothing unexpected, equal tensors, equal outputs."""
-    model = saved(case, tmp_path / "in")
-    load(tmp_path / "in").save(tmp_path / "out")
-    before, after = load_file(tmp_path / "in/model.safetensors"), load_file(tmp_path / "out/model.safetensors")
-    assert after.keys() == before.keys()
-    # A head that is not tied has two biases in some folders, of which theirs reads one: we write it under both names.
-    twice = {n for n in before if n.endswith(".bias") and len(before[n]) == case.spec.vocab_size}
-    untied = case.head in LANGUAGE and case.spec.head is not None and not case.spec.head.tied
-    assert differing(before, after) <= (twice if untied else set())
-    kind, told = class_of(case)
-    again, info = kind.from_pretrained(tmp_path / "out", output_loading_info=True, attn_implementation="eager", **told)
-    assert not info["missing_keys"]
-    assert not info["unexpected_keys"]
-    assert not info["mismatched_keys"]
-    texts, targets = case.texts(), case.targets()
-    given, _ = given_to_theirs(case, texts, types_of(case, texts), marks_of(case, texts), targets)
-    with torch.no_grad():
-        torch.testing.assert_close(again(**given)[0], model(**given)[0], atol=1e-6, rtol=1e-5)
-
-
-LANGUAGE = ("masked_lm", "causal_lm", "pretrain")
+from tests.models.theirs import FAMILIES, Case, class_of, main_head, saved
 
 
 def born() -> list[Any]:

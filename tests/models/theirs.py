@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +143,7 @@ def writers(families: Iterable[str] = FAMILIES) -> list[Case]:
     return [c for c in cases(families) if c.head == "causal_lm" and c.spec.continues_text]
 
 
+@cache
 def class_of(case: Case) -> tuple[Any, dict[str, Any]]:
     """Their class, and what it must be told: a bare body comes without the pooler that nothing reads."""
     kind = getattr(transformers, case.data.architectures[case.head])
@@ -198,6 +199,7 @@ LENGTHS = (5, 9, 1, 9)
 TARGETS = (4, 2, 6, 1)
 
 
+@cache
 def padding(case: Case) -> int:
     """The token that the reference is padded with: some count places by it."""
     return getattr(config_of(case), "pad_token_id", None) or 0
