@@ -18,7 +18,7 @@ import torch
 from maskfork.cli import main
 from tests.learn.pretrain.ground import ground
 
-STEPS = 60
+STEPS = 40
 
 
 def command(folder: Path, out: str, *more: str) -> list[str]:
