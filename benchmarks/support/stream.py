@@ -7,6 +7,7 @@ import subprocess
 
 from benchmarks.support.ground import RUNS
 
+TIMES = 5
 SOURCE = r"""
 #include <omp.h>
 #include <sys/mman.h>
@@ -55,5 +56,5 @@ class Stream:
         self._read, self.size, self._threads, self._at = library.read_all, size, threads, library.room(size)
 
     def __call__(self) -> float:
-        """Seconds."""
-        return float(self._read(self._at, self.size, self._threads))
+        """Seconds: the quickest of some, others can only slow it down."""
+        return min(float(self._read(self._at, self.size, self._threads)) for _ in range(TIMES))
