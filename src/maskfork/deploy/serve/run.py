@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import signal
 from collections.abc import Callable
 from socket import socket
@@ -38,6 +39,7 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket] | None = None) -> None:
         await super().startup(sockets)
+        tokenise_in_place()
         settle()
         self._ready([address_of(own) for server in self.servers for own in server.sockets])
         if hasattr(signal, "SIGHUP"):
@@ -73,6 +75,13 @@ class Server(uvicorn.Server):
 
     def _stop(self) -> None:
         self.should_exit = True
+
+
+def tokenise_in_place() -> None:
+    """The texts of a pass are few, and it waits for them: handed to threads of the tokenizer's own they would wait for a core,
+    behind the passes and the clients. Whoever set $TOKENIZERS_PARALLELISM knows better.
+    """
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
 def settle() -> None:
