@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from maskfork.deploy.serve.batcher import Batcher
+from maskfork.deploy.serve.gate import Gate
 from maskfork.deploy.serve.job import Done, Job
 from maskfork.deploy.serve.limits import Limits
 from maskfork.deploy.serve.refused import Refused
@@ -118,6 +119,20 @@ def test_what_would_be_answered_later_than_promised_is_refused(made: Any) -> Non
             await job.future
 
     run(work())
+
+
+def test_answers_that_come_later_than_expected_are_expected_later() -> None:
+    gate = Gate(Limits(latency_ms=100))
+    gate.speed.learn(1000, 0.1)
+    _, expected = gate.admit(rows("a" * 40))
+    gate.admit(rows("b" * 40))  # 2 ms of passes, far from what is promised
+    for _ in range(30):
+        gate.answered(expected, expected + 0.12)
+    with pytest.raises(Refused, match="too many for 100 ms"):
+        gate.admit(rows("c" * 40))
+    for _ in range(60):
+        gate.answered(expected, expected)
+    gate.admit(rows("d" * 40))
 
 
 def test_one_requests_fault_is_its_own(made: Any, capfd: pytest.CaptureFixture[str]) -> None:

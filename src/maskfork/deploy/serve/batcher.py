@@ -57,9 +57,9 @@ class Batcher:
         """Accept rows, or raise Refused (429): the queue is full, or they would be answered later than is promised."""
         if self._closing:
             raise Refused(503, f"{self.served.name} is being taken away: ask again", after=1.0)
-        guess = self.gate.admit(rows)
+        guess, expected = self.gate.admit(rows)
         loop = asyncio.get_running_loop()
-        job = Job(rows, how, truncate, guess, loop, loop.create_future(), time.perf_counter())
+        job = Job(rows, how, truncate, guess, expected, loop, loop.create_future(), time.perf_counter())
         with self._changed:
             self._inbox.append(job)
             self._changed.notify()
@@ -83,6 +83,7 @@ class Batcher:
             if isinstance(said, Exception):
                 job.future.set_exception(said)
             else:
+                self.gate.answered(job.expected, time.perf_counter() - job.came)
                 job.future.set_result(said)
 
     # --- in the thread ---

@@ -13,10 +13,30 @@ LEAST = 256  # tokens that a batch may always have, however slow the model is
 KEEP = 0.8  # of what was known of the tokens in a character, after every reading
 
 
+class Lateness:
+    """By how much answers come later than expected: the event loop and the clients take time of the same cores.
+
+    The mean and three mean deviations, which few are above: Jacobson 1988, "Congestion Avoidance and Control", section 2.
+    """
+
+    def __init__(self) -> None:
+        self._mean = self._deviation = 0.0
+
+    def learn(self, late: float) -> None:
+        """Seconds, below zero for an answer that came sooner."""
+        error = late - self._mean
+        self._mean += error / 16
+        self._deviation += (abs(error) - self._deviation) / 8
+
+    @property
+    def margin(self) -> float:
+        return max(0.0, self._mean + 3 * self._deviation)
+
+
 class Gate:
     """Of one model. `waiting` texts are accepted and not answered; `told` hears how many after every change.
 
-    `admit` and `leave` are the event loop's; `read` and `passed` tell what the model's thread has learnt.
+    `admit`, `leave` and `answered` are the event loop's; `read` tells what the model's thread has learnt.
     """
 
     def __init__(self, limits: Limits, told: Callable[[int], None] | None = None) -> None:
@@ -24,19 +44,26 @@ class Gate:
         self._told = told
         self._guessed = 0.0  # tokens of the texts that wait
         self._length = 0.25  # tokens a character
+        self._late = Lateness()
 
-    def admit(self, rows: Sequence[Mapping[str, Any]]) -> float:
-        """How many tokens they are thought to have. Raises Refused (429)."""
+    def admit(self, rows: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
+        """How many tokens they are thought to have, and how many seconds they will take. Raises Refused (429)."""
         guess = self._length * letters(rows) + 2 * len(rows)
+        expected = self._seconds(guess)
         if self.waiting:
             if self.waiting + len(rows) > self.limits.queue:
                 raise Refused(429, f"{self.waiting} texts are waiting already: ask again later", after=self._seconds(0) or 1.0)
             promised = self.limits.latency_ms
-            if promised is not None and self._seconds(guess) * 1000 > promised:
+            if promised is not None and (expected + self._late.margin) * 1000 > promised:
                 sentence = f"{self.waiting} texts are waiting, too many for {promised:g} ms: ask again later"
                 raise Refused(429, sentence, after=self._seconds(0))
         self._change(len(rows), guess)
-        return guess
+        return guess, expected
+
+    def answered(self, expected: float, seconds: float) -> None:
+        """After an answer has come back: what was expected of it, and what it took."""
+        if expected:  # before the first pass nothing is
+            self._late.learn(seconds - expected)
 
     def leave(self, texts: int, guess: float) -> None:
         """Texts were answered, or nobody waits for them any more."""

@@ -31,13 +31,15 @@ class Done:
 class Job:
     """N rows to be answered in the way `how`; texts of jobs with one `how` share a batch.
 
-    `guess` is how many tokens they were thought to have before they were read. `gone`: nobody waits any more.
+    `guess` is how many tokens they were thought to have before they were read, `expected` how many seconds they would take from
+    `came` on. `gone`: nobody waits any more.
     """
 
     rows: Sequence[Mapping[str, Any]]
     how: Hashable
     truncate: bool
     guess: float
+    expected: float
     loop: AbstractEventLoop
     future: Future[Done]
     came: float
