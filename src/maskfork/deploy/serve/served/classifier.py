@@ -53,8 +53,8 @@ class ServedSorter(Served):
 
     def answer_as(self, how: Hashable, items: Sequence[Item]) -> list[Said]:
         logits = answers(self.sorter.reader, Windows.joined([item.what for item in items])).numpy()
-        said = answers_of(self.problem, self.label_names, self.sorter.rules, logits)
-        return list(zip(said, probabilities(self.problem, logits), logits, strict=True))
+        probs = probabilities(self.problem, logits)
+        return list(zip(answers_of(self.problem, self.label_names, self.sorter.rules, logits, probs), probs, logits, strict=True))
 
     def about(self) -> dict[str, Any]:
         return {"classifier": names_of(self.label_names)}

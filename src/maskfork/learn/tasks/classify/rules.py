@@ -63,11 +63,13 @@ def scope_score(logits: np.ndarray, by: ScopeBy) -> FloatArray:
     return np.asarray(softmax(values, axis=1).max(1) if by == "softmax" else logsumexp(values, axis=1), dtype=np.float64)
 
 
-def answers_of(problem: Problem, names: tuple[str, ...], rules: Rules, logits: np.ndarray) -> list[dict[str, Any]]:
-    """One answer a text of logits [N, C], as plain values."""
+def answers_of(
+    problem: Problem, names: tuple[str, ...], rules: Rules, logits: np.ndarray, probs: FloatArray | None = None
+) -> list[dict[str, Any]]:
+    """One answer a text of logits [N, C], as plain values. `probs` are their `probabilities`, where these are known already."""
     if problem == "regression":
         return [_number(float(value), rules.sets) for value in logits[:, 0]]
-    probs = probabilities(problem, logits)
+    probs = probabilities(problem, logits) if probs is None else probs
     shown = [dict(zip(names, (round(float(p), 6) for p in row), strict=True)) for row in probs]
     if problem == "multi":
         held = probs >= np.array(rules.thresholds or [0.5] * len(names))
