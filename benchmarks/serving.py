@@ -66,7 +66,8 @@ def closed(given: argparse.Namespace, work: Path) -> dict[str, Any]:
 
 
 def hold(given: argparse.Namespace, work: Path) -> dict[str, Any]:
-    with OtherLoad() as others, running("maskfork", ours(given.folder), given.folder, work / "hold.log") as server:
+    words = ours(given.folder, "--workers", str(given.workers))
+    with OtherLoad() as others, running("maskfork", words, given.folder, work / "hold.log") as server:
         own = right(uvloop.run(answers(server, ASKED)))
         uvloop.run(load(server.target, ASKED, 3, 64))
         seen = uvloop.run(load(server.target, ASKED, given.seconds, 256, given.rate, right=own))
@@ -175,6 +176,7 @@ def main() -> None:
     parser.add_argument("--connections", default="1,16,64")
     parser.add_argument("--most", type=int, default=512, help="overload: connections at once")
     parser.add_argument("--rate", type=float, default=1000)
+    parser.add_argument("--workers", type=int, default=1, help="hold: processes of the server")
     parser.add_argument("--latency-ms", type=float, default=100)
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--log", type=Path, default=ground.RUNS / "bench-serving" / "log.jsonl")
