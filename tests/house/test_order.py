@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.house.walk import cycles, imports, unplaced, wrong_way
+from tests.house.walk import Import, cycles, imports, unplaced, wrong_way
 
 PACKAGE = Path(__file__).resolve().parents[2] / "src" / "maskfork"
 
@@ -16,14 +16,18 @@ def test_every_module_has_its_place() -> None:
     assert not lost, f"give these a wing or a floor in tests/house/walk.py, where the order is argued: {lost}"
 
 
-def test_imports_go_down() -> None:
-    found = imports(PACKAGE)
+@pytest.fixture(scope="module")
+def found() -> list[Import]:
+    return imports(PACKAGE)
+
+
+def test_imports_go_down(found: list[Import]) -> None:
     assert found, "the walk saw no import at all"
     assert wrong_way(found) == []
 
 
-def test_there_are_no_circles() -> None:
-    assert cycles(imports(PACKAGE)) == []
+def test_there_are_no_circles(found: list[Import]) -> None:
+    assert cycles(found) == []
 
 
 def planted(root: Path, **files: str) -> Path:
