@@ -12,7 +12,7 @@ import transformers
 from maskfork import Causal, Full, load
 from maskfork.models import families
 from maskfork.models.families import all_families
-from maskfork.models.hub import build
+from maskfork.models.hub import build, sketch
 from tests.models.theirs import Case, configs, pad, saved, sequences, theirs
 
 NEAR = dict(atol=1e-4, rtol=1e-4)
@@ -120,3 +120,18 @@ def test_loading_draws_no_random_numbers(tmp_path: Path) -> None:
     load(tmp_path)
     load(tmp_path, head="classify", labels=["a", "b"], seed=3)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_no_table_is_filled_before_its_weights_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the meta device torch does that by way of its compiler, whose import takes two seconds of the first load."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a table is filled")
+
+    monkeypatch.setattr(torch.nn.init, "normal_", refuse)
+    with pytest.raises(AssertionError, match="filled"):
+        torch.nn.Embedding(2, 3, device="meta")
+    for name, family in all_families().items():
+        for head in family.architectures:
+            config = {**family.tiny[0], "model_type": name, "architectures": [family.architectures[head]]}
+            assert all(p.is_meta for p in sketch(config, {}).parameters())
