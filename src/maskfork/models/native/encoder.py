@@ -95,11 +95,16 @@ class NativeEncoder:
         self._library.encode(byref(net), byref(run))
 
     def _check(self, tokens: Ints, lengths: npt.NDArray[np.int64], kinds: Ints | None) -> None:
-        """As the model checks a batch."""
+        """As the model checks a batch: what is plainly within its bounds needs no batch for that."""
+        spec, longest = self.model.spec, self.model.longest
+        fits = longest is None or int(lengths.max()) <= longest
+        typed = kinds is None or 0 <= kinds.min() <= kinds.max() < spec.main.embed.types
+        if fits and typed and 0 <= tokens.min() <= tokens.max() < spec.vocab_size:
+            return
         places = np.arange(len(tokens)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         of = None if kinds is None else torch.from_numpy(kinds)[None]
         batch = Batch(torch.from_numpy(tokens)[None], torch.from_numpy(places)[None], types=of)
-        self.model._check_tokens(batch, self.model.spec.vocab_size)
+        self.model._check_tokens(batch, spec.vocab_size)
         self._body._check(batch)
 
 
@@ -115,5 +120,7 @@ def _pieces(starts: Ints, piece: int, threads: int) -> Ints:
     """
     texts, total = len(starts) - 1, int(starts[-1])
     count = min(texts, -(-total // (piece * threads)) * threads)
+    if count == 1:
+        return np.array([0, texts], np.int32)
     inner = np.searchsorted(starts, np.arange(1, count) * (total / count))
     return np.unique(np.concatenate([[0], inner, [texts]])).astype(np.int32)
