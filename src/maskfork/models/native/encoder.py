@@ -23,6 +23,7 @@ from maskfork.models.native.layout import Layout
 from maskfork.models.native.refused import Bits, encoder_refusal
 
 PIECE = 256  # tokens that one thread carries through all layers: what they need fits into its cache
+SEVERAL = 4  # pieces for each thread
 BLOCK = 96  # rows between one multiplication and the next
 
 Ints = npt.NDArray[np.int32]
@@ -115,11 +116,11 @@ def _joined(ids: Sequence[Sequence[int]], total: int) -> Ints:
 def _pieces(starts: Ints, piece: int, threads: int) -> Ints:
     """Where pieces of about as many tokens begin, in texts, and the end of the last.
 
-    Each thread gets as many pieces, where there are texts for all: no thread waits for another. One text alone is one piece,
-    which all threads share.
+    Several for each thread, where there are texts for all: while the system gives one thread's core to somebody else, the
+    others go on with its pieces. One text alone is one piece, which all threads share.
     """
     texts, total = len(starts) - 1, int(starts[-1])
-    count = min(texts, -(-total // (piece * threads)) * threads)
+    count = min(texts, max(-(-total // (piece * threads)), SEVERAL if threads > 1 else 1) * threads)
     if count == 1:
         return np.array([0, texts], np.int32)
     inner = np.searchsorted(starts, np.arange(1, count) * (total / count))
