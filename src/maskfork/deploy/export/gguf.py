@@ -6,7 +6,7 @@ weights are put into the model in place of its own, and that model is compared w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -51,14 +51,7 @@ def export_gguf(
         out = tool.GGUFWriter(str(new), getattr(tool.MODEL_ARCH, architecture).name.lower())
         _describe(out, model, folder, getattr(tool.LlamaFileType, file_type(precision)))
         add_tokenizer(out, tool, model)
-        for name, weight in _named(tool, model, architecture):
-            kind = getattr(tool.GGMLQuantizationType, kind_of(name, weight, precision))
-            values = weight.detach().float().contiguous().numpy()
-            out.add_tensor(name, values if kind.name == "F32" else tool.quants.quantize(values, kind), raw_dtype=kind)
-        out.write_header_to_file()
-        out.write_kv_data_to_file()
-        out.write_tensors_to_file()
-        out.close()
+        write_weights(out, tool, _named(tool, model, architecture), precision)
         step(0.5, "checking")
         again = _read_back(tool, new, model, architecture)
         found = agreement("labels", wanted, wanted_of(again, texts))
@@ -143,7 +136,19 @@ def _turned(name: str, weight: Tensor, model: Model, architecture: str, *, back:
     return split.transpose(1, 2).reshape(weight.shape)
 
 
-def kind_of(name: str, weight: Tensor, precision: Bits) -> str:
+def write_weights(out: Any, tool: Any, named: Iterable[tuple[str, Tensor]], precision: Bits) -> None:
+    """The tensors by gguf's names, then the file; nothing can be added to it any more."""
+    for name, weight in named:
+        kind = getattr(tool.GGMLQuantizationType, _kind_of(name, weight, precision))
+        values = weight.detach().float().contiguous().numpy()
+        out.add_tensor(name, values if kind.name == "F32" else tool.quants.quantize(values, kind), raw_dtype=kind)
+    out.write_header_to_file()
+    out.write_kv_data_to_file()
+    out.write_tensors_to_file()
+    out.close()
+
+
+def _kind_of(name: str, weight: Tensor, precision: Bits) -> str:
     """gguf's name of how a tensor is held."""
     if weight.dim() < 2 or name in LOOKED_UP:
         return "F32"

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from maskfork.deploy.export.agreement import Agreement, agreement
 from maskfork.deploy.export.encoder import Encoder, asked_of
-from maskfork.deploy.export.gguf import Bits, file_type, filled, kind_of
+from maskfork.deploy.export.gguf import Bits, file_type, filled, write_weights
 from maskfork.deploy.export.gguf_words import add_wordpiece
 from maskfork.deploy.export.onnx import needed
 from maskfork.errors import UsageError
@@ -52,14 +52,7 @@ def export_gguf_encoder(
         _describe(out, tool, model, folder, pooling)
         out.add_file_type(getattr(tool.LlamaFileType, file_type(precision)))
         add_wordpiece(out, tool, model)
-        for name, _, weight in _named(tool, model):
-            kind = getattr(tool.GGMLQuantizationType, kind_of(name, weight, precision))
-            values = weight.detach().float().contiguous().numpy()
-            out.add_tensor(name, values if kind.name == "F32" else tool.quants.quantize(values, kind), raw_dtype=kind)
-        out.write_header_to_file()
-        out.write_kv_data_to_file()
-        out.write_tensors_to_file()
-        out.close()
+        write_weights(out, tool, ((name, weight) for name, _, weight in _named(tool, model)), precision)
         step(0.3, "checking")
         again = Whole(_read_back(tool, new, model), cast("list[Stage]", list(encoder.whole.stages))).eval()
         plain = RuntimeSettings(runtime="torch", precision="fp32", gives=again.gives, width=again.width, files={})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,6 +23,7 @@ from maskfork.models.runtimes.settings import (
     RuntimeSettings,
     digests,
     read_settings,
+    write_described,
     write_settings,
 )
 from maskfork.models.runtimes.whole import open_whole
@@ -148,15 +149,22 @@ def write_form(folder: Path, form: Form, where: Path, rows: Path) -> Path:
 def write_candidate(made: Path, candidate: Candidate, where: Path) -> Path:
     """The folder of a form with this candidate's settings."""
     asked = {"streams": candidate.streams, "batch_tokens": candidate.batch_tokens, "threads": candidate.threads}
+    return with_changes(made, where, FILE, read_settings, asked)
+
+
+def with_changes(
+    made: Path, where: Path, file: str, read: Callable[[Path], msgspec.Struct | None], asked: Mapping[str, object]
+) -> Path:
+    """A form's folder whose settings in `file` are as `asked`; the form's own where all of it is None."""
     changes = {name: value for name, value in asked.items() if value is not None}
     if not changes:
         return made
     shutil.rmtree(where, ignore_errors=True)
     linked(made, where)
-    settings = read_settings(made)
+    settings = read(made)
     assert settings is not None
-    (where / FILE).unlink()  # it is linked, and the form's own is not to change
-    write_settings(where, msgspec.structs.replace(settings, **changes))
+    (where / file).unlink()  # it is linked, and the form's own is not to change
+    write_described(where / file, msgspec.structs.replace(settings, **changes))
     return where
 
 

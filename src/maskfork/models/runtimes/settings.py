@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -15,6 +15,18 @@ FILE = "runtime.json"
 VERSION = 1
 RuntimeName = Literal["torch", "onnxruntime", "openvino", "native"]
 Precision = Literal["fp32", "bf16", "int8", "int8+bf16"]  # the last: int8 multiplies, bf16 between them
+
+
+class Described(Protocol):
+    """What a file of settings says beside its settings."""
+
+    @property
+    def files(self) -> Mapping[str, str]: ...
+    @property
+    def version(self) -> int: ...
+
+
+D = TypeVar("D", bound=Described)
 
 
 class RuntimeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -49,16 +61,20 @@ def read_settings(folder: Path) -> RuntimeSettings | None:
     Raises ModelError where it is torn or of a newer maskfork, and where a file that it names is missing or not the one it was
     written for.
     """
-    file = folder / FILE
+    return read_described(folder / FILE, RuntimeSettings, VERSION, "export the model again")
+
+
+def read_described(file: Path, kind: type[D], version: int, cure: str) -> D | None:
+    """None where there is no such file. Raises ModelError as `read_settings` does; `cure`: what a torn one wants."""
     if not file.is_file():
         return None
     try:
-        found = msgspec.json.decode(file.read_bytes(), type=RuntimeSettings)
+        found = msgspec.json.decode(file.read_bytes(), type=kind)
     except (msgspec.DecodeError, ValueError) as error:
-        raise ModelError(f"{file} cannot be used ({error}): export the model again") from error
-    if found.version > VERSION:
+        raise ModelError(f"{file} cannot be used ({error}): {cure}") from error
+    if found.version > version:
         raise ModelError(f"{file} was written by a newer maskfork (version {found.version}): update maskfork")
-    check_files(folder, FILE, found.files)
+    check_files(file.parent, file.name, found.files)
     return found
 
 
@@ -76,8 +92,12 @@ def check_files(folder: Path, said_by: str, files: Mapping[str, str]) -> None:
 
 def write_settings(folder: Path, settings: RuntimeSettings) -> None:
     """runtime.json, beside the files that it names; `digests` makes these."""
-    raw = msgspec.json.format(msgspec.json.encode(settings), indent=1)
-    (folder / FILE).write_bytes(raw + b"\n")
+    write_described(folder / FILE, settings)
+
+
+def write_described(file: Path, settings: msgspec.Struct) -> None:
+    """For people to read as well."""
+    file.write_bytes(msgspec.json.format(msgspec.json.encode(settings), indent=1) + b"\n")
 
 
 def digests(folder: Path, names: Sequence[str]) -> dict[str, str]:

@@ -7,8 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from maskfork.errors import ModelError
-from maskfork.models.runtimes.settings import check_files
+from maskfork.models.runtimes.settings import read_described, write_described
 
 FILE = "writing.json"
 GGUF = "model.gguf"
@@ -46,19 +45,9 @@ def read_writing(folder: Path) -> WritingSettings | None:
 
     Raises ModelError where it is torn or of a newer maskfork, and where a file that it names is missing or another.
     """
-    file = folder / FILE
-    if not file.is_file():
-        return None
-    try:
-        found = msgspec.json.decode(file.read_bytes(), type=WritingSettings)
-    except (msgspec.DecodeError, ValueError) as error:
-        raise ModelError(f"{file} cannot be used ({error}): optimise the model again, or delete it") from error
-    if found.version > VERSION:
-        raise ModelError(f"{file} was written by a newer maskfork (version {found.version}): update maskfork")
-    check_files(folder, FILE, found.files)
-    return found
+    return read_described(folder / FILE, WritingSettings, VERSION, "optimise the model again, or delete it")
 
 
 def write_writing(folder: Path, settings: WritingSettings) -> None:
     """writing.json, beside the files that it names."""
-    (folder / FILE).write_bytes(msgspec.json.format(msgspec.json.encode(settings), indent=1) + b"\n")
+    write_described(folder / FILE, settings)

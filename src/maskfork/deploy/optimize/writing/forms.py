@@ -12,7 +12,7 @@ import msgspec
 
 from maskfork.core.cache_sliding import looks_back
 from maskfork.deploy.export.run import export, writes
-from maskfork.deploy.optimize.forms import Candidate, Form, linked
+from maskfork.deploy.optimize.forms import Candidate, Form, linked, with_changes
 from maskfork.learn.train.precision import has_bf16
 from maskfork.models.device import best_device
 from maskfork.models.hub import load, read_config, sketch
@@ -96,16 +96,7 @@ def write_form(folder: Path, form: Form, where: Path) -> Path:
 def write_candidate(made: Path, candidate: Candidate, where: Path) -> Path:
     """The folder of a form with this candidate's settings."""
     asked = {"rows": candidate.rows, "cache": candidate.cache, "threads": candidate.threads}
-    changes = {name: value for name, value in asked.items() if value is not None}
-    if not changes:
-        return made
-    shutil.rmtree(where, ignore_errors=True)
-    linked(made, where)
-    settings = read_writing(made)
-    assert settings is not None
-    (where / FILE).unlink()  # it is linked, and the form's own is not to change
-    write_writing(where, msgspec.structs.replace(settings, **changes))
-    return where
+    return with_changes(made, where, FILE, read_writing, asked)
 
 
 def variants(folder: Path, form: Form, cores: int) -> list[Candidate]:
