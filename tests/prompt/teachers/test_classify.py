@@ -117,6 +117,27 @@ def test_an_endpoint_without_json_schemas_is_asked_in_words_alone() -> None:
     assert any("no JSON schema" in note for note in asked.notes())
 
 
+def test_a_server_of_llama_cpps_kind_gets_the_schema_in_its_own_form() -> None:
+    """It refuses with status 500, as pydantic words it, and names the type of form that it takes."""
+    refusal = (
+        "1 validation error: {'loc': ('body', 'response_format', 'type'), 'msg': \"Input should be 'text' or 'json_object'\"}"
+    )
+
+    def respond(call: Call) -> Say:
+        form = call.body.get("response_format", {"type": "text"})
+        if form["type"] not in ("text", "json_object"):
+            return Say(status=500, error={"message": refusal, "type": "internal_server_error"})
+        held = form["type"] == "json_object" and form["schema"]["properties"]["label"]["enum"] == list(NAMES)
+        return Say('{"label": "mixed"}' if held else "banana")
+
+    with ChatServer(respond) as server:
+        asked = endpoint(server.url)
+        found = EndpointClassifier(asked, NAMES).predict(TEXTS)
+        assert len(server.calls) <= 12 + 12 + asked.concurrency, "only the calls in flight are refused"
+    assert (found.labels == NAMES.index("mixed")).all()
+    assert asked.notes() == ["The endpoint takes a JSON schema in llama.cpp's form (json_object) alone."]
+
+
 def test_draws_of_one_question_are_asked_apart(tmp_path: Path) -> None:
     with ChatServer(lambda call: Say(NAMES[call.same % 2])) as server:
         options = {"cache_dir": tmp_path}

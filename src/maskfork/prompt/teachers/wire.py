@@ -18,6 +18,7 @@ from maskfork.prompt.teachers.reply import Reply, Trouble, read_completion, read
 NO_KEY = "no-key"
 CONNECT_SECONDS = 5.0
 _RETRIED = {408, 409, 425, 429}
+_INVALID = "validation error"  # how the server of llama-cpp-python refuses a request, with status 500
 
 
 def shown_url(url: str, *, query: bool = False) -> str:
@@ -91,9 +92,9 @@ class Wire:
                     return self._scrubbed(read_completion(raw.content, latency_ms, raw.headers))
             except openai.APIStatusError as error:
                 said, code, param = read_refusal(error.response.content)
-                if error.status_code in (400, 422):
-                    learned = self.dialect.learn(said, param, request)
-                    if learned or self.dialect.body(self.model, request) != body:  # another call has learned it meanwhile
+                if error.status_code in (400, 422) or (error.status_code == 500 and _INVALID in said.lower()):
+                    known = self.dialect.body(self.model, request) != body  # another call has learned it meanwhile
+                    if known or self.dialect.learn(said, param, request):
                         continue
                 return self._scrubbed(await self._refused(error.status_code, said, code, error.response.headers))
             except (openai.APITimeoutError, TimeoutError) as error:
