@@ -31,6 +31,9 @@ def _table(header: bool = True, **columns: list[object]) -> Table:
         ({"text": LONG, "label": [0, 1] * 20, "label_text": CLASSES}, "text", None, "label_text"),
         ({"text": [f"你好世界，這是第{i}句話" for i in range(40)], "x": CLASSES}, "text", None, "x"),
         ({"a": [f"คืออะไรกันแน่ครับ{i}" for i in range(40)], "x": CLASSES}, "a", None, "x"),
+        ({"review": LONG, "labels": ['["a"]', "[]"] * 20, "probabilities": [f'{{"a": 0.{i}, "b": 0.1}}' for i in range(40)],
+          "spans": [f'[{{"start": {i}, "end": 99}}]' for i in range(40)],
+          "unlabelled": [None] * 20 + [f"status 400: too rude, no {i}" for i in range(20)]}, "review", None, "labels"),
         ({"when": [f"2024-03-{i % 28 + 1:02d} 10:00" for i in range(40)], "text": LONG, "label": CLASSES}, "text", None, "label"),
     ],
 )  # fmt: skip

@@ -11,6 +11,7 @@ from maskfork.learn.data.names import IDENTITY, LABEL, OTHER, PAIRS, SPLIT, TEXT
 from maskfork.learn.data.table import Table
 
 NO_PAIR = "none"  # --pair none: one text a row, whatever else the file holds
+_JSON = r"(?s)^(\{.*\}|\[.*\])$"
 _DATE = r"^\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([T ]\d{1,2}:\d{2}.*)?\s*$"
 
 
@@ -120,7 +121,8 @@ def profile(column: pl.Series) -> Profile:
         codes = low in (0.0, 1.0) and high - low + 1 == distinct and distinct <= max(2, count / 2)
     dates = bool(filled.str.contains(_DATE).all())
     spaceless = words < 1.5 and chars >= 6 and bool(_mean(filled.str.contains(r"[^\x00-\x7F]{3}").cast(pl.Int8)) >= 0.8)
-    wordy = words >= 2.0 or spaceless
+    written = bool(filled.str.contains(_JSON).all())  # what a program wrote: probabilities, spans
+    wordy = (words >= 2.0 or spaceless) and not written
     prose = wordy and not numeric and not dates and distinct >= min(0.3 * count, 1000)
     return Profile(column.name, count / rows, distinct, rows, words, chars, numeric, whole, codes, prose, spaceless)
 

@@ -31,6 +31,7 @@ IDENTITY = (
 OTHER = (
     "url", "link", "date", "time", "timestamp", "created_at", "user", "username", "author", "name", "source", "lang",
     "language", "country", "city", "location", "email_address", "image", "path", "file", "filename", "group", "domain",
+    "unlabelled", "teacher_unlabelled",  # why a teacher has no label for a row
 )  # fmt: skip
 TEST_SPLIT = ("test", "testing", "heldout", "held_out", "eval", "evaluation")
 TRAIN_SPLIT = ("train", "training")
