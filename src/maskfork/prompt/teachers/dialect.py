@@ -3,8 +3,8 @@
 A refusal that names such a part is learned once and the request is sent again without it; every change is said. This
 alters how a question is asked, never what is counted as its answer.
 
-A schema is given up in steps: OpenAI's strict form, the same without `strict`, llama.cpp's form (`json_object` with a schema beside
-it, where the refusal says that it takes `json_object`), and words alone.
+A schema is given up in steps: OpenAI's strict form, the same without `strict`, llama.cpp's form (`json_object` with a schema
+beside it, where the refusal says that it takes `json_object`), and words alone.
 """
 
 from __future__ import annotations
