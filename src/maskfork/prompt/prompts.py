@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from maskfork.errors import DataError, UsageError
-from maskfork.prompt.scoring.reader import shared
+from maskfork.prompt.generate.prompts import shared
 from maskfork.prompt.templates import Shot
 from maskfork.prompt.wording import Shared, Wording
 

@@ -11,7 +11,7 @@ from functools import reduce
 from maskfork.errors import DataError
 from maskfork.models.model import Model
 from maskfork.prompt.chat import Message, render
-from maskfork.prompt.scoring.reader import shared
+from maskfork.prompt.generate.prompts import shared
 from maskfork.prompt.scoring.trie import one_begins_another
 from maskfork.prompt.templates import Shot, Template
 

@@ -3,7 +3,8 @@
 // between two matrices for itself, and waits for the others only where it needs their numbers, four times a layer.
 //
 // Token m is of the text row[m], stands at slot[m] of that text's keys and reads slots 0 to slot[m]; those that are `want`ed are
-// named in order. Many tokens are read piece by piece.
+// named in order. Many tokens are read piece by piece. Keys and values lie in pages of `page` tokens: a text's i-th one is the
+// table[row * per + i]th, which other texts may read too.
 // Widths are multiples of 32 (the vocabulary is filled up). A row of queries, keys and values goes by key/value head: its queries,
 // its key, its value. A gate's columns and those that it is multiplied with take turns, 32 by 32.
 // Legend: E hidden size, H heads, G key/value heads, D head size, F inner size.
@@ -18,7 +19,8 @@ struct Net {
   float eps, scale, entry_scale; const float *words, *places, *cosines, *sines; const Layer* layers; Norm last; Matrix logits;
 };
 struct Pass {
-  int64_t tokens, rows, room, wanted, threads; const int64_t *ids, *row, *slot, *want; void *keys, *values; float* out; char* scratch;
+  int64_t tokens, pages, page, per, wanted, threads; const int64_t *ids, *row, *slot, *want, *table; void *keys, *values; float* out;
+  char* scratch;
 };
 }
 
@@ -42,7 +44,7 @@ template <class Op> static void shared_room(const Net& net, const Piece& p, int6
 }
 template <class Op> static void own_room(const Net& net, const Piece& p, int64_t widest, Purse& purse, Room<Op>& r) {
   purse.take(r.own_in, FEW * widest); purse.take(r.own_levels, FEW); purse.take(r.row, net.hidden);
-  purse.take(r.gate, p.tokens * BROAD); purse.take(r.logits, p.room + 16);
+  purse.take(r.gate, p.tokens * BROAD); purse.take(r.logits, p.per * p.page + 16);
 }
 
 template <class Op> struct Worker {
@@ -87,22 +89,24 @@ template <class Op> struct Worker {
 
   // Where the key/value heads are shared out evenly, a thread reads what it has made itself.
   void attention(const Matrix& qkv, int64_t layer) {
-    int64_t d = net.head, per = net.heads / net.groups, wide = (per + 2) * d, text = net.groups * p.room * d, half = net.turned / 2;
+    int64_t d = net.head, per = net.heads / net.groups, wide = (per + 2) * d, gap = net.groups * p.page * d, half = net.turned / 2;
     bool alone = net.groups % of == 0 && net.groups / of * wide % BROAD == 0;
-    Held *keys = (Held*)p.keys + layer * p.rows * text, *values = (Held*)p.values + layer * p.rows * text;
+    Held *keys = (Held*)p.keys + layer * p.pages * gap, *values = (Held*)p.values + layer * p.pages * gap;
     multiply_own(qkv, p.tokens, [&](int64_t m, int64_t n, V u, V v) { store(r.qkv + m * qkv.n + n, u); store(r.qkv + m * qkv.n + n + 16, v); });
     if (!alone) wait();
     for (int64_t i = low(net.groups * p.tokens); i < high(net.groups * p.tokens); i++) {
-      int64_t g = i / p.tokens, m = i % p.tokens, slot = p.slot[m], at = p.row[m] * text + (g * p.room + slot) * d;
+      int64_t g = i / p.tokens, m = i % p.tokens, slot = p.slot[m];
+      int64_t at = p.table[p.row[m] * p.per + slot / p.page] * gap + (g * p.page + slot % p.page) * d;
       float *q = r.qkv + m * qkv.n + g * wide, *k = q + per * d;
       if (half) for (int64_t j = 0; j <= per; j++) turn(q + j * d, net.cosines + slot * half, net.sines + slot * half, net.turned, net.paired);
       for (int64_t j = 0; j < d; j += 16) { held(keys + at + j, load<V>(k + j)); held(values + at + j, load<V>(k + d + j)); }
     }
     if (!alone) wait();
     for (int64_t i = low(net.heads * p.tokens); i < high(net.heads * p.tokens); i++) {
-      int64_t head = i / p.tokens, m = i % p.tokens, g = head / per, at = p.row[m] * text + g * p.room * d;
-      attend(r.qkv + m * qkv.n + g * wide + head % per * d, keys + at, values + at, p.slot[m] + 1, d, net.scale, r.logits,
-             r.mixed + (m * net.heads + head) * d);
+      int64_t head = i / p.tokens, m = i % p.tokens, g = head / per;
+      Pages own{p.table + p.row[m] * p.per, p.page, gap, d};
+      attend(r.qkv + m * qkv.n + g * wide + head % per * d, keys + g * p.page * d, values + g * p.page * d, own, p.slot[m] + 1,
+             net.scale, r.logits, r.mixed + (m * net.heads + head) * d);
     }
   }
   void feed(const Matrix& up) {

@@ -6,6 +6,7 @@ Legend: M tokens, E hidden size, N outputs, K inputs, V vocabulary, H heads, G k
 from __future__ import annotations
 
 from ctypes import POINTER, Structure, byref, c_float, c_int64, c_void_p
+from threading import Lock
 
 import torch
 from torch import Tensor, nn
@@ -51,8 +52,8 @@ class _Net(Structure):
 
 class _Pass(Structure):
     _fields_ = [
-        *((name, c_int64) for name in ("tokens", "rows", "room", "wanted", "threads")),
-        *((name, c_void_p) for name in ("ids", "row", "slot", "want", "keys", "values", "out", "scratch")),
+        *((name, c_int64) for name in ("tokens", "pages", "page", "per", "wanted", "threads")),
+        *((name, c_void_p) for name in ("ids", "row", "slot", "want", "table", "keys", "values", "out", "scratch")),
     ]  # fmt: skip
 
 
@@ -120,40 +121,49 @@ class NativeDecoder:
             layers=self._layers, last=self._norm(body.norm),
             logits=self._matrix(filled(table, 0), None if head.bias is None else filled(head.bias, 0)),
         )  # fmt: skip
-        self._scratch = torch.empty(0, dtype=torch.uint8)
+        self._scratch, self._one = torch.empty(0, dtype=torch.uint8), Lock()
 
-    def storage(self, rows: int, room: int) -> Tensor:
-        """Keys and values for texts of at most `room` tokens, [2, L, rows, G, room, D]."""
+    def storage(self, pages: int, page: int) -> Tensor:
+        """Keys and values in pages of so many tokens, [2, L, pages, G, page, D]; a text may have one of its own."""
         attention = self.spec.attention
         kind = torch.float32 if self.bits == 32 else torch.bfloat16
-        return torch.empty(2, self.spec.depth, rows, attention.num_kv_heads, room, attention.head_size, dtype=kind)
+        return torch.empty(2, self.spec.depth, pages, attention.num_kv_heads, page, attention.head_size, dtype=kind)
 
-    def decode(self, tokens_M: Tensor, row_M: Tensor, slot_M: Tensor, want: Tensor, stored: Tensor) -> Tensor:
+    def decode(
+        self, tokens_M: Tensor, row_M: Tensor, slot_M: Tensor, want: Tensor, stored: Tensor, table: Tensor | None = None
+    ) -> Tensor:
         """Scores [len(want), V] float32 after the `want`ed of M tokens, which are named in order. All numbers int64.
 
         Token m goes to place `slot_M[m]` of text `row_M[m]` and reads the places up to it; a text's tokens come in order.
+        `table` [texts, pages of a text] numbers each text's pages of `stored`; without it text i has the i-th alone. Texts may
+        share pages that nobody writes to. Threads take turns.
         """
-        self._turn(stored.shape[4])
+        if table is None:
+            table = torch.arange(stored.shape[2])[:, None]
         out = torch.empty(len(want), self._net.logits.n)
-        ints = [numbers.contiguous() for numbers in (tokens_M, row_M, slot_M, want)]
-        counts = (len(tokens_M), stored.shape[2], stored.shape[4], len(want), min(torch.get_num_threads(), THREADS))
+        ints = [numbers.contiguous() for numbers in (tokens_M, row_M, slot_M, want, table)]
+        threads = min(torch.get_num_threads(), THREADS)
+        counts = (len(tokens_M), stored.shape[2], stored.shape[4], table.shape[1], len(want), threads)
         run = _Pass(*counts, *(numbers.data_ptr() for numbers in (*ints, *stored, out)))
-        size = self._library.scratch_size(byref(self._net), byref(run))
-        if self._scratch.numel() < size:
-            self._scratch = torch.empty(size, dtype=torch.uint8)
-        run.scratch = self._scratch.data_ptr()
-        if (wrong := self._library.decode(byref(self._net), byref(run))) >= 0:
+        with self._one:
+            self._turn(table.shape[1] * stored.shape[4])
+            size = self._library.scratch_size(byref(self._net), byref(run))
+            if self._scratch.numel() < size:
+                self._scratch = torch.empty(size, dtype=torch.uint8)
+            run.scratch = self._scratch.data_ptr()
+            wrong = self._library.decode(byref(self._net), byref(run))
+        if wrong >= 0:
             raise UsageError(f"{int(tokens_M[wrong])} is no token of this model, which has {self._net.vocab}: give ids from 0 on")
         return out[:, : self.vocab]
 
     def _turn(self, room: int) -> None:
-        """Cosines and sines [room, turned / 2] of all places that there may be."""
+        """Cosines and sines [places, turned / 2] of all places that there may be."""
         if self._rotary is None or room <= self._waves:
             return
-        angle = torch.arange(room)[:, None].float() * self._rotary.frequencies(torch.device("cpu"), 0)
+        self._waves = max(room, 2 * self._waves)
+        angle = torch.arange(self._waves)[:, None].float() * self._rotary.frequencies(torch.device("cpu"), 0)
         waves = (wave * self._rotary.scaling.attention for wave in (angle.cos(), angle.sin()))
         self._net.cosines, self._net.sines = (self._kept.pointer(wave) for wave in waves)
-        self._waves = room
 
     def _layer(self, block: Block) -> _Layer:
         attention, feed = block.attention, block.feed_forward

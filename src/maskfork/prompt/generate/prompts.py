@@ -128,6 +128,14 @@ def left_padded(sequences: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor
     return tokens, keep
 
 
+def shared(first: Sequence[int], second: Sequence[int]) -> int:
+    """How many tokens two prompts begin with in common."""
+    for n, (a, b) in enumerate(zip(first, second, strict=False)):
+        if a != b:
+            return n
+    return min(len(first), len(second))
+
+
 def _keep(ids: Tensor, mask: Tensor | None, settings: Settings) -> Tensor | None:
     if mask is None:
         pad = settings.pad_token_id

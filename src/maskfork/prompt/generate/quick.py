@@ -64,7 +64,7 @@ class QuickReading:
     """Lines of at most `room` tokens."""
 
     def __init__(self, model: Model, bits: Bits, room: int) -> None:
-        self.cache, self._each = QuickCache(_decoder(model, bits), room), torch.arange(0)
+        self.cache, self._each = QuickCache(decoder_of(model, bits), room), torch.arange(0)
 
     @torch.inference_mode()
     def read(self, tokens_BS: Tensor, keep_BS: Tensor | None = None) -> Tensor:
@@ -87,7 +87,7 @@ class QuickReading:
         self.cache = self.cache.taken(rows_N)
 
 
-def _decoder(model: Model, bits: Bits) -> NativeDecoder:
+def decoder_of(model: Model, bits: Bits) -> NativeDecoder:
     """Made once a model, and again where its weights have changed."""
     made, stamp = _MADE.setdefault(model, {}), tuple((p.data_ptr(), p._version) for p in model.parameters())
     if bits not in made or made[bits][0] != stamp:

@@ -9,6 +9,7 @@ from maskfork.core.batch import Batch
 from maskfork.models.model import Model
 from maskfork.models.native import Bits
 from maskfork.models.runtimes.writing import Bits as Precision
+from maskfork.models.runtimes.writing import Engine
 from maskfork.prompt.generate.caches import CacheKind, cache_of
 from maskfork.prompt.generate.llama import LlamaReading
 from maskfork.prompt.generate.quick import QuickReading
@@ -36,12 +37,20 @@ def reading_for(
 
     Raises UsageError where the model, or this machine, has no such way.
     """
-    said = model.writing
-    if bits is None and cache is None and said is not None:
-        if said.engine == "llama.cpp":
-            return LlamaReading(model, lines, longest)
-        bits = BITS[said.precision] if said.engine == "native" else None
+    engine, bits = ("torch", None) if cache is not None and bits is None else way_of(model, bits)
+    if engine == "llama.cpp":
+        return LlamaReading(model, lines, longest)
     return in_torch(model, longest, cache, source) if bits is None else QuickReading(model, bits, longest)
+
+
+def way_of(model: Model, bits: Bits | None = None) -> tuple[Engine, Bits | None]:
+    """Who reads this model's tokens, and in how many bits where that is the native pass. Named `bits` go before the folder."""
+    said = model.writing
+    if bits is not None:
+        return "native", bits
+    if said is None:
+        return "torch", None
+    return said.engine, BITS[said.precision] if said.engine == "native" else None
 
 
 def torch_note(model: Model, what: str) -> list[str]:

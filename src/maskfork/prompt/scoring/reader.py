@@ -22,6 +22,7 @@ from torch import Tensor
 from maskfork.core.batch import Batch
 from maskfork.core.cache import Cache
 from maskfork.models.model import Model
+from maskfork.prompt.generate.prompts import shared
 from maskfork.prompt.scoring.trie import LabelTrie
 
 #: tree tokens of one forward on a CPU; more would mix more prompts in one attention than the larger products win back
@@ -157,11 +158,3 @@ class Reader:
         ).to(self.model.device)
         tree = replace(tree, tokens=tree.tokens.expand(len(prompts), -1))
         return self.model(source, decoder_input_ids=tree).logits[:, start - 1 :]  # type: ignore[no-any-return]
-
-
-def shared(first: Sequence[int], second: Sequence[int]) -> int:
-    """How many tokens two prompts begin with in common."""
-    for n, (a, b) in enumerate(zip(first, second, strict=False)):
-        if a != b:
-            return n
-    return min(len(first), len(second))

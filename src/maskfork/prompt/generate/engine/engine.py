@@ -6,13 +6,14 @@
     text C                            read  c1
 
 A server calls `submit` from any thread and reads the ticket; `with Engine(model) as engine:` runs the steps in a thread of its
-own. Where the pages run out, the text that came last waits again, and what it has written is read anew later.
+own. Where the room runs out, the text that came last waits again, and what it has written is read anew later. Whoever reads
+tokens for `generate` reads them here, too: `store_for` chooses where keys and values lie, and what reads behind them.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import count
 from threading import Condition, Thread
 from types import TracebackType
@@ -23,14 +24,14 @@ from torch import Tensor
 
 from maskfork.errors import UsageError
 from maskfork.models.model import Model
+from maskfork.models.native import Bits
 from maskfork.prompt.generate.chain import chain_of
 from maskfork.prompt.generate.constraints import Guard, Rule
-from maskfork.prompt.generate.engine.paged import PagedCache
-from maskfork.prompt.generate.engine.pages import Pages
+from maskfork.prompt.generate.engine.chosen import store_for
 from maskfork.prompt.generate.engine.request import Request
 from maskfork.prompt.generate.engine.ticket import Ticket
-from maskfork.prompt.generate.prompts import decoder_prompts
-from maskfork.prompt.generate.reading import Reading
+from maskfork.prompt.generate.lines import likeliest
+from maskfork.prompt.generate.prompts import decoder_prompts, shared
 from maskfork.prompt.generate.stops import Stops
 from maskfork.prompt.generate.write import check_writes, settings_of
 
@@ -39,16 +40,27 @@ class Engine:
     """`rows` texts are written at once, over `pages` pages of `page_size` tokens; `waiting` more may wait."""
 
     def __init__(
-        self, model: Model, *, pages: int = 512, page_size: int = 16, rows: int = 32, waiting: int = 1024, piece: int = 256
+        self,
+        model: Model,
+        *,
+        pages: int = 512,
+        page_size: int = 16,
+        rows: int = 32,
+        waiting: int = 1024,
+        piece: int = 256,
+        bits: Bits | None = None,
     ) -> None:
-        """`piece`: tokens of prompts that are read in one step. Raises UsageError on a model that the pages cannot serve."""
+        """`piece`: tokens of prompts that are read in one step; `bits` as for `generate`, else the folder says who reads.
+
+        Raises UsageError on a model that the pages cannot serve, or that has no such way.
+        """
         check_writes(model)
         if model.spec.fork != "decoder":
             raise UsageError(f"{model.spec.family} is an encoder-decoder: its texts are written by `generate`, batch by batch")
         if model.body.decoder is not None and any(getattr(p, "by_length", False) for p in model.body.decoder.positions):
             raise UsageError("this model turns its keys otherwise as a text grows, so pages cannot keep them: use `generate`")
         self.model, self.rows, self.limit, self.piece = model.eval(), rows, waiting, piece
-        self.pages = Pages(pages, page_size)
+        self.pages = store_for(model, rows, pages, page_size, bits)
         self._waiting: deque[Request] = deque()
         self._running: list[Request] = []
         self._numbers, self._changed = count(), Condition()
@@ -65,8 +77,8 @@ class Engine:
             raise UsageError("the engine writes one line a request: leave beams out, and submit a request for each text")
         prompts = decoder_prompts(self.model, torch.tensor([list(ids)], dtype=torch.long), None, asked)
         start = prompts.ids.shape[1]
-        if -(-prompts.longest // self.pages.size) > self.pages.total:
-            room = self.pages.total * self.pages.size
+        if not self.pages.holds(prompts.longest):
+            room = self.pages.room
             raise UsageError(
                 f"this text may get {prompts.longest} tokens and the pages hold {room}: ask for fewer, or more pages"
             )
@@ -108,42 +120,54 @@ class Engine:
             while self._waiting and len(self._running) < self.rows:
                 self._running.append(self._waiting.popleft())
         self._leave_cancelled()
+        parts = self._parts()
+        ready = self._ready(parts)
+        if not parts and not ready:
+            return
+        read = [(one.held, one.tokens[one.held.length : one.held.length + new]) for one, new in parts.items()]
+        scores = self.pages.read(read, [(one.held, one.tokens[-1:]) for one in ready])
+        for one in parts:
+            self.pages.filled(one.held, one.tokens)
+        if scores is not None:
+            self._write(ready, scores)
+
+    def _parts(self) -> dict[Request, int]:
+        """How many tokens of which prompts are read now, room set aside: all but a prompt's last one at the most."""
+        parts: dict[Request, int] = {}
         left = self.piece
-        for request in list(self._running):
-            if request in self._running and request.held.length < request.at - 1 and left > 0:
-                left -= self._read(request, left)
-        ready = [one for one in self._running if one.held.length == one.at - 1]
-        while ready and not self._reach(ready):
-            ready = [one for one in self._running if one.held.length == one.at - 1]
-        if ready:
-            self._write(ready, self._pass(ready, [one.tokens[-1:] for one in ready]))
+        for one in list(self._running):
+            if left < 1 or one.held.length >= one.at - 1:
+                continue
+            ids = one.tokens
+            if not one.held.length:
+                if self._soon(ids, parts):
+                    continue
+                self.pages.drop(one.held)
+                one.held = self.pages.begin(ids)
+                one.ticket.shared = max(one.ticket.shared, one.held.length)
+            new = min(left, one.at - 1 - one.held.length)
+            if new > 0 and self.pages.reach(one.held, one.held.length + new):
+                parts[one] = new
+                left -= new
+            elif new > 0 and len(self._running) > 1 and self._running[-1] is one:
+                self._wait_again(one)
+        return parts
 
-    def _read(self, request: Request, most: int) -> int:
-        """Read some of a prompt, all but its last token; how many tokens that took."""
-        ids = request.tokens
-        if not request.held.pages:
-            request.held = self.pages.begin(ids)
-            request.ticket.shared = max(request.ticket.shared, request.held.length)
-        new = min(most, len(ids) - 1 - request.held.length)
-        if new < 1:
-            return 0
-        if not self.pages.reach(request.held, request.held.length + new):
-            if len(self._running) > 1 and self._running[-1] is request:
-                self._wait_again(request)
-            return 0
-        self._pass([request], [ids[request.held.length : request.held.length + new]])
-        self.pages.filled(request.held, ids)
-        return new
+    def _soon(self, ids: list[int], parts: Mapping[Request, int]) -> bool:
+        """Whether more of this text's beginning will be stored after this step, by a text that is being read."""
+        size, stored = self.pages.size, self.pages.stored(ids)
+        return any(shared(ids[:-1], one.tokens[: one.held.length + new]) // size * size > stored for one, new in parts.items())
 
-    def _reach(self, ready: list[Request]) -> bool:
-        """Room for one more token of each; False where a text had to wait again for it."""
-        for one in ready:
-            while not self.pages.reach(one.held, one.at):
-                last = self._running[-1]
-                self._wait_again(last)
-                if last in ready:
-                    return False
-        return True
+    def _ready(self, parts: dict[Request, int]) -> list[Request]:
+        """The texts that have only their last token left then, with room for it: others may have to wait again for that."""
+        while True:
+            ready = [one for one in self._running if one.held.length + parts.get(one, 0) == one.at - 1]
+            short = next((one for one in ready if not self.pages.reach(one.held, one.at)), None)
+            if short is None:
+                return ready
+            last = self._running[-1]
+            self._wait_again(last)
+            parts.pop(last, None)
 
     def _wait_again(self, request: Request) -> None:
         self.pages.drop(request.held)
@@ -151,19 +175,11 @@ class Engine:
         with self._changed:
             self._waiting.appendleft(request)
 
-    def _pass(self, requests: list[Request], new: list[list[int]]) -> Tensor:
-        """Read new tokens, as many of each; scores [B, V] after the last."""
-        cache = PagedCache(self.pages, [one.held for one in requests], len(new[0]), self.model.device)
-        logits = Reading(self.model, cache=cache).read(torch.tensor(new, device=self.model.device))
-        for one in requests:
-            one.held.length += len(new[0])
-        return logits
-
     def _write(self, requests: list[Request], logits: Tensor) -> None:
-        likeliest = logits.argmax(-1).tolist()
+        best = likeliest(logits).tolist()
         for i, one in enumerate(requests):
             try:
-                reason = one.write(logits[i : i + 1], likeliest[i])
+                reason = one.write(logits[i : i + 1], best[i])
             except Exception as error:  # a text's own fault (a processor, a form) must not end the others
                 self._leave(one)
                 one.ticket.end(None, error)

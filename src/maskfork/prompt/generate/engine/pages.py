@@ -6,7 +6,7 @@
     text B      0 ───────────────────────────────────── 3            the first page is stored once
 
 A trie of full pages finds the longest beginning that is stored. A page that no text uses stays until its room is needed,
-the one longest unused first.
+the one longest unused first. Here is who has which page; where pages lie, and who reads them, is for those that build on it.
 """
 
 from __future__ import annotations
@@ -15,9 +15,6 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
-
-import torch
-from torch import Tensor
 
 Key = tuple[int, tuple[int, ...]]  # the node before, and a page's tokens
 ROOT = 0
@@ -42,11 +39,10 @@ class Held:
 
 
 class Pages:
-    """`total` pages of `size` tokens. Storage [total * size, G, D] a layer is made as it is first asked for."""
+    """`total` pages of `size` tokens."""
 
     def __init__(self, total: int, size: int) -> None:
         self.size, self.total = size, total
-        self.stores: tuple[dict[int, Tensor], dict[int, Tensor]] = ({}, {})  # keys and values by layer
         self._free = [Page(i) for i in reversed(range(total))]
         self._known: dict[Key, Page] = {}
         self._unused: OrderedDict[int, Page] = OrderedDict()  # full pages without a user, by their node
@@ -58,19 +54,35 @@ class Pages:
         """Pages that can be had now."""
         return len(self._free) + len(self._unused)
 
+    @property
+    def room(self) -> int:
+        """Tokens of all pages together."""
+        return self.total * self.size
+
+    def holds(self, length: int) -> bool:
+        """Whether a text of so many tokens may be read, if need be by itself."""
+        return -(-length // self.size) <= self.total
+
+    def stored(self, ids: Sequence[int]) -> int:
+        """Tokens of the longest stored beginning of a text, but for its last token, which has to be read."""
+        return len(self._beginning(ids)) * self.size
+
     def begin(self, ids: Sequence[int]) -> Held:
-        """The pages of the longest stored beginning of a text, but for its last token, which has to be read."""
-        held, node = Held(), ROOT
+        """The pages of that beginning."""
+        pages = self._beginning(ids)
+        for page in pages:
+            self._use(page)
+        self.shared += len(pages) * self.size
+        return Held(pages, len(pages) * self.size)
+
+    def _beginning(self, ids: Sequence[int]) -> list[Page]:
+        pages: list[Page] = []
         for start in range(0, len(ids) - self.size, self.size):
-            page = self._known.get((node, tuple(ids[start : start + self.size])))
+            page = self._known.get((pages[-1].node if pages else ROOT, tuple(ids[start : start + self.size])))
             if page is None:
                 break
-            self._use(page)
-            held.pages.append(page)
-            node = page.node
-        held.length = len(held.pages) * self.size
-        self.shared += held.length
-        return held
+            pages.append(page)
+        return pages
 
     def reach(self, held: Held, length: int) -> bool:
         """Give a text pages for `length` tokens; False, and nothing given, where there are too few."""
@@ -104,17 +116,6 @@ class Pages:
                 else:
                     self._unused[page.node] = page
         held.pages, held.length = [], 0
-
-    def slots(self, held: Held, first: int, last: int) -> list[int]:
-        """Where in the storage a text's places `first` to `last` (not included) are."""
-        return [held.pages[i // self.size].number * self.size + i % self.size for i in range(first, last)]
-
-    def store(self, which: int, layer: int, like: Tensor) -> Tensor:
-        """[total * size, G, D] of the keys (0) or values (1)."""
-        stores = self.stores[which]
-        if layer not in stores:
-            stores[layer] = torch.zeros(self.total * self.size, *like.shape[2:], dtype=like.dtype, device=like.device)
-        return stores[layer]
 
     def _use(self, page: Page) -> None:
         if page.users == 0:
