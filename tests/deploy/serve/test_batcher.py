@@ -13,7 +13,6 @@ from maskfork.deploy.serve.gate import Gate
 from maskfork.deploy.serve.job import Done, Job
 from maskfork.deploy.serve.limits import Limits
 from maskfork.deploy.serve.refused import Refused
-from maskfork.deploy.serve.speed import Speed
 from tests.deploy.serve.serving import Slow
 
 
@@ -121,17 +120,18 @@ def test_what_would_be_answered_later_than_promised_is_refused(made: Any) -> Non
     run(work())
 
 
-def test_answers_that_come_later_than_expected_are_expected_later() -> None:
+@pytest.mark.parametrize(("late", "turn"), [(0.12, 0.0), (0.0, 0.04)], ids=["passes", "event loop"])
+def test_answers_that_come_later_than_expected_are_expected_later(late: float, turn: float) -> None:
     gate = Gate(Limits(latency_ms=100))
     gate.speed.learn(1000, 0.1)
-    _, expected = gate.admit(rows("a" * 40))
+    gate.admit(rows("a" * 40))
     gate.admit(rows("b" * 40))  # 2 ms of passes, far from what is promised
-    for _ in range(30):
-        gate.answered(expected, expected + 0.12)
+    for _ in range(60):
+        gate.answered(late, turn)
     with pytest.raises(Refused, match="too many for 100 ms"):
         gate.admit(rows("c" * 40))
-    for _ in range(60):
-        gate.answered(expected, expected)
+    for _ in range(90):
+        gate.answered(0.0, 0.0)
     gate.admit(rows("d" * 40))
 
 
@@ -181,17 +181,3 @@ def test_closing_answers_what_was_accepted(made: Any) -> None:
     run(work())
     batcher._thread.join(5)
     assert batcher.closed
-
-
-def test_the_speed_is_a_start_and_so_much_a_token() -> None:
-    speed = Speed()
-    assert (speed.known, speed.seconds(1000, 100)) == (False, 0.0)
-    speed.learn(10, 5.0)  # the first pass warms up
-    for tokens in (20, 400, 60, 1000, 30, 2000, 500, 90) * 8:
-        speed.learn(tokens, 0.004 + tokens / 10_000)
-    assert speed.seconds(2000, 1000) == pytest.approx(2 * 0.004 + 0.2, rel=0.1)
-    assert speed.tokens(0.104) == pytest.approx(1000, rel=0.1)
-    same = Speed()
-    for _ in range(5):
-        same.learn(100, 0.02)
-    assert same.seconds(1000, 100) == pytest.approx(0.2)

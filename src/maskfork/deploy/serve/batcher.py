@@ -20,7 +20,7 @@ from typing import Any
 
 from maskfork.deploy.serve.alone import Ended, each
 from maskfork.deploy.serve.gate import Gate, letters
-from maskfork.deploy.serve.job import Item, Job
+from maskfork.deploy.serve.job import Done, Item, Job
 from maskfork.deploy.serve.limits import Limits
 from maskfork.deploy.serve.refused import Refused, plain
 from maskfork.deploy.serve.served.served import Served
@@ -75,7 +75,11 @@ class Batcher:
     def closed(self) -> bool:
         return not self._thread.is_alive()
 
-    def _finish(self, ended: Ended) -> None:
+    def _finish(self, ended: Ended, told: float) -> None:
+        now = time.perf_counter()
+        late = [now - job.came - job.expected for job, said in ended if job.expected and isinstance(said, Done)]
+        if late:
+            self.gate.answered(max(late), now - told)
         for job, said in ended:
             self.gate.leave(len(job.rows), job.guess)
             if job.future.done():
@@ -83,7 +87,6 @@ class Batcher:
             if isinstance(said, Exception):
                 job.future.set_exception(said)
             else:
-                self.gate.answered(job.expected, time.perf_counter() - job.came)
                 job.future.set_result(said)
 
     # --- in the thread ---
@@ -117,7 +120,7 @@ class Batcher:
 
     def _tell(self, ended: Ended) -> None:
         if ended:
-            ended[0][0].loop.call_soon_threadsafe(self._finish, ended)
+            ended[0][0].loop.call_soon_threadsafe(self._finish, ended, time.perf_counter())
 
     def _gone(self, jobs: Sequence[Job] | deque[Job]) -> Ended:
         return [(job, Refused(408, "the client went away")) for job in jobs if job.gone]

@@ -16,7 +16,7 @@ KEEP = 0.8  # of what was known of the tokens in a character, after every readin
 class Lateness:
     """By how much answers come later than expected: the event loop and the clients take time of the same cores.
 
-    The mean and three mean deviations, which few are above: Jacobson 1988, "Congestion Avoidance and Control", section 2.
+    The mean and four mean deviations, which few are above: Jacobson 1988, "Congestion Avoidance and Control", section 2, and RFC 6298.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class Lateness:
 
     @property
     def margin(self) -> float:
-        return max(0.0, self._mean + 3 * self._deviation)
+        return max(0.0, self._mean + 4 * self._deviation)
 
 
 class Gate:
@@ -60,10 +60,15 @@ class Gate:
         self._change(len(rows), guess)
         return guess, expected
 
-    def answered(self, expected: float, seconds: float) -> None:
-        """After an answer has come back: what was expected of it, and what it took."""
-        if expected:  # before the first pass nothing is
-            self._late.learn(seconds - expected)
+    def answered(self, late: float, turn: float) -> None:
+        """After a pass: by how many seconds its worst answer is later than expected, and how long the event loop took to hear of it.
+
+        Once a pass, not once an answer: those of one pass are late together, and would hide how far passes lie apart. A request
+        lies in its socket for the rest of one turn of the loop and for those that are read before it in the next, and its answer
+        is written in the turn after it is heard of: three such times are in no other figure.
+        """
+        if self.speed.known:
+            self._late.learn(late + 3 * turn)
 
     def leave(self, texts: int, guess: float) -> None:
         """Texts were answered, or nobody waits for them any more."""
