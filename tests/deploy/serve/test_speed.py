@@ -24,7 +24,7 @@ def test_the_speed_is_a_start_and_so_much_a_token() -> None:
 
 @pytest.mark.parametrize("slower", [1.0, 3.0])
 def test_passes_of_one_size_tell_nothing_of_larger_ones(slower: float) -> None:
-    """Noise of passes that are all alike said that tokens cost nothing, and a queue of any length was thought to take one pass."""
+    """Their noise said that tokens cost nothing, and a queue of any length was thought to take one pass."""
     speed, rng = Speed(), np.random.default_rng(0)
     for tokens in (50, 400, 1000, 30, 700):
         speed.learn(tokens, 0.002 + tokens * 5e-5)

@@ -16,7 +16,7 @@ KEEP = 0.8  # of what was known of the tokens in a character, after every readin
 class Lateness:
     """By how much answers come later than expected: the event loop and the clients take time of the same cores.
 
-    The mean and four mean deviations, which few are above: Jacobson 1988, "Congestion Avoidance and Control", section 2, and RFC 6298.
+    The mean and four mean deviations, which few are above: Jacobson 1988, "Congestion Avoidance and Control", section 2; RFC 6298.
     """
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class Gate:
         return guess, expected
 
     def answered(self, late: float, turn: float) -> None:
-        """After a pass: by how many seconds its worst answer is later than expected, and how long the event loop took to hear of it.
+        """After a pass: by how many seconds its worst answer is late, and how long the event loop took to hear of it.
 
         Once a pass, not once an answer: those of one pass are late together, and would hide how far passes lie apart. A request
         lies in its socket for the rest of one turn of the loop and for those that are read before it in the next, and its answer
