@@ -75,7 +75,8 @@ def prompt(
     examples
         Labelled rows that the examples of the prompts are taken from, besides those of the task.
     out
-        The file that is written, a line of JSON a text (.jsonl); the same command goes on where it was stopped.
+        The file that is written, a line of JSON a text (.jsonl); the same command goes on where it was stopped, and asks again
+        for what failed.
     template
         Plain words, or the model's own chat template; chat where the model has one, unless told.
     shots
@@ -99,6 +100,7 @@ def prompt(
     seed
         Of drawn answers, examples and orders.
     """
+    from maskfork.prompt.ask.spans import invented_note
     from maskfork.prompt.teachers.choose import is_address
 
     asked = described(
@@ -122,7 +124,8 @@ def prompt(
     else:
         emit(f"{len(rows)} answers are in {out}")
     lost = [row["tokens_lost"] for row in found if row["tokens_lost"]]
-    for note in [*asker.notes, *([f"{len(lost)} texts are too long: {sum(lost)} tokens were not read"] if lost else [])]:
+    cut = [f"{len(lost)} texts are too long: {sum(lost)} tokens were not read"] if lost else []
+    for note in [*asker.notes, *invented_note(found), *cut]:
         say(note)
 
 
@@ -153,20 +156,19 @@ def _ask(asker: Asker, texts: list[str], pairs: list[str] | None, out: Path | No
         about = {"task": asker.task.as_dict(), "model": model, **asker.identity()}
         kept = Kept(out, about, texts, pairs)
         if kept.rows:
-            say(f"{len(kept.rows)} of {len(texts)} answers are there already")
+            failed = f", {len(kept.failed)} failed and are asked again" if kept.failed else ""
+            say(f"{len(kept.rows) - len(kept.failed)} of {len(texts)} answers are there already{failed}")
     done = [] if kept is None else [{k: v for k, v in row.items() if k not in ("text", "pair")} for row in kept.rows]
+    todo = [*([] if kept is None else kept.failed), *range(len(done), len(texts))]
     with progress("prompts", asker.rounds * len(texts)) as step:
-        step(asker.rounds * len(done))
-        for start in range(len(done), len(texts), BLOCK):
-            part = slice(start, start + BLOCK)
-            beside = None if pairs is None else pairs[part]
-            rows = asker.ask(texts[part], beside, step)
-            done += rows
+        step(asker.rounds * (len(texts) - len(todo)))
+        for start in range(0, len(todo), BLOCK):
+            part = todo[start : start + BLOCK]
+            rows = asker.ask([texts[i] for i in part], None if pairs is None else [pairs[i] for i in part], step)
+            for i, row in zip(part, rows, strict=True):
+                done[i : i + 1] = [row]
             if kept is not None:
-                told = texts[part]
-                kept.add(
-                    [{"text": told[i], **({} if beside is None else {"pair": beside[i]}), **row} for i, row in enumerate(rows)]
-                )
+                kept.put(part, [{**_asked(texts, pairs, i), **row} for i, row in zip(part, rows, strict=True)])
     return done
 
 

@@ -6,6 +6,7 @@ Truth and predictions are booleans [N, L]. The F1 of a label that is neither tru
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Literal
 
 import numpy as np
@@ -23,6 +24,12 @@ Marks = NDArray[np.bool_]
 def multilabel_f1(truth: ArrayLike, predicted: ArrayLike, average: Average) -> float:
     """F1 of predictions [N, L], averaged over labels (macro) or over all decisions together (micro)."""
     return float(figure_of(average)(counts_of(truth, predicted).sum(0)[:, None])[0])
+
+
+def jaccard(one: Set[object], two: Set[object]) -> float:
+    """Size of the intersection over size of the union; two empty sets are equal."""
+    union = len(one | two)
+    return len(one & two) / union if union else 1.0
 
 
 def label_f1(truth: ArrayLike, predicted: ArrayLike) -> FloatArray:

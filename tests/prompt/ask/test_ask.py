@@ -14,7 +14,7 @@ from maskfork import Model
 from maskfork.errors import UsageError
 from maskfork.prompt.ask import Asker, classifier_of, open_asker
 from maskfork.prompt.ask.label import LabelAsker
-from maskfork.prompt.ask.spans import Found, placed
+from maskfork.prompt.ask.spans import Found, invented_note, placed
 from maskfork.prompt.ask.voted import VotedAsker
 from maskfork.prompt.ask.writer import Writer
 from maskfork.prompt.generate.texts import Text
@@ -146,7 +146,7 @@ def test_spans_stand_where_they_are_said_to(samples: int) -> None:
     for text, row in zip(TEXTS, rows, strict=True):
         assert all(text[span["start"] : span["end"]] == span["text"] for span in row["spans"])
         assert all(span["label"] in ("who", "where") for span in row["spans"])
-    assert sum(row["invented"] for row in rows) == 0 or "do not stand in their texts" in asker.notes[-1]
+    assert sum(row["invented"] for row in rows) == 0 or "do not stand in their texts" in invented_note(rows)[0]
     prompt = asker.writer.prompts.wording.text(asker.writer.prompts.shots, "x")  # type: ignore[attr-defined]
     assert 'Ann saw Rome\nJSON: [{"text": "Ann", "label": "who"}, {"text": "Rome", "label": "where"}]' in prompt
 
@@ -159,7 +159,7 @@ def test_written_spans_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     _, (row,) = ask(SPANS, ["Ann and\nAnn in Rome"], samples=2)
     assert [(s["start"], s["end"], s["text"], s["confidence"]) for s in row["spans"]] == [(0, 3, "Ann", 1.0), (8, 11, "Ann", 0.5)]
     assert row["invented"] == 1
-    assert row["confidence"] == 0.5
+    assert (row["confidence"], row["agreement"]) == (0.5, pytest.approx((2 / 3 + 1) / 2, abs=1e-6))
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 from maskfork.cli import main
 from maskfork.errors import EndpointError, UsageError
 from maskfork.prompt.ask.endpoint import open_endpoint_asker
+from maskfork.prompt.ask.spans import invented_note
 from maskfork.prompt.tasks import read_task
 from maskfork.prompt.teachers.endpoint import Endpoint
 from tests.prompt.teachers.server import Call, ChatServer, Say
@@ -39,12 +40,12 @@ def test_spans_stand_in_the_text_and_the_form_is_asked_for() -> None:
     said = spans(("Bob", "person"), ("Bob", "person"), ("in Paris", "place"), ("Zoe", "person"))
     chances = [("{", [("{", math.log(0.5))]), ("}", [("}", math.log(0.125))])]
     with ChatServer(lambda call: Say(f"```json\n{said}\n```", logprobs=chances)) as server:
-        asker, (row,) = asked(server, SPANS, [TEXT])
+        _, (row,) = asked(server, SPANS, [TEXT])
         (call,) = server.calls
     assert [TEXT[span["start"] : span["end"]] for span in row["spans"]] == ["Bob", "in\nParis", "Bob"]
     assert [span["text"] for span in row["spans"]] == ["Bob", "in\nParis", "Bob"]
     assert (row["invented"], row["confidence"]) == (1, 0.25)
-    assert any("1 spans were written that do not stand" in note for note in asker.notes)
+    assert "1 spans were written that do not stand" in invented_note([row])[0]
     form = call.body["response_format"]["json_schema"]
     assert form["schema"]["properties"]["spans"]["items"]["properties"]["label"]["enum"] == ["person", "place"]
     assert [turn["role"] for turn in call.body["messages"]] == ["system", "user", "assistant", "user"]
@@ -64,7 +65,7 @@ def test_what_does_not_fit_is_asked_once_more_and_then_counted() -> None:
         assert any("$.price: 'three' is not of type 'number'" in call.last for call in server.calls)
     assert [row["answer"] for row in rows] == [{"price": 3, "of": "mended"}, None, {"price": 5}]
     assert rows[0]["found"] == {"/of": [0, 6]}
-    assert "no JSON: 'I think it is three.'" in rows[1]["error"]
+    assert rows[1]["error"] == "answered outside the form: no JSON: 'I think it is three.'"
     assert [row["confidence"] for row in rows] == [None, 0.0, None]
     assert any("2 answers did not fit the form; 1 did when asked once more" in note for note in asker.notes)
 
@@ -76,6 +77,7 @@ def test_samples_vote_on_each_label() -> None:
         _, (row,) = asked(server, task, ["a"], samples=4, temperature=0.9)
         assert [call.body["temperature"] for call in server.calls] == [0.9] * 4
     assert (row["labels"], row["probabilities"], row["confidence"]) == (["joy"], {"joy": 0.75, "fear": 0.25}, 0.75)
+    assert row["agreement"] == (1 + 1 / 2 + 1 + 0) / 4
 
 
 def test_an_endpoint_without_schemas_is_asked_in_words() -> None:
@@ -114,3 +116,29 @@ def test_the_command_pays_once_and_stops_at_its_limit(tmp_path: Path, capsys: py
     assert [(row["text"], row["spans"][0]["text"]) for row in rows] == [(text, text.split()[0]) for text in texts]
     assert main(["prompt", str(task), "Ada", "--batch"]) == 2
     assert "--batch is for an endpoint" in capsys.readouterr().err
+
+
+def test_a_failed_row_is_asked_again_and_an_answered_one_is_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, task, out = tmp_path / "texts.txt", tmp_path / "task.yaml", tmp_path / "found.jsonl"
+    names = [f"name{i}" for i in range(70)]
+    data.write_text("\n".join(names), "utf-8")
+    task.write_text("what: Who?\nlabels: [person]\noutput: spans\n", "utf-8")
+    ill = {names[1], names[66]}
+
+    def respond(call: Call) -> Say:
+        text = call.body["messages"][1]["content"]
+        if text == names[3]:
+            return Say("no name")  # an answer, paid, that fits no form
+        return Say(status=400, error={"message": "too rude"}) if text in ill else Say(spans((text, "person")))
+
+    with ChatServer(respond) as server:
+        command = ["prompt", str(task), "--model", server.url, "--model-name", "m", "--file", str(data), "-o", str(out)]
+        assert main(command) == 0
+        paid = len(server.calls)
+        ill.clear()
+        assert main(command) == 0
+        assert len(server.calls) == paid + 2, "the failed ones alone"
+    assert "67 of 70 answers are there already, 3 failed and are asked again" in capsys.readouterr().err
+    rows = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
+    assert [row["text"] for row in rows] == names
+    assert [row["text"] for row in rows if "error" in row] == [names[3]]

@@ -9,6 +9,7 @@ import numpy as np
 
 from maskfork.measure.intervals import Interval, wilson
 from maskfork.measure.means import mean_difference
+from maskfork.measure.multilabel import jaccard
 from maskfork.measure.paired import difference_interval
 
 #: vectors this alike, and numbers this near (of the original's spread), are the same answer
@@ -92,8 +93,7 @@ def _several(
     """Several labels a text: a row is right by the share of its labels, said or true, that are both (Jaccard)."""
 
     def right(said: Sequence[Label]) -> list[float]:
-        rows = [(set(own or ()), set(true or ())) for own, true in zip(said, truth, strict=True)]
-        return [len(own & true) / len(own | true) if own | true else 1.0 for own, true in rows]
+        return [jaccard(set(own or ()), set(true or ())) for own, true in zip(said, truth, strict=True)]
 
     old, new = right(before), right(after)
     return _lost(agreement, worst, float(np.mean(new)), mean_difference(old, new), max_drop, strict=strict)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from maskfork.learn.data.rows import IntArray
+from maskfork.measure.multilabel import jaccard
 
 WORDS = 5
 _BANDS, _BAND_ROWS = 16, 4
@@ -57,12 +58,6 @@ def near_pairs(texts: list[str], pairs: list[str] | None, threshold: float) -> I
         if a != b and all(jaccard(s, t) >= threshold for s, t in zip(shingle_sets(one), shingle_sets(two), strict=True)):
             parent[max(a, b)] = min(a, b)
     return np.array([root(i) for i in range(len(texts))], dtype=np.int64)
-
-
-def jaccard(one: frozenset[int], two: frozenset[int]) -> float:
-    """Size of the intersection over size of the union; two empty sets are equal."""
-    union = len(one | two)
-    return len(one & two) / union if union else 1.0
 
 
 def _shingles(texts: list[str], vocabulary: dict[str, int], salt: int) -> tuple[U64, IntArray]:

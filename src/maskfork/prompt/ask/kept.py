@@ -1,6 +1,6 @@
 """Answers on disk as they come, so that a long run that is stopped goes on where it was.
 
-OUT.jsonl        a line a text, in the order of the texts
+OUT.jsonl        a line a text, in the order of the texts; one with an `error` is asked again by the next run
 OUT.jsonl.task   what was asked of whom; a file of other answers is not gone on with
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,11 +33,27 @@ class Kept:
         beside.write_text(said, "utf-8")
         file.touch()
 
-    def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write some more."""
-        with self.file.open("a", encoding="utf-8") as out:
-            out.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        self.rows += map(dict, rows)
+    @property
+    def failed(self) -> list[int]:
+        """Places of the rows that hold no answer but an error."""
+        return [i for i, row in enumerate(self.rows) if "error" in row]
+
+    def put(self, places: Sequence[int], rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write rows at their places: others for rows that failed, and new ones in their order."""
+        there = len(self.rows)
+        for place, row in zip(places, rows, strict=True):
+            self.rows[place : place + 1] = [dict(row)]
+        if all(place >= there for place in places):
+            with self.file.open("a", encoding="utf-8") as out:
+                out.writelines(map(_line, rows))
+            return
+        beside = self.file.with_name(f".part.{self.file.name}")
+        beside.write_text("".join(map(_line, self.rows)), "utf-8")
+        os.replace(beside, self.file)
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    return json.dumps(row, ensure_ascii=False) + "\n"
 
 
 def _whole(file: Path) -> list[dict[str, Any]]:

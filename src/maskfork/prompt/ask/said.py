@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,12 +22,3 @@ class Said:
 def read_json(written: Sequence[Text]) -> list[Said]:
     """What a decoder wrote, which was held to JSON."""
     return [Said(json.loads(one.text), round(sureness(one), 6)) for one in written]
-
-
-def most_said(said: Sequence[Said]) -> tuple[Any, float | None]:
-    """The answer that most samples give and their share; of a single one, how sure it is."""
-    if len(said) == 1:
-        return said[0].value, said[0].sure
-    forms = [json.dumps(one.value, sort_keys=True) for one in said]
-    best, count = Counter(forms).most_common(1)[0]
-    return said[forms.index(best)].value, round(count / len(said), 6)

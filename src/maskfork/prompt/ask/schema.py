@@ -9,8 +9,9 @@ from typing import Any
 
 from maskfork.models.model import Model
 from maskfork.prompt.ask.asker import DecoderAsker, Moved
-from maskfork.prompt.ask.said import Said, most_said, read_json
+from maskfork.prompt.ask.said import Said, read_json
 from maskfork.prompt.ask.spans import placed, structured_writer
+from maskfork.prompt.ask.together import together
 from maskfork.prompt.tasks.description import Span, TaskDescription
 
 _ASKED = "{what}\nAnswer with JSON of this form: SCHEMA"
@@ -42,12 +43,16 @@ class SchemaAsker(DecoderAsker):
 
 def schema_row(text: str, said: Sequence[Said]) -> dict[str, Any]:
     """The answer for a text (two of a pair as one), of one JSON value or of several samples."""
-    answer, share = most_said(said)
-    row: dict[str, Any] = {"answer": answer, "confidence": share, "found": {}}
-    for pointer, value in _texts(answer):
+    return together([_row(text, one) for one in said], ())
+
+
+def _row(text: str, said: Said) -> dict[str, Any]:
+    """Of a single value."""
+    row: dict[str, Any] = {"answer": said.value, "confidence": said.sure, "found": {}}
+    for pointer, value in _texts(said.value):
         at = placed(text, [Span(value, "")])
         row["found"][pointer] = list(at[0][:2]) if at else None
-    return row if len(said) == 1 else {**row, "agreement": row["confidence"]}
+    return row
 
 
 def _texts(value: Any, pointer: str = "") -> Iterator[tuple[str, str]]:

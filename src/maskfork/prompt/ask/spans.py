@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 from maskfork.models.model import Model
 from maskfork.prompt.ask.asker import DecoderAsker, Moved, examples_of, template_for
 from maskfork.prompt.ask.said import Said, read_json
+from maskfork.prompt.ask.together import together
 from maskfork.prompt.ask.writer import Writer
 from maskfork.prompt.generate.constraints import json_schema
 from maskfork.prompt.tasks.description import Span, TaskDescription
@@ -30,7 +30,8 @@ class SpansAsker(DecoderAsker):
     those that do not stand in it.
 
     Of several samples, spans that at least half of them give are kept, and the share is their confidence; of one, it is the
-    geometric mean of all its tokens' probabilities. The row's `confidence` is that of its least sure span.
+    geometric mean of all its tokens' probabilities. The row's `confidence` is that of its least sure span, and `agreement`
+    how far the samples agree.
     """
 
     def __init__(self, decoder: str | Path | Model, task: TaskDescription) -> None:
@@ -40,31 +41,26 @@ class SpansAsker(DecoderAsker):
 
     def ask(self, texts: Sequence[str], pairs: Sequence[str] | None = None, moved: Moved | None = None) -> list[dict[str, Any]]:
         written, lost = self.writer.write(texts, pairs, moved)
-        rows = [
+        return [
             {**spans_row(self.task, text, read_json(said)), "tokens_lost": tokens}
             for text, said, tokens in zip(texts, written, lost, strict=True)
         ]
-        self.notes += invented_note(rows)
-        return rows
 
 
 def spans_row(task: TaskDescription, text: str, said: Sequence[Said]) -> dict[str, Any]:
     """The answer for a text, of one list of {text, label} or of several samples."""
+    return together([_row(task, text, one) for one in said], task.label_names)
+
+
+def _row(task: TaskDescription, text: str, said: Said) -> dict[str, Any]:
+    """Of a single list."""
     names = dict(zip(task.label_words, task.label_names, strict=True))
-    votes: Counter[Found] = Counter()
-    invented = 0
-    for one in said:
-        claimed = [Span(str(span["text"]), names[span["label"]]) for span in one.value]
-        found = placed(text, claimed)
-        votes.update(set(found))
-        invented += len(claimed) - len(found)
-    kept = sorted((span, count / len(said)) for span, count in votes.items() if 2 * count >= len(said))
-    spans: list[dict[str, Any]] = []
-    for (start, end, label), share in kept:
-        confidence = round(share, 6) if len(said) > 1 else said[0].sure
-        spans.append({"start": start, "end": end, "text": text[start:end], "label": label, "confidence": confidence})
-    sure = [span["confidence"] for span in spans if span["confidence"] is not None]
-    return {"spans": spans, "confidence": min(sure, default=said[0].sure), "invented": invented}
+    claimed = [Span(str(span["text"]), names[span["label"]]) for span in said.value]
+    spans = [
+        {"start": start, "end": end, "text": text[start:end], "label": label, "confidence": said.sure}
+        for start, end, label in sorted(placed(text, claimed))
+    ]
+    return {"spans": spans, "confidence": said.sure, "invented": len(claimed) - len(spans)}
 
 
 def invented_note(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+OUTSIDE_FORM = "answered outside the form"  # how the reason of a row begins whose answers do not fit the schema
+
 
 def strict_object(properties: Mapping[str, Any]) -> str:
     """JSON schema, as text, of an object with all of these properties and no other (OpenAI's strict structured outputs)."""
