@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from maskfork.core.spec import ModelSpec
 from maskfork.core.transformer import Transformer
 from maskfork.errors import ModelError, TokenizerError, UsageError
 from maskfork.models.adapters import Adapters, save_adapter
+from maskfork.models.away import Away
 from maskfork.models.folder import strip, write_folder
 from maskfork.models.heads import Read, build_head, marked, question
 from maskfork.models.quantised import dense_table
@@ -58,6 +59,7 @@ class Model(nn.Module):
 
     runtime: Runtime | None = None  # what answers in its place, where its folder names one (`models/runtimes`)
     writing: WritingSettings | None = None  # how it writes, where its folder says so
+    away: Away | None = None  # the weights may be let go, and come back as soon as torch is to read
 
     def __init__(self, spec: ModelSpec, config: Mapping[str, Any] | None = None, tokenizer: Tokenizer | None = None) -> None:
         super().__init__()
@@ -95,7 +97,19 @@ class Model(nn.Module):
 
     @property
     def device(self) -> torch.device:
+        if self.away is not None and self.away.gone:  # those that may go are a CPU's
+            return torch.device("cpu")
         return next(self.parameters()).device
+
+    def here(self) -> None:
+        """Read the weights again where they were let go."""
+        if self.away is not None and self.away.gone:
+            self.away.back(self)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Model:
+        """What `to` and its like do."""
+        self.here()
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call, no-any-return]
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -133,6 +147,7 @@ class Model(nn.Module):
         say at each place (not shifted; IGNORE_INDEX for none): `loss` is then set and `logits` is not.
         Raises UsageError, ModelError, KernelRefused.
         """
+        self.here()
         if isinstance(input_ids, Tensor) and input_ids.dim() == 3:
             choices = input_ids.shape[1]
         batch = _batch(input_ids, attention_mask, token_type_ids, global_attention_mask)
@@ -197,6 +212,7 @@ class Model(nn.Module):
 
     def tensors(self) -> dict[str, Tensor]:
         """The parameters by the names of the weight tables, shared ones once; without adapters, none of them in fewer bits."""
+        self.here()
         own = {strip(name): p.detach() for name, p in self.named_parameters() if not _added(name)}
         for name, module in self.named_modules():
             if isinstance(module, Linear) and module.packed is not None:

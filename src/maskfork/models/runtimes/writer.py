@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from maskfork.models.away import Away
 from maskfork.models.device import best_device
 from maskfork.models.hub import find_folder, load
 from maskfork.models.model import Model
@@ -20,7 +21,8 @@ from maskfork.models.runtimes.writing import FILE, read_writing
 
 
 def open_writer(where: str | Path, head: str | None = None) -> Model:
-    """`load` on the best device, with what the folder's writing.json says: its bits in torch, and `writing` for who writes.
+    """`load` on the best device, with what the folder's writing.json says: its bits in torch, and `writing` for who writes. Where
+    that is not torch, torch's weights go as soon as the other has its own, and come back where torch is asked after all.
 
     On another device than a CPU, for which it was not measured, the model is as it is and a note says so. Raises what `load`
     does.
@@ -40,4 +42,6 @@ def open_writer(where: str | Path, head: str | None = None) -> Model:
     elif in_torch and settings.precision == "int4":
         quantise(model.body, NF4())
     model.writing = settings
+    if not in_torch and model.adapters is None:
+        model.away = Away(model, lambda: load(folder, head))
     return model

@@ -111,6 +111,8 @@ class LlamaReading:
         assert model.folder is not None
         if model not in _OPEN:
             _OPEN[model] = LlamaFile(model.folder / GGUF, None if model.writing is None else model.writing.threads)
+            if model.away is not None:
+                model.away.leave(model)
         self.file, self.lines = _OPEN[model], lines
         self.file.begin(lines, longest)
         self.rows: list[int] = []

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from maskfork.errors import UsageError
+from maskfork.models.away import Stamp, stamp_of
 from maskfork.models.model import Model
 from maskfork.models.native import Bits, NativeDecoder
 
-Stamp = tuple[tuple[int, int], ...]  # where the weights lie, and how often they were changed
 _MADE: WeakKeyDictionary[Model, dict[Bits, tuple[Stamp, NativeDecoder]]] = WeakKeyDictionary()
 
 
@@ -88,8 +88,12 @@ class QuickReading:
 
 
 def decoder_of(model: Model, bits: Bits) -> NativeDecoder:
-    """Made once a model, and again where its weights have changed."""
-    made, stamp = _MADE.setdefault(model, {}), tuple((p.data_ptr(), p._version) for p in model.parameters())
+    """Made once a model, and again where its weights have changed. What the folder can give again is let go then."""
+    made, away = _MADE.setdefault(model, {}), model.away
+    stamp = () if away is not None and away.untouched(model) else stamp_of(model)
     if bits not in made or made[bits][0] != stamp:
+        model.here()
         made[bits] = (stamp, NativeDecoder(model, bits))
+        if away is not None:
+            away.leave(model)
     return made[bits][1]
