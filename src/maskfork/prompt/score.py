@@ -15,6 +15,7 @@ import numpy as np
 from maskfork.errors import ModelError, UsageError
 from maskfork.models.model import Model, check_head
 from maskfork.models.runtimes.writer import open_writer
+from maskfork.prompt.generate.reads import torch_note, way_of
 from maskfork.prompt.prompts import Choose, Prompts
 from maskfork.prompt.scoring import LabelTrie, Reader
 from maskfork.prompt.scoring.reader import Scores
@@ -76,6 +77,7 @@ class PromptedClassifier:
         self._trie = LabelTrie.of(self.label_tokens)
         said: list[Shot] = [(text, pair, self.label_words[label]) for text, pair, label in shots]
         self.prompts = Prompts(self.wording, said, answer=self._trie.longest, orders=orders, seed=seed, choose=choose)
+        self._notes = torch_note(self.model, "the likelihood of labels") if way_of(self.model)[0] == "llama.cpp" else []
         self._readers: dict[int, Reader] = {}
         self._priors: np.ndarray | None = None
 
@@ -86,8 +88,8 @@ class PromptedClassifier:
 
     @property
     def notes(self) -> list[str]:
-        """What was left out."""
-        return self.prompts.notes
+        """What was left out, and who reads where the folder names somebody else."""
+        return [*self.prompts.notes, *self._notes]
 
     def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> np.ndarray:
         """Probabilities over the labels, [N, C] float32."""

@@ -160,9 +160,9 @@ def test_a_described_task_is_judged_by_its_labels(folder: Path, tmp_path: Path) 
     rows = read_task_rows(task, data, text=None, pair=None, label=None)
     answers, _ = open_written(folder, task).heard(rows.rows)
     assert {answer["label"] for answer in answers} <= {"good", "bad"}
-    found, left = forms.possible(folder, ORIGINAL, ("native",), scored=True)
-    assert found == [Form(ORIGINAL)]
-    assert "read in torch" in left["native int8"]
+    found, left = forms.possible(folder, ORIGINAL, ("native", "llama.cpp"), scored=True)
+    assert Form(ORIGINAL, "native", "int8") in found
+    assert "not read by llama.cpp" in left["llama.cpp int8"]
     data.write_text("text,label\na film,good\na plot,fine\n", "utf-8")
     with pytest.raises(DataError, match="'fine'"):
         read_task_rows(task, data, text=None, pair=None, label=None)

@@ -15,6 +15,9 @@ from maskfork import Model, generate
 from maskfork.deploy.serve.app import App
 from maskfork.deploy.serve.house import House
 from maskfork.deploy.serve.served.writer import ServedWriter
+from maskfork.models.runtimes.writer import open_writer
+from maskfork.models.runtimes.writing import WritingSettings, write_writing
+from maskfork.prompt.scoring import scores_along
 from tests.deploy.serve.serving import house_of, post, talk
 from tests.learn.tiny import make
 
@@ -119,6 +122,27 @@ def test_many_at_once_get_what_each_gets_alone(app: App, model: Model) -> None:
 
     for i, said in enumerate(talk(app, work)):
         assert said.json()["choices"][0]["text"] == written(model, prompts[i], 5 + i % 4)
+
+
+def test_what_the_folder_says_writes(tmp_path: Path) -> None:
+    """Texts and scores come from the native pass, and torch's weights go."""
+    shape = dict(hidden_size=64, intermediate_size=128, num_attention_heads=4, num_key_value_heads=2)
+    folder = make("llama", "causal_lm", **shape).save(tmp_path / "native")
+    write_writing(folder, WritingSettings(engine="native", precision="int8", files={}, rows=3, threads=1))
+    house = house_of(gpt=folder)
+    served, app, body = house.batchers["gpt"].served, App(house), {"max_tokens": 7, "temperature": 0}
+    assert isinstance(served, ServedWriter)
+    assert served.notes == ("native reads its tokens, with weights in int8",)
+    prompts = [PROMPT, "a dull", "the", PROMPT + " plot"]
+    said = post(app, "/v1/completions", {**body, "prompt": prompts, "echo": True, "logprobs": 1}).json()["choices"]
+    assert all(p.is_meta for p in served.model.parameters())
+    model = open_writer(folder)
+    for choice, prompt in zip(said, prompts, strict=True):
+        assert choice["text"].endswith(written(model, prompt, 7))
+        ids = model.tokenizer.encode(prompt)
+        logp = scores_along(model, [ids])[0].log_softmax(-1)
+        wanted = [float(logp[i, token]) for i, token in enumerate(ids[1:])]
+        assert choice["logprobs"]["token_logprobs"][1 : len(ids)] == pytest.approx(wanted, abs=1e-5)
 
 
 def test_a_schema_is_kept(app: App) -> None:

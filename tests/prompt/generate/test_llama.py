@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -12,8 +13,10 @@ from maskfork.deploy.export.run import export
 from maskfork.models.runtimes.settings import digests
 from maskfork.models.runtimes.writer import open_writer
 from maskfork.models.runtimes.writing import GGUF, WritingSettings, write_writing
+from maskfork.prompt.generate.engine import Engine
 from maskfork.prompt.generate.prompts import left_padded
 from tests.learn import tiny
+from tests.prompt.generate.engine.test_engine import alone, come_and_go, heard
 
 pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed (pip install 'maskfork[llama]')")
 pytest.importorskip("gguf", reason="gguf is not installed (pip install 'maskfork[export]')")
@@ -50,3 +53,18 @@ def test_llama_cpp_writes_what_torch_writes(both: tuple[Model, Model], way: dict
     wanted, found = (generate(model, ids, mask, max_new_tokens=10, **way) for model in both)
     assert found.new == wanted.new
     assert found.reasons == wanted.reasons
+
+
+@pytest.mark.parametrize("shape", [{}, dict(rows=3, pages=5, page_size=8, piece=5)], ids=str)
+def test_texts_that_come_and_go(both: tuple[Model, Model], shape: dict[str, int]) -> None:
+    model, rng = both[1], random.Random(3)
+    opening = [rng.randrange(8, 90) for _ in range(9)]
+    jobs: list[Any] = [
+        ([*opening[: rng.choice([0, 9])], *(rng.randrange(8, 90) for _ in range(rng.randint(1, 9)))], dict(max_new_tokens=9))
+        for _ in range(12)
+    ]
+    engine = Engine(model, **shape)
+    tickets = come_and_go(engine, jobs, seed=1)
+    assert [heard(ticket) for ticket in tickets] == [alone(model, ids, **asked) for ids, asked in jobs]
+    assert engine.pages.shared > 0
+    assert all(p.is_meta for p in model.parameters())  # torch's weights are nobody's any more

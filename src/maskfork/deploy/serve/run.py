@@ -105,16 +105,21 @@ def config_of(app: App, limits: Limits, host: str = "127.0.0.1", port: int = 0) 
 def run(plan: Plan, host: str, port: int, say: Say) -> None:
     """Serve until told to stop, in this process. Raises MaskforkError where a model cannot be opened."""
     app = plan.app()
-    for name, batcher in app.house.batchers.items():
-        say(f"{name}: {batcher.served.kind}")
-        for note in batcher.served.notes:
-            say(f"{name}: {note}")
+    introduce(app, say)
 
     def ready(addresses: list[str]) -> None:
         for address in addresses:
             say(f"listening at {address}")
 
     Server(config_of(app, plan.limits, host, port), app, plan, say, ready).run()
+
+
+def introduce(app: App, say: Say) -> None:
+    """What is served, and what is to be said of it."""
+    for name, batcher in app.house.batchers.items():
+        say(f"{name}: {batcher.served.kind}")
+        for note in batcher.served.notes:
+            say(f"{name}: {note}")
 
 
 def address_of(own: socket) -> str:

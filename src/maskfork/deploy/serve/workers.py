@@ -22,7 +22,7 @@ from types import FrameType
 from typing import Any
 
 from maskfork.deploy.serve.plan import Plan
-from maskfork.deploy.serve.run import Say, Server, address_of, config_of
+from maskfork.deploy.serve.run import Say, Server, address_of, config_of, introduce
 from maskfork.errors import MaskforkError, UsageError
 from maskfork.models.cores import SHARE, usable_cores
 
@@ -140,8 +140,7 @@ def work(plan: Plan, listening: socket.socket, cores: int, pipe: connection.Conn
     except MaskforkError as error:
         pipe.send(("failed", str(error)))
         sys.exit(1)
-    for name, batcher in app.house.batchers.items():
-        say(f"{name}: {batcher.served.kind}")
+    introduce(app, say)
 
     def ready(addresses: list[str]) -> None:
         pipe.send(("ready", ""))

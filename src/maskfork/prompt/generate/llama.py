@@ -101,6 +101,15 @@ def _free(c: Any, model: Any, held: dict[str, Any]) -> None:
         c.llama_model_free(model)
 
 
+def open_file(model: Model) -> LlamaFile:
+    """The model's own, opened anew; torch's weights may go then. Raises UsageError, ModelError."""
+    assert model.folder is not None
+    file = LlamaFile(model.folder / GGUF, None if model.writing is None else model.writing.threads)
+    if model.away is not None:
+        model.away.leave(model)
+    return file
+
+
 class LlamaReading:
     """At most `lines` texts of at most `longest` tokens. It is its own cache: row i of a batch is the line `rows[i]`.
 
@@ -108,11 +117,8 @@ class LlamaReading:
     """
 
     def __init__(self, model: Model, lines: int, longest: int) -> None:
-        assert model.folder is not None
         if model not in _OPEN:
-            _OPEN[model] = LlamaFile(model.folder / GGUF, None if model.writing is None else model.writing.threads)
-            if model.away is not None:
-                model.away.leave(model)
+            _OPEN[model] = open_file(model)
         self.file, self.lines = _OPEN[model], lines
         self.file.begin(lines, longest)
         self.rows: list[int] = []

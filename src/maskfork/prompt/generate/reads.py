@@ -53,6 +53,14 @@ def way_of(model: Model, bits: Bits | None = None) -> tuple[Engine, Bits | None]
     return said.engine, BITS[said.precision] if said.engine == "native" else None
 
 
+def reads_note(model: Model) -> str:
+    """A sentence that says who reads tokens."""
+    said = model.writing
+    if said is None:
+        return "torch reads its tokens, with the weights as they are; `maskfork optimize` finds what is quicker here"
+    return f"{said.engine} reads its tokens, with weights in {said.precision}"
+
+
 def torch_note(model: Model, what: str) -> list[str]:
     """A sentence where the folder names another way than torch, which `what` does not go."""
     if model.writing is None or model.writing.engine == "torch":

@@ -6,7 +6,8 @@
                              ├─ dull and long    Label:  ──┬─ science ┬─ and
                              └─ ...
 
-Nothing is padded and no prompt's beginning is read twice. An encoder-decoder reads each prompt by its encoder, a row each, and
+Nothing is padded and no prompt's beginning is read twice. Where the folder names the native pass, that reads the tree; an engine
+of its own (llama.cpp) does not, and torch does. An encoder-decoder reads each prompt by its encoder, a row each, and
 the labels' tree by its decoder. Legend: N prompts, C labels, V vocabulary.
 """
 
@@ -23,6 +24,9 @@ from maskfork.core.batch import Batch
 from maskfork.core.cache import Cache
 from maskfork.models.model import Model
 from maskfork.prompt.generate.prompts import shared
+from maskfork.prompt.generate.quick import decoder_of
+from maskfork.prompt.generate.reads import way_of
+from maskfork.prompt.scoring.native import NativeTrees
 from maskfork.prompt.scoring.trie import LabelTrie
 
 #: tree tokens of one forward on a CPU; more would mix more prompts in one attention than the larger products win back
@@ -47,6 +51,8 @@ class Reader:
     def __init__(self, model: Model, trie: LabelTrie, begin: Sequence[int] = ()) -> None:
         self.model, self.trie, self.begin = model, trie, list(begin)
         self._prefix: tuple[list[int], Cache] | None = None
+        _, bits = way_of(model)
+        self._native = None if bits is None else NativeTrees(decoder_of(model, bits))
         places = torch.tensor([place for label in trie.steps for place, _ in label])
         self._places, self._tokens = places.to(model.device) + 1, torch.tensor([t for label in trie.steps for _, t in label])
         self._tokens = self._tokens.to(model.device)
@@ -103,6 +109,9 @@ class Reader:
     def _from_tree(self, prefix: list[int], prompts: list[list[int]]) -> Tensor:
         """Logits [N, 1 + M, V] after each prompt and after each inner node of the labels."""
         tokens, parents, places = self._tree(prompts)
+        shape = len(prompts), 1 + len(self.trie.tokens), -1
+        if self._native is not None:
+            return self._native.read(prefix, tokens, parents, places).view(shape)
         if len(prompts) == 1 and not self.trie.tokens:
             batch = Batch.padded(torch.tensor([tokens]))  # a plain text: a tree of one branch would need a drawn mask
         else:
@@ -111,7 +120,7 @@ class Reader:
             batch = Batch.tree(tokens + [0] * fill, parents + [-1] * fill)
         at = torch.tensor(places, device=self.model.device)
         logits: Tensor = self.model(batch.to(self.model.device), cache=self._cached(prefix), logits_at=at).logits
-        return logits.view(len(prompts), 1 + len(self.trie.tokens), -1)
+        return logits.view(shape)
 
     def _tree(self, prompts: list[list[int]]) -> tuple[list[int], list[int], list[int]]:
         """Tokens and parents of the prompts, sorted, each with the labels behind it; and where the logits are read."""

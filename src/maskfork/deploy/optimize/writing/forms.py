@@ -44,7 +44,7 @@ def possible(
 ) -> tuple[list[Form], dict[str, str]]:
     """The forms that can be tried here in these engines (None: all), and name -> why for the others.
 
-    `scored`: a task whose labels are read by their likelihood, which runs in torch.
+    `scored`: a task whose labels are read by their likelihood, for which llama.cpp is not asked.
     """
     plain = Form(base)
     if read_writing(folder) is not None:
@@ -54,8 +54,8 @@ def possible(
         for precision in precisions if engines is None or engine in engines else ():
             form = Form(base, engine, precision)
             why = (
-                "the likelihood of labels is read in torch"
-                if scored and engine != "torch"
+                "the likelihood of labels is not read by llama.cpp"
+                if scored and engine == "llama.cpp"
                 else _why_not(model, engine, precision)
             )
             if why is None:

@@ -13,6 +13,7 @@ from maskfork.deploy.serve.served.classifier import Said, apart, check_direction
 from maskfork.deploy.serve.served.served import Row, Served, about_tokens
 from maskfork.errors import DataError, UsageError
 from maskfork.prompt.ask import Asker, open_asker
+from maskfork.prompt.generate.reads import reads_note
 from maskfork.prompt.tasks import read_task
 
 TASK = "task.yaml"
@@ -25,7 +26,9 @@ class ServedAsker(Served):
         super().__init__(name, folder, self._rows)
         task = asker.task
         self.asker, self.label_names = asker, task.label_names
-        self.tokenizer = getattr(getattr(asker, "model", None), "tokenizer", None)
+        model = getattr(asker, "model", None)
+        self.tokenizer = getattr(model, "tokenizer", None)
+        self.notes = (*(() if model is None else (reads_note(model),)), *asker.notes)
         self.problem = "multi" if task.output == "labels" else "single"
         self.kind = "classifier" if task.output in ("label", "labels") and not task.how.writes else "other"
         self._notes = len(asker.notes)

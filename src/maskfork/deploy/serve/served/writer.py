@@ -14,13 +14,16 @@ from maskfork.deploy.serve.job import Item
 from maskfork.deploy.serve.served.how import Scores
 from maskfork.deploy.serve.served.served import Predict, Row, Served
 from maskfork.errors import UsageError
-from maskfork.models.encode import Encoding, stand_in
+from maskfork.models.cores import usable_cores
+from maskfork.models.encode import stand_in
 from maskfork.models.model import Model
-from maskfork.models.packing import by_tokens, make_batch
+from maskfork.models.packing import by_tokens
 from maskfork.prompt.generate.engine import Engine, Said, Ticket
-from maskfork.prompt.generate.reads import torch_note
+from maskfork.prompt.generate.reads import reads_note
+from maskfork.prompt.scoring import scores_along
 
 WAITING = 1 << 20  # the server's own limit is asked first
+ROWS = 32  # texts that are written together, where the folder names no number
 SCORED = 512  # tokens of one pass that keeps the scores of the whole vocabulary at each
 
 
@@ -33,10 +36,16 @@ class ServedWriter(Served):
     def __init__(self, name: str, folder: Path, model: Model, predict: Predict | None = None) -> None:
         super().__init__(name, folder, predict or self._rows)
         self.model, self.tokenizer, self.longest = model, model.tokenizer, model.longest
-        self.notes = tuple(torch_note(model, "continuous batching"))
+        self.notes = (reads_note(model),)
         tokens = 4 * (model.longest or 2048)
-        self.engine = Engine(model, pages=max(512, tokens // 16), waiting=WAITING)
+        rows = ROWS if model.writing is None else model.writing.rows
+        self._threads = usable_cores() if model.writing is None else model.writing.threads or usable_cores()
+        self.engine = Engine(model, pages=max(512, tokens // 16), rows=rows, waiting=WAITING, threads=self._threads)
         self.engine.__enter__()
+
+    def begin(self) -> None:
+        """The folder may name fewer threads than there are cores."""
+        torch.set_num_threads(self._threads)
 
     def end(self) -> None:
         """Texts that are being written are finished first."""
@@ -65,21 +74,18 @@ class ServedWriter(Served):
     def answer_as(self, how: Hashable, items: Sequence[Item]) -> list[Any]:
         """Of each text (log probabilities of its tokens, None for the first; the likeliest tokens at each place)."""
         assert isinstance(how, Scores)
-        read = Encoding([item.what for item in items], None, [0] * len(items))
         found: list[Any] = [None] * len(items)
-        for part in by_tokens(read.lengths, SCORED):
-            logits = self.model(make_batch(read, part).to(self.model.device)).logits[0]
-            start = 0
-            for row in part.tolist():
-                ids = read.ids[row]
-                logp = logits[start : start + len(ids) - 1].float().log_softmax(-1)
+        for part in by_tokens([len(item.what) for item in items], SCORED):
+            rows = part.tolist()
+            for row, scores in zip(rows, scores_along(self.model, [items[row].what for row in rows]), strict=True):
+                ids = items[row].what
+                logp = scores[:-1].log_softmax(-1)
                 said = logp.gather(1, torch.tensor(ids[1:], device=logp.device)[:, None])[:, 0].tolist()
                 best = logp.topk(min(how.best, logp.shape[-1]), dim=-1)
                 others = [
                     tuple(zip(*pair, strict=True)) for pair in zip(best.indices.tolist(), best.values.tolist(), strict=True)
                 ]
                 found[row] = ([None, *said], [(), *others])
-                start += len(ids)
         return found
 
     def _rows(self, rows: Sequence[Row]) -> list[dict[str, Any]]:

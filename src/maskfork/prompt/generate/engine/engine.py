@@ -49,8 +49,10 @@ class Engine:
         waiting: int = 1024,
         piece: int = 256,
         bits: Bits | None = None,
+        threads: int | None = None,
     ) -> None:
-        """`piece`: tokens of prompts that are read in one step; `bits` as for `generate`, else the folder says who reads.
+        """`piece`: tokens of prompts that are read in one step; `bits` as for `generate`, else the folder says who reads;
+        `threads` of the thread that steps, None for torch's usual.
 
         Raises UsageError on a model that the pages cannot serve, or that has no such way.
         """
@@ -60,6 +62,7 @@ class Engine:
         if model.body.decoder is not None and any(getattr(p, "by_length", False) for p in model.body.decoder.positions):
             raise UsageError("this model turns its keys otherwise as a text grows, so pages cannot keep them: use `generate`")
         self.model, self.rows, self.limit, self.piece = model.eval(), rows, waiting, piece
+        self._threads = threads
         self.pages = store_for(model, rows, pages, page_size, bits)
         self._waiting: deque[Request] = deque()
         self._running: list[Request] = []
@@ -136,14 +139,13 @@ class Engine:
         parts: dict[Request, int] = {}
         left = self.piece
         for one in list(self._running):
-            if left < 1 or one.held.length >= one.at - 1:
-                continue
-            ids = one.tokens
-            if not one.held.length:
+            if left < 1:
+                break
+            if not one.begun:
+                ids = one.tokens
                 if self._soon(ids, parts):
                     continue
-                self.pages.drop(one.held)
-                one.held = self.pages.begin(ids)
+                one.held, one.begun = self.pages.begin(ids), True
                 one.ticket.shared = max(one.ticket.shared, one.held.length)
             new = min(left, one.at - 1 - one.held.length)
             if new > 0 and self.pages.reach(one.held, one.held.length + new):
@@ -161,7 +163,7 @@ class Engine:
     def _ready(self, parts: dict[Request, int]) -> list[Request]:
         """The texts that have only their last token left then, with room for it: others may have to wait again for that."""
         while True:
-            ready = [one for one in self._running if one.held.length + parts.get(one, 0) == one.at - 1]
+            ready = [one for one in self._running if one.begun and one.held.length + parts.get(one, 0) == one.at - 1]
             short = next((one for one in ready if not self.pages.reach(one.held, one.at)), None)
             if short is None:
                 return ready
@@ -171,6 +173,7 @@ class Engine:
 
     def _wait_again(self, request: Request) -> None:
         self.pages.drop(request.held)
+        request.begun = False
         self._running.remove(request)
         with self._changed:
             self._waiting.appendleft(request)
@@ -221,6 +224,8 @@ class Engine:
         self._end_all(None)
 
     def _serve(self) -> None:
+        if self._threads is not None:
+            torch.set_num_threads(self._threads)
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._closing or self.busy)

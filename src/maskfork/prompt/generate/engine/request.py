@@ -22,7 +22,8 @@ from maskfork.prompt.generate.written import Reason
 
 @dataclass(eq=False)
 class Request:
-    """`ids` [1, longest] hold `at` tokens, of which the first `start` were given; `held` says which of them are stored."""
+    """`ids` [1, longest] hold `at` tokens, of which the first `start` were given; `held` says which of them are stored, once the
+    text has `begun`."""
 
     ticket: Ticket
     ids: Tensor
@@ -35,6 +36,7 @@ class Request:
     logprobs: int | None
     guard: Guard | None
     held: Held = field(default_factory=Held)
+    begun: bool = False
     at: int = 0
 
     @property
