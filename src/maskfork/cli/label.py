@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from maskfork.cli.config import ConfigFile
 from maskfork.cli.output import JsonFlag, emit, emit_json, say, share_of
-from maskfork.cli.teacher import TeacherOptions, agree_to_pay, open_the_teacher, vectors_of
+from maskfork.cli.teacher import TeacherOptions, agree_to_pay, open_the_teacher_of_any, vectors_of
 from maskfork.errors import UsageError
 
 
@@ -31,7 +31,8 @@ def label(
 ) -> None:
     """Let a decoder or an endpoint label your texts, with how sure it is of each.
 
-    The rows come out with all of their columns, and: label, confidence, agreement, probabilities, cost, unlabelled (why).
+    The rows come out with all of their columns, and: label (or labels, spans, answer, as the task's `output:` says), confidence,
+    agreement, probabilities, cost, unlabelled (why).
     The same command again goes on where it was stopped and pays for nothing that was answered.
 
     Parameters
@@ -39,24 +40,24 @@ def label(
     data
         A csv, tsv, JSON lines or parquet file, a .txt file with a line a text, or a folder of .txt files.
     task
-        What is asked: a task.yaml with `what:` and `labels:`.
+        What is asked: a task.yaml with `what:`, `labels:`, and where it is not one label a text `output:`.
     teacher
         A decoder's folder, a Hub id, or an http(s) address that ends in /v1.
     out
-        The file that is written: .parquet, .csv, .tsv or .jsonl.
+        The file that is written: .parquet, .csv, .tsv or .jsonl (spans: .parquet or .jsonl).
     text
         The column of the texts, where its name does not tell.
     pair
         The column of the second texts.
     active
-        Ask for so many texts alone: those that a small student, trained on the labels so far, is unsure of.
+        Ask for so many texts alone: those that a small student, trained on the labels so far, is unsure of. Of one label a text.
     encoder
         With --active: the encoder whose vectors the student reads; all-MiniLM-L6-v2 where it is left out.
     seed
         Of the choice of texts.
     """
     from maskfork.decide.label.rows import read_unlabelled
-    from maskfork.decide.label.run import answers_of, check_out, label_table
+    from maskfork.decide.label.run import answers_of, check_out, check_task, label_table
     from maskfork.prompt.tasks import read_task
 
     if out is None:
@@ -65,11 +66,12 @@ def label(
         raise UsageError("--encoder chooses the texts of --active N: give it too, or leave both out")
     asked = options or TeacherOptions()
     description = read_task(task)
+    check_task(description, out, active)
     rows = read_unlabelled(data, text=text, pair=pair)
     for note in rows.notes:
         say(note)
     folder = answers_of(out)
-    who = open_the_teacher(teacher, description, asked, folder)
+    who = open_the_teacher_of_any(teacher, description, asked, folder)
     check_out(out, rows, who)
     waiting = rows.asked()
     agree_to_pay(who, waiting.texts, waiting.pairs, asked, active)
@@ -90,10 +92,11 @@ def said(record: dict[str, Any]) -> str:
     from maskfork.view.words import count, milliseconds, number, percent, significant
 
     lines = [f"{count(record['labelled'])} of {count(record['rows'])} texts are labelled by {record['teacher']}"]
-    for name, why in (("not_asked", "were not asked"), ("outside", "were answered outside the labels"), ("failed", "failed")):
+    outside = "were answered outside the " + ("labels" if record["output"] == "label" else "form")
+    for name, why in (("not_asked", "were not asked"), ("outside", outside), ("failed", "failed")):
         if record[name]:
             lines[0] += f", {count(record[name])} {why}"
-    wide = max(map(len, record["labels"]))
+    wide = max(map(len, record["labels"]), default=0)
     lines += [f"  {name:{wide}}  {count(rows)}" for name, rows in record["labels"].items()]
     sure = [f"mean confidence {number(record['mean_confidence'], 3)}"]
     if record["mean_agreement"] is not None:

@@ -14,7 +14,8 @@ from maskfork.cli.paying import PayOptions, agree_to_send
 if TYPE_CHECKING:
     from maskfork.decide.label.run import Vectors
     from maskfork.prompt.tasks import TaskDescription
-    from maskfork.prompt.teachers.teacher import Teacher
+    from maskfork.prompt.teachers.choose import Terms
+    from maskfork.prompt.teachers.teacher import AnyTeacher, FormTeacher, Teacher
 
 
 @Parameter(name="*", help="How the teacher is asked.")
@@ -30,26 +31,48 @@ class TeacherOptions(PayOptions):
     ] = 1
     samples: Annotated[int, Parameter(help="Draw so many answers for each text; agreement is counted.")] = 1
     temperature: Annotated[float, Parameter(help="Of samples.")] = 0.7
-    answer_tokens: Annotated[int, Parameter(help="The longest answer of an endpoint, in tokens.")] = 16
+    answer_tokens: Annotated[
+        int | None,
+        Parameter(help="The longest written answer, in tokens: 16 for a label, else the task's max_tokens where it is left out."),
+    ] = None
     max_tokens: Annotated[int | None, Parameter(help="Spend no more tokens than this, in and out together.")] = None
 
 
 def open_the_teacher(where: str, description: TaskDescription, options: TeacherOptions, answers: Path) -> Teacher:
-    """A decoder's folder, a Hub id or an address, asked as the options say; its answers are kept in `answers`."""
-    from maskfork.cli.where import model_place
-    from maskfork.prompt.teachers.choose import Terms, is_address, open_teacher
+    """Who gives one label: a decoder's folder, a Hub id or an address, asked as the options say, and kept in `answers`."""
+    from maskfork.prompt.teachers.choose import open_teacher
 
-    terms = Terms(
+    return open_teacher(_place(where), description, _terms(options), cache_dir=answers)
+
+
+def open_the_teacher_of_any(
+    where: str, description: TaskDescription, options: TeacherOptions, answers: Path
+) -> Teacher | FormTeacher:
+    """The same for whatever the task asks."""
+    from maskfork.prompt.teachers.choose import open_any_teacher
+
+    return open_any_teacher(_place(where), description, _terms(options), cache_dir=answers)
+
+
+def _place(where: str) -> str:
+    from maskfork.cli.where import model_place
+    from maskfork.prompt.teachers.choose import is_address
+
+    return where if is_address(where) else model_place(where)
+
+
+def _terms(options: TeacherOptions) -> Terms:
+    from maskfork.prompt.teachers.choose import Terms
+
+    return Terms(
         model=options.teacher_model, orders=options.orders, samples=options.samples, temperature=options.temperature,
         answer_tokens=options.answer_tokens, batch=options.batch, concurrency=options.concurrency, price_in=options.price_in,
         price_out=options.price_out, max_cost=options.max_cost, max_tokens=options.max_tokens,
     )  # fmt: skip
-    place = where if is_address(where) else model_place(where)
-    return open_teacher(place, description, terms, cache_dir=answers)
 
 
 def agree_to_pay(
-    teacher: Teacher, texts: Sequence[str], pairs: Sequence[str] | None, options: TeacherOptions, asked: int | None = None
+    teacher: AnyTeacher, texts: Sequence[str], pairs: Sequence[str] | None, options: TeacherOptions, asked: int | None = None
 ) -> None:
     """Say what labelling costs; ask where an endpoint is not on this machine. `asked`: so many of the texts alone."""
     some = texts if asked is None else texts[:asked]

@@ -18,11 +18,13 @@ import numpy.typing as npt
 
 from maskfork.decide.compare.store import write_atomic
 from maskfork.decide.label.active import Round, Step, label_actively, spread
-from maskfork.decide.label.columns import with_labels
+from maskfork.decide.label.columns import with_answers, with_labels
 from maskfork.decide.label.rows import Unlabelled
 from maskfork.errors import UsageError
 from maskfork.learn.data.write import check_ending, write_table
-from maskfork.prompt.teachers.teacher import Labels, Teacher
+from maskfork.prompt.tasks.description import TaskDescription
+from maskfork.prompt.teachers.outcome import Answers
+from maskfork.prompt.teachers.teacher import AnyTeacher, FormTeacher, Labels, Progress, Teacher
 
 BLANK = "not asked: the text is blank"
 IDENTITY = "labelling.json"
@@ -35,9 +37,20 @@ def answers_of(out: Path) -> Path:
     return out.with_name(f"{out.name}.answers")
 
 
-def check_out(out: Path, rows: Unlabelled, teacher: Teacher) -> None:
-    """Raises UsageError where `out` holds anything but this very labelling, or ends in no table's ending."""
+def check_task(task: TaskDescription, out: Path, active: int | None) -> None:
+    """Raises UsageError where what the task asks for cannot be written to `out`, or chosen actively."""
     check_ending(out)
+    if active is not None and task.output != "label":
+        said = task.output if isinstance(task.output, str) else "JSON"
+        raise UsageError(f"--active chooses texts by a small student of one label, and this task asks for {said}: leave it out")
+    if task.output == "spans" and out.suffix.lower() in (".csv", ".tsv"):
+        raise UsageError(
+            f"{out.name} could not tell a text without spans from one without an answer: write spans to .parquet or .jsonl"
+        )
+
+
+def check_out(out: Path, rows: Unlabelled, teacher: AnyTeacher) -> None:
+    """Raises UsageError where `out` holds anything but this very labelling."""
     said = answers_of(out) / IDENTITY
     if out.exists() and (not said.is_file() or json.loads(said.read_text("utf-8")) != _identity(rows, teacher)):
         raise UsageError(f"{out} holds something else and nothing is overwritten: name a new file, or remove that one")
@@ -45,7 +58,7 @@ def check_out(out: Path, rows: Unlabelled, teacher: Teacher) -> None:
 
 def label_table(
     rows: Unlabelled,
-    teacher: Teacher,
+    teacher: Teacher | FormTeacher,
     out: Path,
     *,
     active: int | None = None,
@@ -54,16 +67,22 @@ def label_table(
     progress: Step = lambda share, doing: None,
 ) -> dict[str, Any]:
     """Label, write `out`, and return the record as plain values. The same call again pays for nothing that was answered."""
+    check_task(teacher.description, out, active)
     check_out(out, rows, teacher)
-    labels, rounds = label_rows(rows, teacher, active=active, vectors=vectors, seed=seed, progress=progress)
-    frame, notes = with_labels(rows.frame, labels)
+    found: Labels | Answers
+    if isinstance(teacher, FormTeacher):
+        found, rounds = answer_rows(rows, teacher, progress), list[Round]()
+        frame, notes = with_answers(rows.frame, found, teacher.description)
+    else:
+        found, rounds = label_rows(rows, teacher, active=active, vectors=vectors, seed=seed, progress=progress)
+        frame, notes = with_labels(rows.frame, found)
     folder = answers_of(out)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(folder / IDENTITY, json.dumps(_identity(rows, teacher), ensure_ascii=False).encode())
     beside = out.with_name(f".part.{out.name}")
     write_table(frame, beside)
     beside.replace(out)
-    return {**label_record(labels, rounds, teacher), "out": str(out), "notes": [*rows.notes, *labels.notes, *notes]}
+    return {**label_record(found, rounds, teacher), "out": str(out), "notes": [*rows.notes, *found.notes, *notes]}
 
 
 def label_rows(
@@ -76,14 +95,10 @@ def label_rows(
     progress: Step = lambda share, doing: None,
 ) -> tuple[Labels, list[Round]]:
     """Labels of all rows; of `active` rows, chosen in rounds by `vectors`, where it is given."""
-    where = np.array([i for i, text in enumerate(rows.texts) if text.strip()], dtype=np.int64)
-    if not len(where):
-        raise UsageError("there is no text to label: all of them are blank")
-    waiting = rows.asked()
-    texts, pairs = list(waiting.texts), None if waiting.pairs is None else list(waiting.pairs)
+    where, texts, pairs = _waiting(rows)
     rounds: list[Round] = []
     if active is None:
-        found = teacher.label(texts, pairs, lambda done, wanted: progress(done / max(1, wanted), "asking the teacher"))
+        found = teacher.label(texts, pairs, _asking(progress))
     elif vectors is None:
         raise UsageError("texts are chosen by their vectors: name an encoder with --encoder")
     else:
@@ -94,23 +109,45 @@ def label_rows(
     return spread([found], where, len(rows), BLANK), rounds
 
 
-def label_record(labels: Labels, rounds: list[Round], teacher: Teacher) -> dict[str, Any]:
+def answer_rows(rows: Unlabelled, teacher: FormTeacher, progress: Step = lambda share, doing: None) -> Answers:
+    """Answers for all rows."""
+    where, texts, pairs = _waiting(rows)
+    found = teacher.label(texts, pairs, _asking(progress))
+    return found if len(where) == len(rows) else found.among(where, len(rows), BLANK)
+
+
+def _waiting(rows: Unlabelled) -> tuple[npt.NDArray[np.int64], list[str], list[str] | None]:
+    """Places, texts and second texts of the rows that are not blank. Raises UsageError where all are."""
+    where = np.array([i for i, text in enumerate(rows.texts) if text.strip()], dtype=np.int64)
+    if not len(where):
+        raise UsageError("there is no text to label: all of them are blank")
+    waiting = rows.asked()
+    return where, list(waiting.texts), None if waiting.pairs is None else list(waiting.pairs)
+
+
+def _asking(progress: Step) -> Progress:
+    return lambda done, wanted: progress(done / max(1, wanted), "asking the teacher")
+
+
+def label_record(labels: Labels | Answers, rounds: list[Round], teacher: AnyTeacher) -> dict[str, Any]:
     """What came of it, as plain values."""
     known = labels.labelled
     unasked = sum(error is not None and error.startswith("not asked: ") for error in labels.errors)
     why = Counter(error for error in labels.errors if error is not None and not error.startswith("not asked: "))
     repeated = labels.agreement[np.isfinite(labels.agreement)]
+    sure = labels.confidence[known & np.isfinite(labels.confidence)]
     timed = labels.latencies_ms[np.isfinite(labels.latencies_ms)]
     return {
         "teacher": teacher.name,
+        "output": teacher.description.output if isinstance(teacher.description.output, str) else "json",
         "rows": len(labels),
         "labelled": int(known.sum()),
         "not_asked": unasked,
         "outside": labels.outside,
         "failed": labels.failed - unasked,
         "why": dict(why.most_common(10)),
-        "labels": {name: int((labels.labels == i).sum()) for i, name in enumerate(labels.names)},
-        "mean_confidence": float(labels.confidence[known].mean()) if known.any() else None,
+        "labels": labels.counts,
+        "mean_confidence": float(sure.mean()) if sure.size else None,
         "mean_agreement": float(repeated.mean()) if repeated.size else None,
         "usage": None if labels.usage is None else asdict(labels.usage),
         "cost": labels.cost,
@@ -120,6 +157,6 @@ def label_record(labels: Labels, rounds: list[Round], teacher: Teacher) -> dict[
     }
 
 
-def _identity(rows: Unlabelled, teacher: Teacher) -> Mapping[str, Any]:
+def _identity(rows: Unlabelled, teacher: AnyTeacher) -> Mapping[str, Any]:
     told: Mapping[str, Any] = json.loads(json.dumps({"texts": rows.digest(), "teacher": dict(teacher.identity())}))
     return told

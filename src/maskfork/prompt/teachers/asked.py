@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from maskfork.errors import EndpointError, UsageError
+from maskfork.errors import EndpointError
 from maskfork.prompt.tasks.description import TaskDescription
 from maskfork.prompt.teachers.classified import EndpointResult
 from maskfork.prompt.teachers.classify import EndpointClassifier, Shot
 from maskfork.prompt.teachers.cost import Preview
 from maskfork.prompt.teachers.endpoint import Endpoint
-from maskfork.prompt.teachers.teacher import Labels, Progress, Teacher, check_one_label, orders_of, pooled
+from maskfork.prompt.teachers.teacher import Labels, Progress, Teacher, check_one_label, check_turns, orders_of, pooled
 from maskfork.prompt.teachers.wire import NO_KEY, need_client, read_key, shown_url
 
 
@@ -35,10 +35,7 @@ class EndpointTeacher(Teacher):
         answer_tokens: int = 16,
     ) -> None:
         check_one_label(description)
-        if samples < 1 or (orders > 1 and samples > 1):
-            raise UsageError("a text is asked in several orders or for several samples, and not both")
-        if samples > 1 and not temperature > 0.0:
-            raise UsageError("samples differ at a temperature above 0 alone: raise it, or ask in several orders instead")
+        check_turns(orders, samples, temperature)
         self.endpoint, self.description, self.name = endpoint, description, endpoint.name
         self.orders, self.samples = orders, samples
         self.temperature = temperature if samples > 1 else 0.0

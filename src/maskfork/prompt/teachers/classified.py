@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from maskfork.prompt.teachers.endpoint import Endpoint
-from maskfork.prompt.teachers.messages import Answer, Usage
+from maskfork.prompt.teachers.messages import Answer, Usage, sum_of, took
 
 Source = Literal["likelihood", "stated", "none"]
 OUTSIDE = "answered outside the labels"  # how the reason of such a row begins
@@ -72,16 +72,11 @@ def result_of(endpoint: Endpoint, read: Read, spent_before: float) -> EndpointRe
     answers, second, found = read.answers, read.second, read.found
     n = len(answers)
     errors: list[str | None] = []
-    latencies = np.full(n, np.nan)
-    usages: list[Usage | None] = []
+    taken = [took([a for a in (answer, second.get(i)) if a is not None and a.ok]) for i, answer in enumerate(answers)]
+    usages = [usage for _, usage in taken]
     outside = repaired = 0
     for i, answer in enumerate(answers):
         last = second.get(i, answer)
-        calls = [a for a in (answer, second.get(i)) if a is not None and a.ok]
-        times = [call.latency_ms for call in calls if call.latency_ms]
-        if calls and len(times) == len(calls):
-            latencies[i] = sum(times)
-        usages.append(_sum_of([call.usage for call in calls]))
         repaired += i in second and found[i] is not None
         missed = found[i] is None and answer.ok
         outside += missed
@@ -90,7 +85,7 @@ def result_of(endpoint: Endpoint, read: Read, spent_before: float) -> EndpointRe
     prices = endpoint.ledger.prices
     failed = sum(a.status == "failed" for a in answers)
     counted = [own for own in usages if own is not None]
-    usage = _sum_of(counted) or Usage(0, 0)
+    usage = sum_of(counted) or Usage(0, 0)
     return EndpointResult(
         probs=read.probs,
         labels=labels,
@@ -100,7 +95,7 @@ def result_of(endpoint: Endpoint, read: Read, spent_before: float) -> EndpointRe
         usage=usage,
         cost=prices.cost(usage) if prices and len(counted) == n else None,
         spent=endpoint.ledger.spent - spent_before if prices else None,
-        latencies_ms=latencies,
+        latencies_ms=np.array([latency for latency, _ in taken], dtype=np.float64),
         usages=tuple(usages),
         outside=outside,
         repaired=repaired,
@@ -138,13 +133,3 @@ def _notes(endpoint: Endpoint, read: Read, outside: int, repaired: int, failed: 
     if any(a.ok for a in answers):
         said.append(f"Latency was measured with up to {endpoint.concurrency} calls at once.")
     return said
-
-
-def _sum_of(usages: Sequence[Usage | None]) -> Usage | None:
-    """None where one is not known."""
-    total = Usage(0, 0)
-    for usage in usages:
-        if usage is None:
-            return None
-        total += usage
-    return total

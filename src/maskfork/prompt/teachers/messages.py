@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -109,3 +111,19 @@ class Answer:
     @property
     def ok(self) -> bool:
         return self.status == "ok"
+
+
+def took(calls: Sequence[Answer]) -> tuple[float, Usage | None]:
+    """Milliseconds (NaN where there is no call, or one is not known) and tokens (None where one is not known) of calls."""
+    times = [call.latency_ms for call in calls if call.latency_ms]
+    return sum(times) if calls and len(times) == len(calls) else math.nan, sum_of([call.usage for call in calls])
+
+
+def sum_of(usages: Sequence[Usage | None]) -> Usage | None:
+    """None where one is not known."""
+    total = Usage(0, 0)
+    for usage in usages:
+        if usage is None:
+            return None
+        total += usage
+    return total

@@ -13,22 +13,20 @@ import numpy.typing as npt
 
 from maskfork.errors import UsageError
 from maskfork.prompt.tasks.description import TaskDescription
-from maskfork.prompt.teachers.classified import OUTSIDE
 from maskfork.prompt.teachers.cost import Preview
 from maskfork.prompt.teachers.messages import Usage
+from maskfork.prompt.teachers.outcome import Answers, Outcome
 
 Progress = Callable[[int, int], None]  # answers there, answers wanted
 
 
 @dataclass(frozen=True)
-class Labels:
+class Labels(Outcome):
     """What a teacher says of N texts with C labels.
 
     `labels` int64 [N] is -1 where there is none, and `errors` then has the reason. `probs` [N, C] (uniform without a label),
     `confidence` [N] the label's own. `agreement` [N]: the share of the asked orders or samples that gave the label; NaN where
-    a text was asked once. `costs` [N] and `usage` are what each row took, also where it was paid earlier (None: not known);
-    `spent` is what was paid now. `latencies_ms` [N]: the time of a row's calls when they were made, NaN where that is not
-    known. `stopped` says why the rest was not asked (the highest cost, an endpoint that went down).
+    a text was asked once. The other fields are those of `Outcome`.
     """
 
     names: tuple[str, ...]
@@ -43,45 +41,25 @@ class Labels:
     notes: tuple[str, ...] = ()
     stopped: str | None = None
 
-    def __len__(self) -> int:
-        return len(self.labels)
-
     @property
     def labelled(self) -> npt.NDArray[np.bool_]:
-        """[N]"""
         return self.labels >= 0
 
     @property
     def confidence(self) -> npt.NDArray[np.float64]:
-        """[N]: the probability of the label; 0 without one."""
         own: npt.NDArray[np.float64] = self.probs[np.arange(len(self)), np.maximum(self.labels, 0)]
         return np.where(self.labelled, own, 0.0)
 
     @property
-    def outside(self) -> int:
-        """Rows that are not labelled because of what was answered."""
-        return sum(error is not None and error.startswith(OUTSIDE) for error in self.errors)
-
-    @property
-    def failed(self) -> int:
-        """Rows that are not labelled because no answer came, or none was asked for."""
-        return len(self) - int(self.labelled.sum()) - self.outside
-
-    @property
-    def cost(self) -> float | None:
-        """Of all rows, as if each was paid now; None where that is not known."""
-        return None if self.costs is None or np.isnan(self.costs).any() else float(self.costs.sum())
+    def counts(self) -> dict[str, int]:
+        return {name: int((self.labels == i).sum()) for i, name in enumerate(self.names)}
 
 
-class Teacher(ABC):
-    """Somebody who labels. `description.output` is one label."""
+class AnyTeacher(ABC):
+    """Somebody who answers what a task asks of a text."""
 
     name: str
     description: TaskDescription
-
-    @abstractmethod
-    def label(self, texts: Sequence[str], pairs: Sequence[str] | None = None, progress: Progress | None = None) -> Labels:
-        """Label all texts. What was answered is kept (where a folder for it was given) and not asked again."""
 
     @abstractmethod
     def preview(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> Preview | None:
@@ -92,14 +70,38 @@ class Teacher(ABC):
         """Plain values that decide the answers: equal identities give equal labels."""
 
 
+class Teacher(AnyTeacher):
+    """Somebody who labels. `description.output` is one label."""
+
+    @abstractmethod
+    def label(self, texts: Sequence[str], pairs: Sequence[str] | None = None, progress: Progress | None = None) -> Labels:
+        """Label all texts. What was answered is kept (where a folder for it was given) and not asked again."""
+
+
+class FormTeacher(AnyTeacher):
+    """Somebody who answers. `description.output` is several labels, spans, or a JSON schema."""
+
+    @abstractmethod
+    def label(self, texts: Sequence[str], pairs: Sequence[str] | None = None, progress: Progress | None = None) -> Answers:
+        """Answer for all texts. What was answered is kept (where a folder for it was given) and not asked again."""
+
+
 def check_one_label(description: TaskDescription) -> None:
     """Raises UsageError where the task asks for anything but one label of several."""
     if description.output != "label" or len(description.labels) < 2:
         said = description.output if isinstance(description.output, str) else "a JSON schema"
         raise UsageError(
-            f"a teacher gives one label of several, and this task asks for {said} with {len(description.labels)} labels: leave "
-            "`output` out and name two labels or more, or ask with `maskfork prompt`, whose file `maskfork train` reads"
+            f"one label of several is wanted here, and this task asks for {said} with {len(description.labels)} labels: leave "
+            "`output` out and name two labels or more, or use `maskfork label`, whose file `maskfork train` reads"
         )
+
+
+def check_turns(orders: int, samples: int, temperature: float) -> None:
+    """Raises UsageError for both orders and samples, and for samples that cannot differ."""
+    if samples < 1 or (orders > 1 and samples > 1):
+        raise UsageError("a text is asked in several orders or for several samples, and not both")
+    if samples > 1 and not temperature > 0.0:
+        raise UsageError("samples differ at a temperature above 0 alone: raise it, or ask in several orders instead")
 
 
 def pooled(turns: Sequence[Labels]) -> Labels:
@@ -153,3 +155,11 @@ def orders_of(labels: int, examples: int, turns: int) -> list[tuple[list[int], l
         if order not in found:
             found.append(order)
     return found
+
+
+def in_orders(task: TaskDescription, turns: int) -> list[TaskDescription]:
+    """The task with its labels and examples in each of so many orders."""
+    return [
+        replace(task, labels=tuple(task.labels[i] for i in order), examples=tuple(task.examples[i] for i in shown))
+        for order, shown in orders_of(len(task.labels), len(task.examples), turns)
+    ]
