@@ -16,7 +16,7 @@ KEEP = 0.8  # of what was known of the tokens in a character, after every readin
 class Lateness:
     """By how much answers come later than expected: the event loop and the clients take time of the same cores.
 
-    The mean and four mean deviations, which few are above: Jacobson 1988, "Congestion Avoidance and Control", section 2; RFC 6298.
+    The mean and four mean deviations, which few are above: Jacobson 1988, "Congestion Avoidance and Control"; RFC 6298.
     """
 
     def __init__(self) -> None:

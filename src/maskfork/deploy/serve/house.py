@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,8 @@ from maskfork.deploy.serve.limits import Limits
 from maskfork.deploy.serve.metrics import Metrics
 from maskfork.deploy.serve.refused import Refused
 from maskfork.deploy.serve.served.served import Kind, Served
+
+PAUSE_S = 0.02  # before a refusal is told: clients that ask again at once would take the time of those that are answered
 
 
 class House:
@@ -62,7 +65,11 @@ class House:
         """Answers of these rows. Raises Refused, Gone."""
         self.count(rows)
         name = batcher.served.name
-        job = batcher.ask(rows, how, truncate=truncate)
+        try:
+            job = batcher.ask(rows, how, truncate=truncate)
+        except Refused:
+            await asyncio.sleep(PAUSE_S)
+            raise
         request.note |= {"model": name, "texts": len(rows)}
         try:
             done = await request.unless_gone(job.future)
