@@ -113,6 +113,11 @@ def test_a_row_that_says_nothing_of_its_spans_is_no_row_without_spans(tmp_path: 
     assert "1 rows say nothing of their spans and are left out" in notes
 
 
+def test_a_label_of_the_whole_text_beside_its_spans_is_no_tag(tmp_path: Path) -> None:
+    found, _ = one(lines(tmp_path / "a.jsonl", {"text": "Ann sings", "label": "music", "spans": [[0, 3, "PER"]]}))
+    assert found.spans == ((Span(0, 3, "PER"),),)
+
+
 def test_badly_formed_spans_are_counted(tmp_path: Path) -> None:
     file = tmp_path / "a.conll"
     file.write_text("a B-X\nb E-X\n\nc I-X\n\nd S-X\n")

@@ -116,6 +116,8 @@ def _read(path: Path, columns: Mapping[str, str], names: Sequence[str]) -> Read:
         found = {"tokens": table.columns[first], "tags": table.columns[last], **found}
     if "tags" in found and "spans" not in found and _holds_spans(table, found["tags"]):
         found["spans"] = found.pop("tags")  # a column called label may hold either
+    if "spans" in found and "tokens" not in found and "tags" not in columns:
+        found.pop("tags", None)  # of whole texts, beside their spans
     notes = [*table.notes, mapped(table, found)]
     words = found.get("tokens", found.get("text"))
     if words is not None and "tags" in found:
