@@ -56,7 +56,8 @@ class Kept:
         if not hasattr(mmap, "MADV_HUGEPAGE"):
             return weights
         if self._used + weights.nbytes > len(self._room):
-            memory = mmap.mmap(-1, max(ROOM, weights.nbytes) + PAGE)
+            # private: a mapping that could be shared has large pages by another switch, which most systems leave off
+            memory = mmap.mmap(-1, max(ROOM, weights.nbytes) + PAGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
             memory.madvise(mmap.MADV_HUGEPAGE)
             whole = torch.frombuffer(memory, dtype=torch.uint8)
             self._room, self._used = whole[-whole.data_ptr() % PAGE :], 0
