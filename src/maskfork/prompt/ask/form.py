@@ -184,7 +184,8 @@ def _schema(task: TaskDescription) -> tuple[str, str | None]:
             return json.dumps(dict(task.schema), ensure_ascii=False), None
         return strict_object({"answer": dict(task.schema)}), "answer"
     if task.output == "labels":
-        return strict_object({"labels": {"type": "array", "items": {"enum": list(task.label_words), "type": "string"}}}), "labels"
+        each = {"enum": list(task.label_words), "type": "string"}  # no more than there are: a small model would go on and on
+        return strict_object({"labels": {"type": "array", "items": each, "maxItems": len(task.labels)}}), "labels"
     return strict_object({"spans": spans_schema(task.label_words)}), "spans"
 
 
