@@ -158,13 +158,12 @@ def main() -> None:
             ratio, first = turns.ratio("torch fp32", name), 1000 * statistics.median(asked[name].first)
             row += [f"{speed:.0f}", f"{ratio:.1f}", f"{first:.0f}", f"{1000 * gaps[49]:.1f} / {1000 * gaps[98]:.1f}"]
         rows.append([*row, f"{memory[name][0]:.0f} / {memory[name][1]:.0f}"])
-    load = ", ".join(turns.load() for _, turns in found.values())
     text = (
         f"## Serving a decoder: what reads its tokens\n\nGPT-2 small, random weights; {args.prompt} tokens of prompt and "
         f"{args.new} new ones for every stream, greedy, streamed by /v1/completions, all streams begun together, the client on "
         f"the same cores; medians of {args.rounds} rounds in turn, of a round's ratio too. First: until the first piece of a "
-        "text. Memory: MB of the process's own, and with the pages of files that it has open, which go where others need the "
-        f"room. Others' load {load}.\n\n"
+        "text. Memory: MB of the process's own afterwards, up to 8,192 tokens' keys and values among them (300 MB in 16 bits), "
+        "and with the pages of files that it has open, which go where others need the room.\n\n"
         f"{table([*head, 'MB'], rows)}\n\n"
         f"`python benchmarks/served_decoding.py --streams {' '.join(map(str, args.streams))} --rounds {args.rounds}`, commit "
         f"{commit()}, {machine()}, {versions('torch', 'llama_cpp_python')}, {os.cpu_count()} processors."
