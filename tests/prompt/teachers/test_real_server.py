@@ -30,7 +30,7 @@ START_SECONDS = 120
 NEEDS = {
     "llama.cpp": (
         ("llama_cpp", "gguf", "fastapi", "sse_starlette", "starlette_context", "pydantic_settings"),
-        "pip install 'llama-cpp-python[server]' gguf (builds llama.cpp: needs cmake and a C++ compiler)",
+        "pip install '.[server-test]' gguf (builds llama.cpp: needs cmake and a C++ compiler)",
     ),
     "transformers": (("transformers", "fastapi", "uvicorn"), "pip install 'transformers[serving]'"),
 }
