@@ -4,7 +4,8 @@
 //
 // Token m is of the text row[m], stands at slot[m] of that text's keys and reads slots 0 to slot[m]; those that are `want`ed are
 // named in order. Many tokens are read piece by piece. Keys and values lie in pages of `page` tokens: a text's i-th one is the
-// table[row * per + i]th, which other texts may read too.
+// table[row * per + i]th, which other texts may read too. From layer to layer it is `deep` numbers, from page to page `gap`, from
+// key/value head to head `across`.
 // Widths are multiples of 32 (the vocabulary is filled up). A row of queries, keys and values goes by key/value head: its queries,
 // its key, its value. A gate's columns and those that it is multiplied with take turns, 32 by 32.
 // Legend: E hidden size, H heads, G key/value heads, D head size, F inner size.
@@ -19,7 +20,7 @@ struct Net {
   float eps, scale, entry_scale; const float *words, *places, *cosines, *sines; const Layer* layers; Norm last; Matrix logits;
 };
 struct Pass {
-  int64_t tokens, pages, page, per, wanted, threads; const int64_t *ids, *row, *slot, *want, *table; void *keys, *values; float* out;
+  int64_t tokens, page, per, deep, gap, across, wanted, threads; const int64_t *ids, *row, *slot, *want, *table; void *keys, *values; float* out;
   char* scratch;
 };
 }
@@ -89,14 +90,14 @@ template <class Op> struct Worker {
 
   // Where the key/value heads are shared out evenly, a thread reads what it has made itself.
   void attention(const Matrix& qkv, int64_t layer) {
-    int64_t d = net.head, per = net.heads / net.groups, wide = (per + 2) * d, gap = net.groups * p.page * d, half = net.turned / 2;
+    int64_t d = net.head, per = net.heads / net.groups, wide = (per + 2) * d, half = net.turned / 2;
     bool alone = net.groups % of == 0 && net.groups / of * wide % BROAD == 0;
-    Held *keys = (Held*)p.keys + layer * p.pages * gap, *values = (Held*)p.values + layer * p.pages * gap;
+    Held *keys = (Held*)p.keys + layer * p.deep, *values = (Held*)p.values + layer * p.deep;
     multiply_own(qkv, p.tokens, [&](int64_t m, int64_t n, V u, V v) { store(r.qkv + m * qkv.n + n, u); store(r.qkv + m * qkv.n + n + 16, v); });
     if (!alone) wait();
     for (int64_t i = low(net.groups * p.tokens); i < high(net.groups * p.tokens); i++) {
       int64_t g = i / p.tokens, m = i % p.tokens, slot = p.slot[m];
-      int64_t at = p.table[p.row[m] * p.per + slot / p.page] * gap + (g * p.page + slot % p.page) * d;
+      int64_t at = p.table[p.row[m] * p.per + slot / p.page] * p.gap + g * p.across + slot % p.page * d;
       float *q = r.qkv + m * qkv.n + g * wide, *k = q + per * d;
       if (half) for (int64_t j = 0; j <= per; j++) turn(q + j * d, net.cosines + slot * half, net.sines + slot * half, net.turned, net.paired);
       for (int64_t j = 0; j < d; j += 16) { held(keys + at + j, load<V>(k + j)); held(values + at + j, load<V>(k + d + j)); }
@@ -104,8 +105,8 @@ template <class Op> struct Worker {
     if (!alone) wait();
     for (int64_t i = low(net.heads * p.tokens); i < high(net.heads * p.tokens); i++) {
       int64_t head = i / p.tokens, m = i % p.tokens, g = head / per;
-      Pages own{p.table + p.row[m] * p.per, p.page, gap, d};
-      attend(r.qkv + m * qkv.n + g * wide + head % per * d, keys + g * p.page * d, values + g * p.page * d, own, p.slot[m] + 1,
+      Pages own{p.table + p.row[m] * p.per, p.page, p.gap, d};
+      attend(r.qkv + m * qkv.n + g * wide + head % per * d, keys + g * p.across, values + g * p.across, own, p.slot[m] + 1,
              net.scale, r.logits, r.mixed + (m * net.heads + head) * d);
     }
   }

@@ -52,7 +52,7 @@ class _Net(Structure):
 
 class _Pass(Structure):
     _fields_ = [
-        *((name, c_int64) for name in ("tokens", "pages", "page", "per", "wanted", "threads")),
+        *((name, c_int64) for name in ("tokens", "page", "per", "deep", "gap", "across", "wanted", "threads")),
         *((name, c_void_p) for name in ("ids", "row", "slot", "want", "table", "keys", "values", "out", "scratch")),
     ]  # fmt: skip
 
@@ -124,10 +124,15 @@ class NativeDecoder:
         self._scratch, self._one = torch.empty(0, dtype=torch.uint8), Lock()
 
     def storage(self, pages: int, page: int) -> Tensor:
-        """Keys and values in pages of so many tokens, [2, L, pages, G, page, D]; a text may have one of its own."""
+        """Keys and values in pages of so many tokens, [2, L, pages, G, page, D]; a text may have one of its own.
+
+        Pages of one token lie so that a head's numbers of neighbours are side by side.
+        """
         attention = self.spec.attention
         kind = torch.float32 if self.bits == 32 else torch.bfloat16
-        return torch.empty(2, self.spec.depth, pages, attention.num_kv_heads, page, attention.head_size, dtype=kind)
+        first, second = (attention.num_kv_heads, pages) if page == 1 else (pages, attention.num_kv_heads)
+        made = torch.empty(2, self.spec.depth, first, second, page, attention.head_size, dtype=kind)
+        return made.transpose(2, 3) if page == 1 else made
 
     def decode(
         self, tokens_M: Tensor, row_M: Tensor, slot_M: Tensor, want: Tensor, stored: Tensor, table: Tensor | None = None
@@ -143,7 +148,7 @@ class NativeDecoder:
         out = torch.empty(len(want), self._net.logits.n)
         ints = [numbers.contiguous() for numbers in (tokens_M, row_M, slot_M, want, table)]
         threads = min(torch.get_num_threads(), THREADS)
-        counts = (len(tokens_M), stored.shape[2], stored.shape[4], table.shape[1], len(want), threads)
+        counts = (len(tokens_M), stored.shape[4], table.shape[1], *stored.stride()[1:4], len(want), threads)
         run = _Pass(*counts, *(numbers.data_ptr() for numbers in (*ints, *stored, out)))
         with self._one:
             self._turn(table.shape[1] * stored.shape[4])
