@@ -11,6 +11,7 @@
 // Legend: E hidden size, H heads, G key/value heads, D head size, F inner size.
 
 #include "decoder_attention.h"
+#include "meeting.h"
 #include "multiply.h"
 
 extern "C" {
@@ -50,16 +51,12 @@ template <class Op> static void own_room(const Net& net, const Piece& p, int64_t
 
 template <class Op> struct Worker {
   typedef typename Op::In In; typedef typename Stored<Op>::Type Held;
-  const Net& net; const Piece& p; const Room<Op>& r; int64_t me, of;
+  const Net& net; const Piece& p; const Room<Op>& r; Meeting& meeting; int64_t me, of;
   In* in; Levels* levels;  // the rows that are multiplied next
 
   int64_t low(int64_t n) const { return n * me / of; }
   int64_t high(int64_t n) const { return n * (me + 1) / of; }
-  void wait() const {
-    if (of > 1) {
-#pragma omp barrier
-    }
-  }
+  void wait() const { if (of > 1) meeting.wait(of); }
   // `rows` rows row(m) of `n` numbers in the type that they are multiplied in
   template <class Row> void prepare(int64_t rows, int64_t n, Row row) {
     bool few = rows <= FEW;
@@ -151,6 +148,7 @@ template <class Op> static int64_t pass(const Net& net, const Piece& p, bool cou
   shared_room(net, p, widest, purse, rooms[0]);
   for (int64_t i = 0; i < p.threads; i++) { rooms[i] = rooms[0]; own_room(net, p, widest, purse, rooms[i]); }
   if (count) return purse.used;
+  Meeting meeting;
 #pragma omp parallel num_threads(p.threads)
   {
 #ifdef _OPENMP
@@ -158,7 +156,7 @@ template <class Op> static int64_t pass(const Net& net, const Piece& p, bool cou
 #else
     int64_t me = 0, of = 1;
 #endif
-    Worker<Op>{net, p, rooms[me], me, of}.run();
+    Worker<Op>{net, p, rooms[me], meeting, me, of}.run();
   }
   return 0;
 }

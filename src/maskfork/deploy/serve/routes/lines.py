@@ -68,6 +68,9 @@ class Line:
         return "length" if self.ticket is None else FINISH.get(str(self.ticket.reason), "stop")
 
 
+News = asyncio.Queue[tuple[Line, str, list[Said], bool] | None]  # a piece of a line, with its tokens; None: the client left
+
+
 def start_lines(served: ServedWriter, lines: list[Line], asked: Asked, house: House) -> None:
     """Hand every line to the engine; all of them, or none. Raises Refused."""
     if asked.settings["max_new_tokens"] == 0:
@@ -110,18 +113,17 @@ def stream(
     encode = msgspec.json.Encoder().encode
 
     async def events() -> AsyncIterator[bytes]:
-        news: asyncio.Queue[tuple[Line, str, list[Said], bool]] = asyncio.Queue()
+        news: News = asyncio.Queue()
         tasks = [asyncio.ensure_future(_hear(line, news)) for line in lines]
         leaves = asyncio.ensure_future(request.leaves())
+        leaves.add_done_callback(lambda _: news.put_nowait(None))
         left = sum(1 for line in lines if line.ticket is not None)
         try:
             while left:
-                heard_of = asyncio.ensure_future(news.get())
-                await asyncio.wait((heard_of, leaves), return_when=asyncio.FIRST_COMPLETED)
-                if leaves.done():
-                    heard_of.cancel()
+                one = await news.get()
+                if one is None:
                     raise Gone
-                line, text, said, ended = heard_of.result()
+                line, text, said, ended = one
                 left -= ended
                 yield b"data: " + encode({**head, "choices": [chunk(line, text, said, line.finish if ended else None)]}) + b"\n\n"
             if usage is not None:
@@ -137,7 +139,7 @@ def stream(
     return Answer(events(), kind=EVENTS, headers=[(b"cache-control", b"no-store")])
 
 
-async def _hear(line: Line, news: asyncio.Queue[tuple[Line, str, list[Said], bool]] | None) -> None:
+async def _hear(line: Line, news: News | None) -> None:
     if line.ticket is None:
         return
     held: list[Said] = []  # tokens whose text is not certain yet
