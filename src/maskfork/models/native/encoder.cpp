@@ -10,6 +10,7 @@
 #error "an encoder's quick pass needs AVX-512"
 #endif
 #include "heads.h"
+#include "meeting.h"
 #include "multiply.h"
 
 extern "C" {
@@ -46,7 +47,7 @@ template <class Op> static void own_room(const Net& net, const Pass& p, Purse& p
 
 template <class Op> struct Worker {
   typedef typename Op::In In; typedef typename Kept<Op>::As As; typedef typename As::In Held;
-  const Net& net; const Pass& p; Room<Op>& r; int64_t text, texts, token, tokens, hd;  // the piece's first text and token, and how many
+  const Net& net; const Pass& p; Room<Op>& r; Meeting& meeting; int64_t text, texts, token, tokens, hd;  // the piece's first text and token, and how many
 
   void embed(int64_t m, int64_t rows) {
     int64_t wide = net.entry_width; float* to = net.project.w ? r.wide : r.x + m * net.width;
@@ -158,11 +159,7 @@ template <class Op> struct Worker {
     for (int64_t i = 0; i < count; i++) { int64_t m = low + (high - low) * i / count; what(m, low + (high - low) * (i + 1) / count - m); }
   }
 
-  static void wait(int64_t of) {
-    if (of > 1) {
-#pragma omp barrier
-    }
-  }
+  void wait(int64_t of) const { if (of > 1) meeting.wait(of); }
   // One code for one thread and for several: copies might be compiled to round in two ways.
   __attribute__((noinline, noclone)) void run(int64_t me, int64_t of) {
     int64_t low = share(tokens, me, of), high = share(tokens, me + 1, of), width = net.width;
@@ -202,9 +199,10 @@ template <class Op> static int64_t pass(const Net& net, const Pass& p, bool coun
     own_room<Op>(net, p, purse, rooms[i]);
   }
   if (count) return purse.used;
+  Meeting meeting;
   auto worker = [&](int64_t me, int64_t piece) {
     int64_t text = p.bounds[piece], texts = p.bounds[piece + 1] - text, token = p.starts[text];
-    return Worker<Op>{net, p, rooms[me], text, texts, token, p.starts[text + texts] - token, net.heads * net.head};
+    return Worker<Op>{net, p, rooms[me], meeting, text, texts, token, p.starts[text + texts] - token, net.heads * net.head};
   };
   int64_t taken = 0, threads = p.threads;
 #pragma omp parallel num_threads(threads) if (threads > 1)
