@@ -153,6 +153,15 @@ def test_a_label_with_one_row_is_named_and_can_be_left_out(
     assert set(json.loads(capsys.readouterr().out)["data"]["labels"]) == {"angry", "calm"}
 
 
+def test_labels_that_are_written_in_two_ways_are_told(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table.write_text(table.read_text("utf-8").replace(",calm", ",Calm", 20), "utf-8")
+    command = ["compare", str(table), *FLOOR, "--budgets", "all", "--seeds", "1", "--out", str(tmp_path / "out")]
+    assert main(command) == 0
+    said = capsys.readouterr().err
+    assert '"Calm" and "calm". Spell each label in one way' in said
+    assert "1 run; about" in said
+
+
 def test_decoders_are_asked_as_a_task_says(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     decoder = make("gpt2", "causal_lm", n_positions=200).save(tmp_path / "gpt")
     task, names = tmp_path / "task.yaml", mood_rows(260, classes=2, noise=0.05).label_names

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -161,6 +162,8 @@ def compare(
     """
     if threads is not None:
         _limit_threads(threads)
+    from msgspec import structs
+
     from maskfork.decide.compare.compare import compare as run_comparison
     from maskfork.decide.compare.lineup import Lineup, line_up, previews
     from maskfork.decide.compare.quantities import budgets as read_budgets
@@ -168,6 +171,7 @@ def compare(
     from maskfork.decide.compare.quantities import megabytes, milliseconds, positive
     from maskfork.decide.compare.settings import CompareSettings, Constraints
     from maskfork.decide.compare.store import check_writable
+    from maskfork.learn.data.audit.brief import brief
     from maskfork.learn.data.dataset import load_dataset
 
     settings = CompareSettings(
@@ -211,6 +215,8 @@ def compare(
         seed=split_seed,
         drop_rare=drop_rare,
     )
+    looked = brief(dataset.train, dataset.test, copies=False)
+    dataset = replace(dataset, report=structs.replace(dataset.report, notes=[*dataset.report.notes, *looked]))
     for note in dataset.report.notes:
         say(note)
     ask_before_paying(previews(contenders, dataset, settings), max_cost, yes)
@@ -299,7 +305,9 @@ class _Live:
         if isinstance(event, Planned):
             jobs = [Job(*job) for job in event.jobs]
             again = f", {event.reused} of them finished earlier" if event.reused else ""
-            say(f"{len(jobs)} runs{again}; about {duration(event.seconds)} to go, by a rough guess.")
+            say(
+                f"{len(jobs)} run{'s' if len(jobs) != 1 else ''}{again}; about {duration(event.seconds)} to go, by a rough guess."
+            )
             self._left = len(jobs)
             self._table = Progress(jobs, notes_console())
             self._table.__enter__()

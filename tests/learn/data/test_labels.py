@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from maskfork.errors import DataError
-from maskfork.learn.data.labels import in_order, refuse_lonely, refuse_non_classes, spell
+from maskfork.learn.data.labels import in_order, refuse_lonely, refuse_non_classes, separator_of, spell
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,9 @@ def test_lonely_labels_are_named() -> None:
         refuse_lonely(["a", "a", "b", "b", "rare"], "y", Path("x.csv"))
     with pytest.raises(DataError, match="one class only"):
         refuse_lonely(["a", "a"], "y", Path("x.csv"))
+
+
+def test_decimal_commas_are_no_lists_of_labels() -> None:
+    """Measured numbers of a German spreadsheet: their parts come again, and mean nothing."""
+    assert separator_of([f"{i % 5},{i:02d}" for i in range(100)]) is None
+    assert separator_of(["4", "27", "4,27"]) == ","

@@ -14,8 +14,10 @@ from maskfork.learn.data.names import listed, quoted
 from maskfork.learn.data.table import as_label
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_COMMA = re.compile(r"[+-]?\d+(,\d+)?")
 _WHOLE = re.compile(r"([+-]?\d+)\.0*")
 _MOST_SCORES = 10
+DROP_RARE = "compare --drop-rare, train classify --set drop_rare=true"
 
 
 def spell(values: list[Any]) -> list[str | None]:
@@ -48,8 +50,11 @@ def refuse_non_classes(labels: list[str], column: str, path: Path) -> None:
         share = sum(counts[label] for label in several) / len(labels)
         raise DataError(
             f"{where} holds several labels in {share:.0%} of the rows (such as {quoted(several[0])}); "
-            "keep the rows with one label, or make a column with one label a row."
+            "keep the rows with one label, or let `maskfork train classify` learn several."
         )
+    if _decimal_commas(set(counts)):
+        shown = quoted(next(label for label in counts if "," in label))
+        raise DataError(f"{where} holds numbers with decimal commas (such as {shown}); write them with points.")
     if scores := _scores(counts):
         raise DataError(
             f"{where} looks like {scores}, not classes; cut it into a few classes, or name another with --label COLUMN."
@@ -59,6 +64,11 @@ def refuse_non_classes(labels: list[str], column: str, path: Path) -> None:
             f"{where} is nearly unique ({len(counts)} values in {len(labels)} rows), so it is an id or a text and not a "
             "class; name another with --label COLUMN."
         )
+
+
+def _decimal_commas(known: set[str]) -> bool:
+    """Whether these are measured numbers as a spreadsheet writes them in half of the world: 3,25 for 3.25."""
+    return len(known) > _MOST_SCORES and all(_COMMA.fullmatch(label) for label in known) and any("," in label for label in known)
 
 
 def looks_like_scores(labels: Iterable[str]) -> bool:
@@ -93,7 +103,7 @@ def separator_of(labels: Iterable[str]) -> str | None:
         parts = {part for label in known for part in parts_of(label, separator)}
         if any(all(part in known for part in parts_of(label, separator)) for label in joined):
             return separator
-        if len(joined) > 1 and 2 * len(parts) < len(known):
+        if len(joined) > 1 and 2 * len(parts) < len(known) and not (separator == "," and _decimal_commas(known)):
             return separator
     return None
 
@@ -131,5 +141,5 @@ def refuse_lonely(labels: list[str], column: str, path: Path) -> None:
         row = f"the label {quoted(alone[0])} has" if len(alone) == 1 else f"the labels {listed(alone)} have"
         raise DataError(
             f"{where}: {row} one row only, too few to train on and to test; add rows, merge it with another label, "
-            "or leave such rows out with --drop-rare."
+            f"or leave such rows out ({DROP_RARE})."
         )

@@ -31,7 +31,8 @@ def about_labels(train: Rows, test: Rows) -> list[str]:
         notes.append(f"No held-out row has the label {listed(absent)}: nothing is measured on it.")
     single = [name for name, count in train.counts().items() if count == 1]
     if single:
-        notes.append(f"One train row is left for the label {listed(single)}: too few to learn it well.")
+        each = "the label" if len(single) == 1 else "each of the labels"
+        notes.append(f"One train row is left for {each} {listed(single)}: too few to learn it well.")
     return notes
 
 

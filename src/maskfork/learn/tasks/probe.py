@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,7 +72,9 @@ class Probe:
                 cv=StratifiedKFold(folds, shuffle=True, random_state=seed),
                 scoring="neg_log_loss",
             )
-            fitted = search.fit(x, rows.labels).best_estimator_
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "The number of unique classes", module="sklearn")  # many labels are no fault
+                fitted = search.fit(x, rows.labels).best_estimator_
             said = f"regularisation C={search.best_params_['C']:g} by {folds}-fold cross-validation on the training rows"
         else:
             fitted = LogisticRegression(C=10.0, max_iter=2000, class_weight=weight).fit(x, rows.labels)

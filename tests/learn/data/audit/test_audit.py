@@ -229,3 +229,18 @@ def test_rows_with_several_labels_are_audited(tmp_path: Path) -> None:
     doubted = {hit.row for hit in found["label errors"].rows}
     assert len(doubted & planted) >= 0.9 * len(planted)
     assert len(doubted & planted) >= 0.6 * len(doubted)
+
+
+def test_texts_without_words_and_texts_that_are_all_the_same(tmp_path: Path) -> None:
+    """Emoji have no words to be compared by, and one text is like itself: said, not fallen over."""
+    faces = [["".join("😀😃🎉👍😡"[(i // 5**k) % 5] for k in range(4)), "ab"[i % 2]] for i in range(60)]
+    report = audit(read_material(write(tmp_path / "faces.csv", faces)))
+    assert "no words" in report.skipped["outliers"]
+    report = audit(read_material(write(tmp_path / "same.csv", [["the same", "ab"[i % 2]] for i in range(60)])))
+    assert report.skipped["outliers"] == "all texts are the same"
+
+
+def test_one_label_for_all_is_a_problem(tmp_path: Path) -> None:
+    report = audit(read_material(write(tmp_path / "one.csv", [[text, "food"] for text, _ in texts(30)])))
+    assert of(report, "one label").level == "problem"
+    assert '"food" (30 rows have it)' in of(report, "one label").title

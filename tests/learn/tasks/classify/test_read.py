@@ -122,3 +122,10 @@ def test_one_file_is_judged_whole(tmp_path: Path) -> None:
     file = write(tmp_path / "x.jsonl", ["a", "b", "a"] * 100)
     split = read(file, test=file)
     assert (len(split.train), len(split.test or ())) == (0, 300)
+
+
+def test_a_label_of_one_row_is_left_out_where_asked(tmp_path: Path) -> None:
+    file = write(tmp_path / "x.jsonl", [*"ab" * 30, "rare"])
+    with pytest.raises(DataError, match="set drop_rare=true"):
+        read(file)
+    assert read(file, {"drop_rare": True}).train.label_names == ("a", "b")

@@ -7,9 +7,10 @@ from collections import Counter
 from maskfork.learn.data.audit.finding import Finding, Hit, told
 from maskfork.learn.data.audit.material import Material
 from maskfork.learn.data.duplicates import normalise
-from maskfork.learn.data.names import listed
+from maskfork.learn.data.labels import DROP_RARE
+from maskfork.learn.data.names import listed, quoted
 
-RARE, SKEWED, SPELLINGS, UNSEEN = "rare labels", "imbalance", "label spellings", "labels of one side"
+ONE, RARE, SKEWED, SPELLINGS, UNSEEN = "one label", "rare labels", "imbalance", "label spellings", "labels of one side"
 FEW = 10  # rows of a label under which neither learning nor measuring it goes well
 _SKEW = 20.0
 
@@ -17,6 +18,24 @@ _SKEW = 20.0
 def label_counts(material: Material) -> Counter[str]:
     """Rows a label, those without left out."""
     return Counter(name for i in range(len(material)) for name in material.names(i))
+
+
+def one_label(material: Material) -> Finding | None:
+    """A column of labels that holds the same one everywhere."""
+    counts = label_counts(material)
+    if len(counts) != 1:
+        return None
+    ((name, rows),) = counts.items()
+    return Finding(
+        check=ONE,
+        level="problem",
+        title=f"There is one label only, {quoted(name)} ({told(rows, 'row', 'has', 'have')} it).",
+        advice="Nothing can be learnt from it: give rows of two labels at least, or name another column with --label.",
+        count=rows,
+        total=len(material),
+        rows=[],
+        names=dict(counts),
+    )
 
 
 def rare_labels(material: Material) -> Finding | None:
@@ -32,7 +51,7 @@ def rare_labels(material: Material) -> Finding | None:
         check=RARE,
         level="problem" if lone else "warning",
         title=f"{told(len(rare), 'label', 'has', 'have')} fewer than {FEW} rows{more}: {listed(shown, 6)}.",
-        advice="Label more of them, merge them with another label, or leave them out with --drop-rare.",
+        advice=f"Label more of them, merge them with another label, or leave them out ({DROP_RARE}).",
         count=len(hits),
         total=len(material),
         rows=hits,

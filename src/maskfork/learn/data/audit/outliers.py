@@ -28,7 +28,12 @@ def outliers(material: Material, rows: IntArray, features: Features, copies: Int
     """
     if len(rows) < LEAST_ROWS:
         return None, f"what is unusual shows from {LEAST_ROWS} rows on"
-    spaces = [_words(features)] if features.vectors is None else [_words(features), (features.vectors, features.vectors)]
+    if len(np.unique(copies)) < 2:
+        return None, "all texts are the same"
+    spaces = [_words(features)] if features.words.shape[1] > 1 else []  # emoji alone are no words
+    spaces += [] if features.vectors is None else [(features.vectors, features.vectors)]
+    if not spaces:
+        return None, "the texts hold no words: name an encoder with --model"
     near = [_similarity(asking, answering, copies) for asking, answering in spaces]
     far = np.max([_distance(one) for one in near], axis=0)
     chosen = np.argsort(-far, kind="stable")[: max(1, int(_MOST_SHARE * len(rows)))]

@@ -139,9 +139,12 @@ def _parts(
         )
         yield 0.33, "reading labels", lambda: [check(material) for check in _OF_LABELS]
     else:
+        one = balance.one_label(material)
+        yield 0.32, "reading labels", lambda: [one]
         names: tuple[str, ...] = (missing.UNLABELLED,) if material.labels is None else ()
         names += (conflicts.CHECK, conflicts.NEAR, balance.RARE, balance.SKEWED, balance.SPELLINGS, balance.UNSEEN)
-        skipped |= dict.fromkeys((*names, mislabelled.CHECK), "there are no labels that are classes")
+        why = "there are no labels that are classes" if one is None else "there is one label only"
+        skipped |= dict.fromkeys((*names, mislabelled.CHECK), why)
 
 
 _OF_LABELS = (balance.rare_labels, balance.imbalance, balance.label_spellings, balance.one_sided_labels)

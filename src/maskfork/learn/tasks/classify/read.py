@@ -29,7 +29,10 @@ def read(sources: Sources, settings: ClassifySettings) -> Split[Labelled]:
     found = _gather(sources, sources.train, sources.test)
     problem, why = _problem(found, settings)
     if problem == "single":
-        data = classes_of(found, sources.train, sources.test, test_share=sources.test_share, seed=sources.seed)
+        data = classes_of(
+            found, sources.train, sources.test,
+            test_share=sources.test_share, seed=sources.seed, drop_rare=settings.drop_rare,
+        )  # fmt: skip
         known = data.train.label_names
         if settings.out_of_scope not in (None, UNKNOWN) and settings.out_of_scope not in known:
             raise DataError(

@@ -21,6 +21,7 @@ class ClassifySettings(TaughtSettings):
     `focal`: the power that makes easy rows count less (Lin et al. 2017); 0 is off, 2 is usual.
     `aggregate`, `overlap`: how the windows of a long text become one answer, and how many tokens two of them share.
     `out_of_scope`: the label of rows that fit no other, which are answered so; `unknown` where no row shows them.
+    `drop_rare`: leave out labels that have one row, which can be neither learnt nor tested.
     `coverage`: the share of rows whose set of labels is to hold the truth; `sets`: lac or aps.
     `max_error`: the share of errors among what is answered; the model abstains from the rest.
     `calibration_share`, `calibration_max`: rows that neither training nor any choice sees, for `coverage`.
@@ -34,6 +35,7 @@ class ClassifySettings(TaughtSettings):
     aggregate: Aggregate = "mean"
     overlap: int | None = None
     out_of_scope: str | None = None
+    drop_rare: bool = False
     coverage: float | None = None
     sets: Way = "lac"
     max_error: float | None = None

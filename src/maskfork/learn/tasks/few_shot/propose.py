@@ -40,6 +40,7 @@ def advise(folder: Path, sources: Sources, base: str | Path, train_rows: int, *,
     found = load_dataset(
         sources.train, test_path=sources.test, text=columns.get("text"), label=columns.get("label"), pair=columns.get("pair"),
         group=columns.get("group"), time=columns.get("time"), test_share=sources.test_share, seed=sources.seed,
+        drop_rare=True,  # where a label has one row, the training has left it out too: it takes none such
     )  # fmt: skip
     return propose(found.train, base, seed=sources.seed, progress=progress)
 
