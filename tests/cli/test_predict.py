@@ -195,3 +195,11 @@ def test_a_probes_folder_counts_what_it_cuts(tmp_path: Path, capsys: pytest.Capt
     assert found[0]["tokens_lost"] == 138
     assert "1 of 2 texts are too long" in err
     np.testing.assert_allclose(list(found[1]["probabilities"].values()), made.predict_one("a dull film"), atol=1e-5)
+
+
+def test_a_file_and_a_folder_around_the_model_are_told(capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "reviews.csv").write_text("text,label\n")
+    assert "is a file and no folder" in refused(capsys, tmp_path / "reviews.csv", "a text")
+    (tmp_path / "winner").mkdir()
+    (tmp_path / "winner" / "maskfork.json").write_text('{"kind": "tf-idf"}')
+    assert f"give {tmp_path / 'winner'}" in refused(capsys, tmp_path, "a text")

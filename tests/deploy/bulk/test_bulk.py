@@ -162,3 +162,18 @@ def test_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ):
         assert main(["predict", str(folder), *wrong]) == 2
         assert why in capsys.readouterr().err
+
+
+def test_texts_alone_and_typed_columns_through_a_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A line a text, one column, and parquet with categories and lists: all are asked, all columns come back."""
+    model = make("bert", "classify", labels=NAMES).save(tmp_path / "model")
+    (tmp_path / "lines.txt").write_text("a lovely film\n\na dull film\n")
+    (tmp_path / "one.csv").write_text('comment\n"lovely, and warm"\n"dull, and long"\n')
+    typed = {"tags": [["a"], ["b", "c"]], "text": ["a lovely film", "a dull film"]}
+    pl.DataFrame(typed).with_columns(pl.col("text").cast(pl.Categorical)).write_parquet(tmp_path / "typed.parquet")
+    for name, columns in (("lines.txt", ["text"]), ("one.csv", ["comment"]), ("typed.parquet", ["tags", "text"])):
+        out = tmp_path / f"{name}.csv"
+        assert main(["predict", str(model), "--file", str(tmp_path / name), "-o", str(out)]) == 0, capsys.readouterr().err
+        found = pl.read_csv(out)
+        assert found.columns == [*columns, "label", "probabilities", "tokens_lost"]
+        assert found.height == 2

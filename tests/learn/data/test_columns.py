@@ -34,6 +34,7 @@ def _table(header: bool = True, **columns: list[object]) -> Table:
         ({"review": LONG, "labels": ['["a"]', "[]"] * 20, "probabilities": [f'{{"a": 0.{i}, "b": 0.1}}' for i in range(40)],
           "spans": [f'[{{"start": {i}, "end": 99}}]' for i in range(40)],
           "unlabelled": [None] * 20 + [f"status 400: too rude, no {i}" for i in range(20)]}, "review", None, "labels"),
+        ({"text": LONG, "text_2": LONG, "label": CLASSES}, "text", None, "label"),  # a column that stands twice is no pair
         ({"when": [f"2024-03-{i % 28 + 1:02d} 10:00" for i in range(40)], "text": LONG, "label": CLASSES}, "text", None, "label"),
     ],
 )  # fmt: skip

@@ -194,3 +194,18 @@ def test_what_csv_writes_is_read_back(rows: list[tuple[str, str]], delimiter: st
     out = io.StringIO(newline="")
     csv.writer(out, delimiter=delimiter, quoting=quoting, lineterminator="\n").writerows(rows)  # type: ignore[arg-type]
     assert delimited.parse(out.getvalue(), delimiter, Path("x")).rows == [list(row) for row in rows]
+
+
+def test_what_pandas_writes_by_default_is_read(tmp_path: Path) -> None:
+    """`DataFrame.to_json` makes an object of columns, each an object of rows."""
+    path = tmp_path / "x.json"
+    path.write_text(
+        json.dumps({name: {str(i): row[k] for i, row in enumerate(ROWS)} for k, name in enumerate(("text", "label"))})
+    )
+    assert _read(path) == ROWS
+
+
+def test_parquet_strings_that_are_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    pl.DataFrame({"text": [text.encode() for text, _ in ROWS], "label": [label for _, label in ROWS]}).write_parquet(path)
+    assert _read(path) == ROWS

@@ -64,3 +64,9 @@ def test_latin_1_is_said(tmp_path: Path) -> None:
 def test_no_column_of_texts(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no column of texts .*--text"):
         read_texts(write(tmp_path, "a.csv", "a,b\n1,2\n3,4\n"))
+
+
+def test_one_column_and_its_header(tmp_path: Path) -> None:
+    file = write(tmp_path, "a.csv", 'Kommentar\n"Das Zimmer, war sehr schön und sauber"\n"Nein, danke, das war leider nichts"\n')
+    assert read_texts(file)[0] == ["Das Zimmer, war sehr schön und sauber", "Nein, danke, das war leider nichts"]
+    assert read_texts(file, text="kommentar")[0] == read_texts(file)[0]

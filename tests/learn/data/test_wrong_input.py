@@ -46,6 +46,10 @@ CASES: list[tuple[str, bytes, str]] = [
     ("unique.csv", b"text,label\n" + b"".join(b"text of row %d,label%d\n" % (i, i) for i in range(40)), "nearly unique"),
     ("two.ft", b"__label__a __label__b text here\n__label__a other text\n", "more than one label"),
     ("multi.tsv", b"".join(b"text of row %d\t%s\n" % (i, (b"4", b"27", b"4,27")[i % 3]) for i in range(60)), "several labels"),
+    ("lfs.csv", b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 12\n", "pointer of Git LFS"),
+    ("quotes.csv", b"".join(b'"text %d","%d"\n' % (i, i % 2) for i in range(40)) + b'"a "bad" one,"1"\n', "line 41: a quote"),
+    ("comma.csv", b"Text;Score\n" + b"".join(b"text of %d;%d,%02d\n" % (i, i % 4, i) for i in range(60)), "decimal commas"),
+    ("nested.jsonl", b'{"data": {"text": "a b"}, "more": {"label": "x"}}\n' * 4, '"data" holds objects with "text"'),
     ("copies.csv", b"text,label\n" + b"same text here,a\nother words there,b\n" * 20, "none can be held out"),
 ]  # fmt: skip
 

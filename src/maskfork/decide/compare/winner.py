@@ -20,7 +20,8 @@ def open_predictor(folder: Path | str) -> Predictor:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise ModelError(f"There is no folder {folder}: give the folder of a model, such as OUT/winner.")
+        what = f"{folder} is a file and no folder" if folder.exists() else f"There is no folder {folder}"
+        raise ModelError(f"{what}: give the folder of a model, such as OUT/winner.")
     kind = kind_of(folder)
     if kind == "fine-tune":
         from maskfork.learn.tasks.classify import Classifier
@@ -79,7 +80,9 @@ def kind_of(folder: Path) -> str:
             return "probe"
         if (folder / "config.json").exists():
             return "fine-tune"
-        raise ModelError(f"{folder} holds neither maskfork.json nor config.json: give the folder of a model.")
+        inside = [name.parent.name for name in sorted(folder.glob(f"*/{FILE}"))]
+        cure = f"its folder {inside[-1]} does: give {folder / inside[-1]}" if inside else "give the folder of a model"
+        raise ModelError(f"{folder} holds neither maskfork.json nor config.json: {cure}.")
     kind = said_of(folder).get("kind")
     if kind not in ("fine-tune", "probe", "static", "tf-idf", "prompt", "endpoint"):
         raise ModelError(f"{path} names the kind {kind!r}, which this maskfork does not know: update maskfork.")

@@ -51,9 +51,8 @@ def read_unlabelled(path: Path, *, text: str | None = None, pair: str | None = N
     """A folder of .txt and .md files (a file a text), a .txt file (a line a text), or any table. Raises DataError."""
     if path.is_dir():
         return _folder(path)
-    if (bare := bare_texts(path)) is not None:
-        texts, said = bare
-        return Unlabelled(pl.DataFrame({text or "text": texts}), tuple(texts), None, (said,))
+    if pair is None and (bare := bare_texts(path, text)) is not None:
+        return Unlabelled(pl.DataFrame({text or bare.column: bare.texts}), tuple(bare.texts), None, (bare.why,))
     table = read_table(path, [name for name in (text, pair) if name])
     column = resolve(table, text, "--text") if text else find_text(table)
     second = resolve(table, pair, "--pair") if pair else None

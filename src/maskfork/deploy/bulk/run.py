@@ -16,7 +16,7 @@ from maskfork import __version__
 from maskfork.deploy.bulk.parts import Parts
 from maskfork.deploy.bulk.source import Source
 from maskfork.errors import DataError
-from maskfork.learn.data.table import Table
+from maskfork.learn.data.table import Table, typed_frame
 
 #: rows of a window: enough texts of each length for full batches
 WINDOW = 4096
@@ -78,4 +78,4 @@ def predict_file(
 
 
 def _table(source: Source, frame: pl.DataFrame) -> Table:
-    return Table(source.path, frame, source.path.suffix, "", True)
+    return Table(source.path, typed_frame(source.path, frame), source.path.suffix, "", True)

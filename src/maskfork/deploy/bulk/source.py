@@ -15,6 +15,7 @@ from maskfork.errors import DataError
 from maskfork.learn.data.delimited import has_header, header_names, parse, sniff
 from maskfork.learn.data.read import read_table
 from maskfork.learn.data.table import Table, frame_of, refuse_long_fields
+from maskfork.learn.data.unlabelled import bare_texts
 
 #: characters of a text file that tell its separator, its header and its quoting
 HEAD = 1_000_000
@@ -46,8 +47,19 @@ def open_source(path: Path, wanted: list[str]) -> Source:
         return Scanned(path, pl.scan_parquet(path))
     if path.suffix.lower() in (".jsonl", ".ndjson") and path.is_file():
         return JsonLines(path)
-    separated = _separated(path, wanted) if path.suffix.lower() in (".csv", ".tsv", ".tab") and path.is_file() else None
-    return separated or Whole(path, wanted)
+    separated: Scanned | None = None
+    fault: DataError | None = None
+    try:
+        separated = _separated(path, wanted) if path.suffix.lower() in (".csv", ".tsv", ".tab") and path.is_file() else None
+    except DataError as error:
+        fault = error
+    if separated is not None:
+        return separated
+    if path.is_file() and (bare := bare_texts(path, wanted[0] if wanted else None)) is not None:
+        return Whole(Table(path, pl.DataFrame({bare.column: bare.texts}), "texts", "", True, (bare.why,)))
+    if fault is not None:
+        raise fault
+    return Whole(read_table(path, wanted))
 
 
 class Scanned:
@@ -108,12 +120,15 @@ class JsonLines:
 
 
 class Whole:
-    """Any other file that the house reads, in memory."""
+    """Any other file, in memory."""
 
-    def __init__(self, path: Path, wanted: list[str]) -> None:
-        self.table: Table = read_table(path, wanted)
-        self.path, self.rows = path, self.table.frame.height
-        self.notes = [*self.table.notes, f"{path.name} is read whole: parquet, plain csv and JSON lines are read as a stream."]
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self.path, self.rows = table.path, table.frame.height
+        self.notes = [
+            *self.table.notes,
+            f"{table.path.name} is read whole: parquet, plain csv and JSON lines are read as a stream.",
+        ]
 
     def windows(self, size: int, first: int = 0) -> Iterator[Window]:
         for start in range(first * size, self.rows, size):

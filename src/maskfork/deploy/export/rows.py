@@ -57,7 +57,7 @@ def own_rows(task: Task[Any]) -> list[dict[str, Any]]:
 def given_rows(task: Task[Any], file: Path) -> list[dict[str, Any]]:
     """The first rows of a file, by the task's roles; of texts alone, where these are all that it asks. Raises DataError."""
     if {role.name for role in task.roles} & {"text", "anchor"} and (bare := bare_texts(file)) is not None:
-        return [{"text": text} for text in bare[0][:MOST]]
+        return [{"text": text} for text in bare.texts[:MOST]]
     return rows_of_file(file, task.roles, {})[:MOST]
 
 

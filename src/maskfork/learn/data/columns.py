@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from maskfork.errors import DataError
+from maskfork.learn.data.lists import object_cell
 from maskfork.learn.data.names import IDENTITY, LABEL, OTHER, PAIRS, SPLIT, TEXT, listed, quoted, simplify, suggestion
 from maskfork.learn.data.table import Table
 
@@ -40,6 +41,7 @@ class Profile:
     codes: bool  # whole numbers without a gap from 0 or 1: how classes are numbered
     prose: bool  # several words in a cell, and seldom the same
     spaceless: bool  # letters beyond ASCII and no blanks: Chinese, Japanese, Thai
+    objects: bool  # JSON objects in every cell
 
 
 def find_columns(
@@ -109,7 +111,7 @@ def profile(column: pl.Series) -> Profile:
     filled = strings.filter(strings.is_not_null() & (strings != ""))
     rows, count, distinct = len(strings), len(filled), filled.n_unique()
     if not count:
-        return Profile(column.name, 0.0, 0, rows, 0.0, 0.0, False, False, False, False, False)
+        return Profile(column.name, 0.0, 0, rows, 0.0, 0.0, False, False, False, False, False, False)
     words = _mean(filled.str.count_matches(r"\s+")) + 1.0
     chars = _mean(filled.str.len_chars())
     numbers = filled.cast(pl.Float64, strict=False)
@@ -124,7 +126,8 @@ def profile(column: pl.Series) -> Profile:
     written = bool(filled.str.contains(_JSON).all())  # what a program wrote: probabilities, spans
     wordy = (words >= 2.0 or spaceless) and not written
     prose = wordy and not numeric and not dates and distinct >= min(0.3 * count, 1000)
-    return Profile(column.name, count / rows, distinct, rows, words, chars, numeric, whole, codes, prose, spaceless)
+    objects = written and bool(filled.str.starts_with("{").all())
+    return Profile(column.name, count / rows, distinct, rows, words, chars, numeric, whole, codes, prose, spaceless, objects)
 
 
 def _mean(column: pl.Series) -> float:
@@ -151,12 +154,12 @@ def _label(table: Table, free: list[str], profiles: dict[str, Profile]) -> tuple
             )
     raise DataError(
         f"{table.path.name} has no column that looks like a label (its columns are {listed(table.columns)}); "
-        "name it with --label COLUMN."
+        f"name it with --label COLUMN{nested(table, profiles)}."
     )
 
 
 def _may_be_label(p: Profile) -> bool:
-    if simplify(p.name) in (*IDENTITY, *OTHER, *TEXT) or p.prose or p.filled < 0.5:
+    if simplify(p.name) in (*IDENTITY, *OTHER, *TEXT) or p.prose or p.objects or p.filled < 0.5:
         return False
     return 2 <= p.distinct <= max(2, p.rows * p.filled / 2) and p.chars <= 60 and (not p.numeric or p.whole)
 
@@ -167,15 +170,24 @@ def _text(table: Table, free: list[str], profiles: dict[str, Profile]) -> tuple[
         return named[0], "by its name"
     prose = [profiles[n] for n in free if profiles[n].prose and simplify(n) not in (*IDENTITY, *OTHER)]
     if not prose:  # a few rows, or texts that repeat: any column with blanks between words
-        prose = [profiles[n] for n in free if profiles[n].words >= 1.5 and not profiles[n].numeric]
+        prose = [profiles[n] for n in free if profiles[n].words >= 1.5 and not profiles[n].numeric and not profiles[n].objects]
     if prose:
         best = max(prose, key=lambda p: p.chars)
         first = next(p for p in prose if p.words >= 3 or p is best or p.spaceless)
         return first.name, f"the texts: {first.chars:.0f} characters on average"
     raise DataError(
         f"{table.path.name} has no column that looks like a text (its columns are {listed(table.columns)}); "
-        "name it with --text COLUMN."
+        f"name it with --text COLUMN{nested(table, profiles)}."
     )
+
+
+def nested(table: Table, profiles: dict[str, Profile]) -> str:
+    """What else to do where columns hold objects; nothing where none does."""
+    for name, found in profiles.items():
+        fields = object_cell(next((cell for cell in table.frame[name].to_list() if cell), None)) if found.objects else None
+        if fields:
+            return f", or, as {quoted(name)} holds objects with {listed(list(fields))}, put such a field beside the columns"
+    return ""
 
 
 def _pair(table: Table, text: str, said: bool, free: list[str], profiles: dict[str, Profile]) -> tuple[str, str | None, str]:
@@ -188,6 +200,7 @@ def _pair(table: Table, text: str, said: bool, free: list[str], profiles: dict[s
         return first, second, f" and its second text {quoted(second)} (by their names)"
     prose = [n for n in free if n in profiles and profiles[n].prose and simplify(n) not in (*IDENTITY, *OTHER)]
     prose = [n for n in prose if profiles[n].words >= 3 or profiles[n].spaceless]
+    prose = [n for n in prose if not table.frame[n].equals(table.frame[text])]  # a column that stands twice
     if not prose:
         return text, None, ""
     if said:

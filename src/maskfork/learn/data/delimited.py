@@ -71,6 +71,8 @@ def parse(text: str, separator: str, path: Path) -> Cells:
     """All rows. Raises DataError that names the line of the first row with another width than the first row."""
     attempts: list[Cells] = []
     for cells in _attempts(text, separator):
+        if cells.mode == "plain" and separator != "\t" and attempts and attempts[0].fault and _quoted_column(cells):
+            break  # one field is quoted wrongly; as characters the marks would become part of every text
         if cells.sound and (cells.mode == "plain" or separator != "\t" or not _quotes_are_characters(cells, text)):
             return cells
         attempts.append(cells)
@@ -101,10 +103,17 @@ def _quotes_are_characters(cells: Cells, text: str) -> bool:
         return True
     if plain.width != cells.width:
         return False
-    marked = [[len(cell) > 1 and cell[0] == cell[-1] == '"' for cell in row] for row in plain.rows[1:] or plain.rows]
-    if any(sum(column) >= 0.9 * len(marked) for column in zip(*marked, strict=True)):
+    if _quoted_column(plain):
         return False
     return not any('""' in cell[1:-1] for row in plain.rows for cell in row if cell.startswith('"'))
+
+
+def _quoted_column(plain: Cells) -> bool:
+    """Whether nearly all cells of a column stand in quotes."""
+    if not plain.sound:
+        return False
+    marked = [[len(cell) > 1 and cell[0] == cell[-1] == '"' for cell in row] for row in plain.rows[1:] or plain.rows]
+    return any(sum(column) >= 0.9 * len(marked) for column in zip(*marked, strict=True))
 
 
 def _lines(text: str) -> list[str]:

@@ -83,6 +83,9 @@ def _object(value: dict[str, Any], path: Path) -> tuple[pl.DataFrame, bool]:
         return frame_of(path, merged), next(iter(frames.values()))[1]
     if len(lists) >= 2 and len({len(item) for item in lists.values()}) == 1 and len(lists) == len(value):
         return frame_of(path, dict(lists)), True
+    columns = [list(item.values()) for item in value.values() if isinstance(item, dict)]
+    if len(columns) == len(value) >= 2 and all(list(item) == list(next(iter(value.values()))) for item in value.values()):
+        return frame_of(path, dict(zip(value, columns, strict=True))), True  # pandas' own: {"text": {"0": ..., "1": ...}, ...}
     raise DataError(f"{path.name} is a JSON object whose lists are neither rows nor columns of one length; {_SHAPE}.")
 
 

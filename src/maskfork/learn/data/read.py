@@ -15,7 +15,7 @@ from maskfork.errors import DataError
 from maskfork.learn.data import conll, delimited, jsons, lines
 from maskfork.learn.data.encoding import decode
 from maskfork.learn.data.names import quoted
-from maskfork.learn.data.table import Table, frame_of
+from maskfork.learn.data.table import Table, frame_of, typed_frame
 
 _KINDS = "csv, tsv, json lines, json or parquet"
 _SEPARATED = (".csv", ".tsv", ".tab")
@@ -27,6 +27,7 @@ _FOREIGN = (  # first bytes -> what it is, for a better sentence than "binary fi
     (b"\x28\xb5\x2f\xfd", "compressed with zstd", "unpack it or use gzip"),
     (b"BZh", "compressed with bzip2", "unpack it or use gzip"),
     (b"\xfd7zXZ", "compressed with xz", "unpack it or use gzip"),
+    (b"version https://git-lfs", "a pointer of Git LFS and not the file", "fetch it with git lfs pull"),
 )
 
 
@@ -98,13 +99,7 @@ def _parquet(data: bytes, path: Path) -> Table:
         raise DataError(f"{path.name} is a damaged parquet file ({reason}); write it again.") from error
     if frame.height == 0 or frame.width == 0:
         raise DataError(f"{path.name} holds no rows; give a file with a text and a label in every row.")
-    columns = {
-        name: frame[name].cast(pl.String).to_list()
-        if frame[name].dtype.is_temporal() or frame[name].dtype in (pl.Categorical, pl.Enum)
-        else frame[name].to_list()
-        for name in frame.columns
-    }
-    return Table(path, frame_of(path, columns), "parquet", "parquet", True)
+    return Table(path, typed_frame(path, frame), "parquet", "parquet", True)
 
 
 def _text(text: str, path: Path, extension: str, wanted: list[str]) -> Table:

@@ -74,6 +74,24 @@ def frame_of(path: Path, columns: Mapping[str, Sequence[Any]]) -> pl.DataFrame:
     return frame
 
 
+def typed_frame(path: Path, frame: pl.DataFrame) -> pl.DataFrame:
+    """A typed file's columns as those of a text file: categories, times and UTF-8 bytes are strings, lists and objects JSON.
+
+    Raises DataError as `frame_of`.
+    """
+    return frame_of(path, {name: _cells(frame[name]) for name in frame.columns})
+
+
+def _cells(column: pl.Series) -> list[Any]:
+    kind = column.dtype
+    if kind.is_temporal() or kind in (pl.Categorical, pl.Enum):
+        return column.cast(pl.String).to_list()
+    if kind == pl.Binary:  # what some writers make of strings
+        texts = column.cast(pl.String, strict=False)
+        return texts.to_list() if texts.null_count() == column.null_count() else column.to_list()
+    return column.to_list()
+
+
 def refuse_long_fields(path: Path, frame: pl.DataFrame) -> None:
     """Raises DataError that names the first field over `MAX_FIELD_CHARS`."""
     for name in frame.columns:

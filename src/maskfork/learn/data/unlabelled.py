@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
 from maskfork.errors import DataError
-from maskfork.learn.data.columns import profile, resolve
-from maskfork.learn.data.names import KNOWN, TEXT, listed, quoted, simplify
+from maskfork.learn.data.columns import nested, profile, resolve
+from maskfork.learn.data.delimited import has_header
+from maskfork.learn.data.names import TEXT, listed, quoted, simplify
 from maskfork.learn.data.read import read_table, read_text
 from maskfork.learn.data.table import Table
 
@@ -22,8 +24,8 @@ def read_texts(
 
     Without `text` the column is found by its name, else the one with the longest values. Raises DataError.
     """
-    if text is None and pair is None and (bare := bare_texts(Path(path))) is not None:
-        return bare[0], None, [bare[1]]
+    if pair is None and (bare := bare_texts(Path(path), text)) is not None:
+        return bare.texts, None, [bare.why]
     table = read_table(path, [name for name in (text, pair) if name])
     column = resolve(table, text, "--text") if text else find_text(table)
     second = resolve(table, pair, "--pair") if pair else None
@@ -35,32 +37,45 @@ def read_texts(
     return texts, None if second is None else _strings(table, second), notes
 
 
-def bare_texts(path: Path) -> tuple[list[str], str] | None:
-    """The texts of a file that holds nothing else (.txt: a line each; csv or tsv: one column), and a sentence on them.
+@dataclass(frozen=True)
+class Bare:
+    """`column` is the header over the texts, "text" where there is none; `why` a sentence on them."""
 
-    None where it holds more. Raises DataError for a .txt file without any.
+    texts: list[str]
+    column: str
+    why: str
+
+
+def bare_texts(path: Path, wanted: str | None = None) -> Bare | None:
+    """The texts of a file that holds nothing else: .txt, a line each; csv or tsv of one column, whose header may be `wanted`.
+
+    None where it holds more, or another column than `wanted`. Raises DataError for a .txt file without any.
     """
     kind = path.suffix.lower()
     if kind == ".txt":
         texts = [line.strip() for line in read_text(path).splitlines() if line.strip()]
         if not texts:
             raise DataError(f"{path} holds no line of text: give a text a line")
-        return texts, f"{path.name}: {len(texts):,} lines, a text each."
-    if kind in SEPARATORS and (texts := _one_column(path, SEPARATORS[kind])):
-        return texts, f"{path.name}: {len(texts):,} texts, its only column."
-    return None
+        return Bare(texts, "text", f"{path.name}: {len(texts):,} lines, a text each.")
+    if kind not in SEPARATORS or not (cells := _one_column(path, SEPARATORS[kind])):
+        return None
+    header = has_header([[cell] for cell in cells], [] if wanted is None else [wanted])
+    column = cells[0].strip() if header else "text"
+    if wanted is not None and simplify(wanted) != simplify(column):
+        return None
+    texts = cells[1:] if header else cells
+    if not texts:
+        return None
+    return Bare(texts, column, f"{path.name}: {len(texts):,} texts, its only column{f' {quoted(column)}' if header else ''}.")
 
 
 def _one_column(path: Path, separator: str) -> list[str]:
-    """Its texts, which no reader of labelled rows takes; none where it holds more than a column."""
+    """Its cells, which no reader of labelled rows takes; none where it holds more than a column."""
     try:
         rows = [row for row in csv.reader(StringIO(read_text(path), newline=""), delimiter=separator, strict=True) if row]
     except csv.Error:
         return []  # the reader of tables says what is wrong
-    if not rows or any(len(row) != 1 for row in rows):
-        return []
-    texts = [row[0] for row in rows]
-    return texts[1:] if simplify(texts[0]) in KNOWN else texts
+    return [row[0] for row in rows] if all(len(row) == 1 for row in rows) else []
 
 
 def _strings(table: Table, column: str) -> list[str]:
@@ -74,9 +89,10 @@ def find_text(table: Table) -> str:
         for name in table.columns:
             if simplify(name) == known and not profiles[name].numeric:
                 return name
-    wordy = {name: p.chars for name, p in profiles.items() if p.distinct and not p.numeric}
+    wordy = {name: p.chars for name, p in profiles.items() if p.distinct and not p.numeric and not p.objects}
     if not wordy:
         raise DataError(
-            f"{table.path.name} has no column of texts (its columns are {listed(table.columns)}): name one with --text."
+            f"{table.path.name} has no column of texts (its columns are {listed(table.columns)}): name one with --text"
+            f"{nested(table, profiles)}."
         )
     return max(wordy, key=lambda name: wordy[name])
