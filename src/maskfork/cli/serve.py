@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -28,6 +28,7 @@ def serve(
     workers: Annotated[int, Parameter(help="Processes that take requests, each with its own batches.")] = 1,
     decoder: Annotated[str, Parameter(help="The decoder that a task.yaml by itself is asked of.")] = LABELLER,
     bf16: Annotated[bool, Parameter(help="Multiply in bf16: quicker; the last digits of an answer are others.")] = False,
+    bits: Annotated[Literal[32, 16, 8] | None, Parameter(help="Decoders: the compiled pass, weights in so many bits.")] = None,
     access_log: Annotated[str, Parameter(help="A file, - for standard output, or none.")] = "-",
     json: JsonFlag = False,
     config: ConfigFile = None,
@@ -75,7 +76,7 @@ def serve(
         say(f"anybody who reaches {host}:{port} can ask: give --api-key-file to change that")
     places = {name: model_place(place) for name, place in _named(models).items()}
     asked = model_place(decoder) if any(_is_task(Path(place)) for place in places.values()) else decoder
-    plan = Plan(places, limits, keys, access_log, asked, bf16)
+    plan = Plan(places, limits, keys, access_log, asked, bf16, bits)
 
     def said(sentence: str) -> None:
         if json and sentence.startswith("listening at "):

@@ -67,3 +67,14 @@ def test_a_wrong_task_is_one_sentence(decoder: Path, tmp_path: Path) -> None:
     (tmp_path / "task.yaml").write_text("what: Good or bad?\nlabels: [good]\n")
     with pytest.raises(UsageError, match="too few to choose from"):
         open_served("task", str(tmp_path), decoder=str(decoder))
+
+
+def test_a_task_in_fewer_bits(tmp_path: Path) -> None:
+    folder, file = make("gpt2", "causal_lm", n_positions=600, n_embd=64, n_head=4).save(tmp_path / "gpt"), tmp_path / "task.yaml"
+    file.write_text(LABEL)
+    plain, native = (open_served("task", str(file), decoder=str(folder), bits=bits) for bits in (None, 8))
+    assert native.notes[0] == "native reads its tokens, with weights in int8"
+    wanted, found = (served.predict([{"text": text} for text in TEXTS]) for served in (plain, native))
+    for a, b in zip(wanted, found, strict=True):
+        assert a["probabilities"] == pytest.approx(b["probabilities"], abs=0.02)
+        assert a["probabilities"] != b["probabilities"]

@@ -11,9 +11,11 @@ import httpx
 import pytest
 import torch
 
-from maskfork import Model, generate
+from maskfork import Model, generate, load
 from maskfork.deploy.serve.app import App
 from maskfork.deploy.serve.house import House
+from maskfork.deploy.serve.limits import Limits
+from maskfork.deploy.serve.served import open_served
 from maskfork.deploy.serve.served.writer import ServedWriter
 from maskfork.models.runtimes.writer import open_writer
 from maskfork.models.runtimes.writing import WritingSettings, write_writing
@@ -143,6 +145,16 @@ def test_what_the_folder_says_writes(tmp_path: Path) -> None:
         logp = scores_along(model, [ids])[0].log_softmax(-1)
         wanted = [float(logp[i, token]) for i, token in enumerate(ids[1:])]
         assert choice["logprobs"]["token_logprobs"][1 : len(ids)] == pytest.approx(wanted, abs=1e-5)
+
+
+def test_bits_go_before_the_folder(tmp_path: Path) -> None:
+    folder = make("gpt2", "causal_lm", n_embd=64, n_head=4).save(tmp_path / "plain")
+    served = open_served("gpt", str(folder), bits=8)
+    assert isinstance(served, ServedWriter)
+    assert served.notes == ("native reads its tokens, with weights in int8",)
+    said = post(App(House([served], Limits())), "/v1/completions", {"prompt": PROMPT, "max_tokens": 7, "temperature": 0}).json()
+    assert said["choices"][0]["text"] == written(load(folder), PROMPT, 7, bits=8)
+    assert all(p.is_meta for p in served.model.parameters())
 
 
 def test_a_schema_is_kept(app: App) -> None:

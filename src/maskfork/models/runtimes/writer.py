@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import torch
 
 from maskfork.models.away import Away
 from maskfork.models.device import best_device
 from maskfork.models.hub import find_folder, load
 from maskfork.models.model import Model
+from maskfork.models.native import Bits as NativeBits
 from maskfork.models.quantised import NF4, quantise
 from maskfork.models.quantised.int8 import quantise_int8
-from maskfork.models.runtimes.writing import FILE, read_writing
+from maskfork.models.runtimes.writing import FILE, PRECISION, WritingSettings, read_writing
 
 
 def open_writer(where: str | Path, head: str | None = None) -> Model:
@@ -45,3 +47,12 @@ def open_writer(where: str | Path, head: str | None = None) -> Model:
     if not in_torch and model.adapters is None:
         model.away = Away(model, lambda: load(folder, head))
     return model
+
+
+def write_natively(model: Model, bits: NativeBits) -> None:
+    """The native pass reads this model's tokens from now on, in so many bits, whatever its folder says."""
+    said = model.writing or WritingSettings(engine="native", precision="fp32", files={})
+    model.writing = msgspec.structs.replace(said, engine="native", precision=PRECISION[bits])
+    if model.away is None and model.adapters is None and model.folder is not None:
+        folder = model.folder
+        model.away = Away(model, lambda: load(folder))

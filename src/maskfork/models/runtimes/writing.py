@@ -14,6 +14,7 @@ GGUF = "model.gguf"
 VERSION = 1
 Engine = Literal["torch", "native", "llama.cpp"]
 Bits = Literal["fp32", "bf16", "int8", "int4"]
+PRECISION: dict[Literal[32, 16, 8], Bits] = {32: "fp32", 16: "bf16", 8: "int8"}  # what the native pass has
 KeptAs = Literal["growing", "static", "sliding", "int8"]
 
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 from maskfork.core.batch import Batch
 from maskfork.models.model import Model
 from maskfork.models.native import Bits
+from maskfork.models.runtimes.writing import PRECISION, Engine
 from maskfork.models.runtimes.writing import Bits as Precision
-from maskfork.models.runtimes.writing import Engine
 from maskfork.prompt.generate.caches import CacheKind, cache_of
 from maskfork.prompt.generate.llama import LlamaReading
 from maskfork.prompt.generate.quick import QuickReading
 from maskfork.prompt.generate.reading import Reading, Reads
 
-BITS: dict[Precision, Bits] = {"fp32": 32, "bf16": 16, "int8": 8}
+BITS: dict[Precision, Bits] = {precision: bits for bits, precision in PRECISION.items()}
 
 
 def in_torch(model: Model, longest: int, cache: CacheKind | None = None, source: Batch | None = None) -> Reading:

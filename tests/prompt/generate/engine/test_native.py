@@ -75,6 +75,15 @@ def test_pages_hold_what_one_piece_holds(model: Model) -> None:
         assert torch.equal(native.decode(ids, row, slots, slots, native.storage(60, page), table), want)
 
 
+def test_what_is_no_token_stops_nobody(model: Model) -> None:
+    engine = Engine(model, bits=8)
+    ticket = engine.submit([5, 9], max_new_tokens=4)
+    with pytest.raises(UsageError, match="77 is no token of this model, which has 77"):
+        engine.submit([5, 77])
+    engine.finish()
+    assert heard(ticket) == alone(model, [5, 9], max_new_tokens=4, bits=8)
+
+
 def test_what_has_no_compiled_pass() -> None:
     with pytest.raises(UsageError, match="no quick decoding because its widths are no multiples of 64"):
         Engine(made({**MODELS["llama"], "hidden_size": 32, "num_attention_heads": 4}), bits=8)

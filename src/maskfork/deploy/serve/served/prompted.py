@@ -12,8 +12,11 @@ from maskfork.deploy.serve.job import Item
 from maskfork.deploy.serve.served.classifier import Said, apart, check_direction, logs, names_of
 from maskfork.deploy.serve.served.served import Row, Served, about_tokens
 from maskfork.errors import DataError, UsageError
+from maskfork.models.native import Bits
+from maskfork.models.runtimes.writer import write_natively
 from maskfork.prompt.ask import Asker, open_asker
 from maskfork.prompt.generate.reads import reads_note
+from maskfork.prompt.score import load_decoder
 from maskfork.prompt.tasks import read_task
 
 TASK = "task.yaml"
@@ -58,8 +61,9 @@ class ServedAsker(Served):
         return apart(rows, self.asker.ask)
 
 
-def open_asked(name: str, where: Path, decoder: str) -> ServedAsker | None:
-    """A task.yaml, or a folder that holds one; asked of the decoder in that folder, else of `decoder`. None for neither.
+def open_asked(name: str, where: Path, decoder: str, bits: Bits | None = None) -> ServedAsker | None:
+    """A task.yaml, or a folder that holds one; asked of the decoder in that folder, else of `decoder`, read in `bits` or as its
+    folder says. None for neither.
 
     Raises UsageError, ModelError.
     """
@@ -67,11 +71,14 @@ def open_asked(name: str, where: Path, decoder: str) -> ServedAsker | None:
     if not file.is_file() or file.suffix not in (".yaml", ".yml"):
         return None
     beside = (file.parent / "config.json").is_file()
-    return ServedAsker(name, file.parent, _asker(str(file.parent) if beside else decoder, file))
+    return ServedAsker(name, file.parent, _asker(str(file.parent) if beside else decoder, file, bits))
 
 
-def _asker(decoder: str, file: Path) -> Asker:
+def _asker(decoder: str, file: Path, bits: Bits | None) -> Asker:
     try:
-        return open_asker(decoder, read_task(file))
+        task, model = read_task(file), load_decoder(decoder)
+        if bits is not None:
+            write_natively(model, bits)
+        return open_asker(model, task)
     except UsageError as error:
         raise UsageError(f"{file} cannot be served: {error}") from error

@@ -17,7 +17,9 @@ from maskfork.errors import UsageError
 from maskfork.models.cores import usable_cores
 from maskfork.models.encode import stand_in
 from maskfork.models.model import Model
+from maskfork.models.native import Bits
 from maskfork.models.packing import by_tokens
+from maskfork.models.runtimes.writer import write_natively
 from maskfork.prompt.generate.engine import Engine, Said, Ticket
 from maskfork.prompt.generate.reads import reads_note
 from maskfork.prompt.scoring import scores_along
@@ -33,8 +35,13 @@ class ServedWriter(Served):
     kind = "writer"
     model: Model
 
-    def __init__(self, name: str, folder: Path, model: Model, predict: Predict | None = None) -> None:
+    def __init__(
+        self, name: str, folder: Path, model: Model, predict: Predict | None = None, *, bits: Bits | None = None
+    ) -> None:
+        """`bits`: by the compiled pass in so many, whatever the folder says. Raises UsageError where the model has none."""
         super().__init__(name, folder, predict or self._rows)
+        if bits is not None:
+            write_natively(model, bits)
         self.model, self.tokenizer, self.longest = model, model.tokenizer, model.longest
         self.notes = (reads_note(model),)
         tokens = 4 * (model.longest or 2048)

@@ -80,6 +80,9 @@ class Engine:
             raise UsageError("the engine writes one line a request: leave beams out, and submit a request for each text")
         prompts = decoder_prompts(self.model, torch.tensor([list(ids)], dtype=torch.long), None, asked)
         start = prompts.ids.shape[1]
+        vocab = self.model.spec.vocab_size
+        if (wrong := next((token for token in prompts.ids[0].tolist() if not 0 <= token < vocab), None)) is not None:
+            raise UsageError(f"{wrong} is no token of this model, which has {vocab}: give ids from 0 on")
         if not self.pages.holds(prompts.longest):
             room = self.pages.room
             raise UsageError(
