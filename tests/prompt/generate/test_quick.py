@@ -75,6 +75,7 @@ def test_scores_in_fewer_bits(model: Model, bits: Any, error: float) -> None:
     one_by_one = torch.cat([native.decode(ids[0, i : i + 1], row[:1], slots[i : i + 1], slots[:1], stored) for i in range(100)])
     for got in (at_once, one_by_one):
         assert float((got - want[0]).std() / want.std()) < error
+    assert torch.equal(at_once, one_by_one)  # queries that read keys together sum as one does
 
 
 def test_texts_of_one_batch_do_not_touch_each_other(model: Model) -> None:

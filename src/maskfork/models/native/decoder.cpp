@@ -29,6 +29,8 @@ struct Pass {
 struct Piece : Pass { int64_t begin; };  // some of its tokens, from the `begin`th on
 
 static const int64_t PIECE = 128;  // tokens that go through all layers together
+static const int64_t ABREAST = 4;  // queries that read keys together
+static const int64_t LEAST = 16;   // keys, for which that is worth it
 static const int64_t FEW = 4;      // tokens that every thread prepares for itself: quicker than to share them and to wait
 
 template <class Op> struct Stored { typedef uint16_t Type; };  // what keys and values are kept as
@@ -36,17 +38,17 @@ template <> struct Stored<Floats> { typedef float Type; };
 
 template <class Op> struct Room {
   typedef typename Op::In In;
-  float *x, *qkv, *mixed, *inner; In* in; Levels* levels;      // of all
+  float *x, *qkv, *mixed, *inner; In* in; Levels* levels; int64_t* along;  // of all
   In* own_in; Levels* own_levels; float *row, *gate, *logits;  // of a thread
 };
 template <class Op> static void shared_room(const Net& net, const Piece& p, int64_t widest, Purse& purse, Room<Op>& r) {
   purse.take(r.x, p.tokens * net.hidden); purse.take(r.qkv, p.tokens * net.layers->qkv.n);
   purse.take(r.mixed, p.tokens * net.heads * net.head); purse.take(r.inner, p.tokens * net.inner);
-  purse.take(r.in, p.tokens * widest); purse.take(r.levels, p.tokens);
+  purse.take(r.in, p.tokens * widest); purse.take(r.levels, p.tokens); purse.take(r.along, p.tokens);
 }
 template <class Op> static void own_room(const Net& net, const Piece& p, int64_t widest, Purse& purse, Room<Op>& r) {
   purse.take(r.own_in, FEW * widest); purse.take(r.own_levels, FEW); purse.take(r.row, net.hidden);
-  purse.take(r.gate, p.tokens * BROAD); purse.take(r.logits, p.per * p.page + 16);
+  purse.take(r.gate, p.tokens * BROAD); purse.take(r.logits, ABREAST * (p.per * p.page + 16));
 }
 
 template <class Op> struct Worker {
@@ -85,6 +87,21 @@ template <class Op> struct Worker {
     });
   }
 
+  // How many of the first slots `ABREAST` tokens from m on have in common
+  int64_t shared(int64_t m) const {
+    int64_t n = p.slot[m] + 1;
+    for (int64_t j = 1; j < ABREAST; j++) { n = n < r.along[m + j] ? n : r.along[m + j]; }
+    return n;
+  }
+  // How many token m has in common with the one before: of one text, or of texts whose first pages are the same
+  int64_t with_last(int64_t m) const {
+    int64_t n = (p.slot[m] < p.slot[m - 1] ? p.slot[m] : p.slot[m - 1]) + 1, i = 0;
+    if (p.row[m] == p.row[m - 1]) return n;
+    const int64_t *a = p.table + p.row[m] * p.per, *b = p.table + p.row[m - 1] * p.per;
+    while (i * p.page < n && a[i] == b[i]) i++;
+    return i * p.page < n ? i * p.page : n;
+  }
+
   // Where the key/value heads are shared out evenly, a thread reads what it has made itself.
   void attention(const Matrix& qkv, int64_t layer) {
     int64_t d = net.head, per = net.heads / net.groups, wide = (per + 2) * d, half = net.turned / 2;
@@ -101,10 +118,14 @@ template <class Op> struct Worker {
     }
     if (!alone) wait();
     for (int64_t i = low(net.heads * p.tokens); i < high(net.heads * p.tokens); i++) {
-      int64_t head = i / p.tokens, m = i % p.tokens, g = head / per;
-      Pages own{p.table + p.row[m] * p.per, p.page, p.gap, d};
-      attend(r.qkv + m * qkv.n + g * wide + head % per * d, keys + g * p.across, values + g * p.across, own, p.slot[m] + 1,
-             net.scale, r.logits, r.mixed + (m * net.heads + head) * d);
+      int64_t head = i / p.tokens, m = i % p.tokens, g = head / per, left = high(net.heads * p.tokens) - i;
+      const Held *k = keys + g * p.across, *v = values + g * p.across; Query queries[ABREAST];
+      int64_t common = left < ABREAST || p.tokens - m < ABREAST ? 0 : shared(m), count = common < LEAST ? 1 : ABREAST;
+      for (int64_t j = 0; j < count; j++)
+        queries[j] = {r.qkv + (m + j) * qkv.n + g * wide + head % per * d, {p.table + p.row[m + j] * p.per, p.page, p.gap, d},
+                      p.slot[m + j] + 1, r.logits + j * (p.per * p.page + 16), r.mixed + ((m + j) * net.heads + head) * d};
+      if (count == 1) attend<1>(queries, k, v, queries->n, net.scale); else attend<ABREAST>(queries, k, v, common, net.scale);
+      i += count - 1;
     }
   }
   void feed(const Matrix& up) {
@@ -119,7 +140,7 @@ template <class Op> struct Worker {
   }
   void run() {
     int64_t mixed = net.heads * net.head;
-    for (int64_t m = low(p.tokens); m < high(p.tokens); m++) embed(m);
+    for (int64_t m = low(p.tokens); m < high(p.tokens); m++) { embed(m); r.along[m] = m ? with_last(m) : 0; }
     wait();
     for (int64_t l = 0; l < net.depth; l++) {
       const Layer& a = net.layers[l];
