@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from maskfork.cli import main
 from maskfork.learn.tasks.embed.trained import TrainedEncoder
 from maskfork.models.sentence import SentenceEncoder
 from tests.deploy.serve.running import KEY, Running
@@ -151,3 +152,10 @@ def test_a_worker_that_cannot_begin_ends_the_server_in_a_sentence(tmp_path: Path
     assert done.returncode not in (0, None)
     assert "Traceback" not in done.stderr
     assert str(tmp_path) in done.stderr
+
+
+def test_a_port_that_is_taken_is_told_before_a_model_is_opened(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["serve", str(folder), "--port", str(port)]) == 2
+    assert capsys.readouterr().err.endswith("cannot be listened at (Address already in use): give another --port\n")

@@ -71,6 +71,10 @@ class Batcher:
             self._closing = True
             self._changed.notify()
 
+    def join(self, seconds: float) -> None:
+        """Wait for the thread's end, no longer than this: Python that ends meanwhile may be aborted by the thread's libraries."""
+        self._thread.join(seconds)
+
     @property
     def closed(self) -> bool:
         return not self._thread.is_alive()

@@ -15,6 +15,7 @@ from maskfork.deploy.serve.refused import Refused
 from maskfork.deploy.serve.served.served import Kind, Served
 
 PAUSE_S = 0.02  # before a refusal is told: clients that ask again at once would take the time of those that are answered
+END_S = 5.0  # for a model's thread, which has nothing to do any more
 
 
 class House:
@@ -82,5 +83,8 @@ class House:
         return done
 
     def close(self) -> None:
+        """At the very end, when all that was accepted is answered."""
         for batcher in self.batchers.values():
             batcher.close()
+        for batcher in self.batchers.values():
+            batcher.join(END_S)

@@ -6,8 +6,8 @@ import asyncio
 import gc
 import os
 import signal
+import socket
 from collections.abc import Callable
-from socket import socket
 from types import FrameType
 
 import uvicorn
@@ -16,7 +16,7 @@ from maskfork.deploy.serve.app import App
 from maskfork.deploy.serve.limits import Limits
 from maskfork.deploy.serve.plan import Plan
 from maskfork.deploy.serve.protocol import protocol
-from maskfork.errors import MaskforkError
+from maskfork.errors import MaskforkError, UsageError
 
 Say = Callable[[str], None]
 
@@ -37,7 +37,7 @@ class Server(uvicorn.Server):
         self._told = False
         self._swapping: asyncio.Task[None] | None = None
 
-    async def startup(self, sockets: list[socket] | None = None) -> None:
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         tokenise_in_place()
         settle()
@@ -103,7 +103,8 @@ def config_of(app: App, limits: Limits, host: str = "127.0.0.1", port: int = 0) 
 
 
 def run(plan: Plan, host: str, port: int, say: Say) -> None:
-    """Serve until told to stop, in this process. Raises MaskforkError where a model cannot be opened."""
+    """Serve until told to stop, in this process. Raises MaskforkError where a model cannot be opened or the port not be had."""
+    listen(host, port).close()  # before the models are opened, which takes a while
     app = plan.app()
     introduce(app, say)
 
@@ -122,7 +123,23 @@ def introduce(app: App, say: Say) -> None:
             say(f"{name}: {note}")
 
 
-def address_of(own: socket) -> str:
+def address_of(own: socket.socket) -> str:
     """Where a listening socket is reached."""
     host, port = own.getsockname()[:2]
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens there. Raises UsageError for a port or an address that cannot be had."""
+    try:
+        return socket.create_server((host, port), family=_family(host), backlog=2048)
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno else str(error)  # its own words tell the address again
+        raise UsageError(f"{host}:{port} cannot be listened at ({why}): give another --port") from error
+
+
+def _family(host: str) -> socket.AddressFamily:
+    try:
+        return socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][0]
+    except OSError as error:
+        raise UsageError(f"{host} is no address of this machine ({error.strerror}): give another --host") from error

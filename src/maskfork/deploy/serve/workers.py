@@ -22,8 +22,8 @@ from types import FrameType
 from typing import Any
 
 from maskfork.deploy.serve.plan import Plan
-from maskfork.deploy.serve.run import Say, Server, address_of, config_of, introduce
-from maskfork.errors import MaskforkError, UsageError
+from maskfork.deploy.serve.run import Say, Server, address_of, config_of, introduce, listen
+from maskfork.errors import MaskforkError
 from maskfork.models.cores import SHARE, usable_cores
 
 METRICS = "PROMETHEUS_MULTIPROC_DIR"  # where the processes put their figures, so that each can say all of them
@@ -117,11 +117,7 @@ class Workers:
 
 def run_workers(plan: Plan, host: str, port: int, count: int, say: Say) -> None:
     """Serve in `count` processes until told to stop. Raises UsageError for a port that cannot be had, MaskforkError."""
-    try:
-        listening = socket.create_server((host, port), family=_family(host), backlog=2048)
-    except OSError as error:
-        raise UsageError(f"{host}:{port} cannot be listened at ({error.strerror}): give another --port") from error
-    with listening, TemporaryDirectory(prefix="maskfork-metrics-") as figures:
+    with listen(host, port) as listening, TemporaryDirectory(prefix="maskfork-metrics-") as figures:
         os.environ[METRICS] = figures
         Workers(plan, listening, count, say).run()
 
@@ -160,10 +156,3 @@ def _forget(pid: int | None) -> None:
 
     forget: Callable[[int | None], None] = mark_process_dead
     forget(pid)
-
-
-def _family(host: str) -> socket.AddressFamily:
-    try:
-        return socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][0]
-    except OSError as error:
-        raise UsageError(f"{host} is no address of this machine ({error.strerror}): give another --host") from error
