@@ -13,12 +13,14 @@ from types import FrameType
 import uvicorn
 
 from maskfork.deploy.serve.app import App
+from maskfork.deploy.serve.door import admit_no_more
 from maskfork.deploy.serve.limits import Limits
 from maskfork.deploy.serve.plan import Plan
 from maskfork.deploy.serve.protocol import protocol
 from maskfork.errors import MaskforkError, UsageError
 
 Say = Callable[[str], None]
+LAST_S = 0.25  # for taking the connections that were made before the door was shut, and for reading what they ask
 
 
 class Server(uvicorn.Server):
@@ -71,7 +73,13 @@ class Server(uvicorn.Server):
             self.force_exit = self.should_exit = True
             return
         self._told = self.app.house.draining = True
-        asyncio.get_running_loop().call_later(self.app.house.limits.drain_s, self._stop)
+        asyncio.get_running_loop().call_later(self.app.house.limits.drain_s, self._shut)
+
+    def _shut(self) -> None:
+        for server in self.servers:
+            for own in server.sockets:
+                admit_no_more(own)
+        asyncio.get_running_loop().call_later(LAST_S, self._stop)
 
     def _stop(self) -> None:
         self.should_exit = True
