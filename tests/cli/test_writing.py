@@ -62,6 +62,13 @@ def test_generate(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(out.splitlines()) == 2
 
 
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("verb", [["generate", "gpt", "the film"], ["chat", "llama", "hello"], ["fill-mask", "bert", "a [MASK]"]])
+def test_an_option_of_another_name_is_no_text(verb: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """`--max-tokens 3`, as others call it, was once gone on with as a text."""
+    assert "there is no option --max-tokens" in run(capsys, *verb, "--max-tokens", "3", code=2)[1]
+
+
 def test_stop_strings_end_a_text_wherever_tokens_end(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (whole,) = json.loads(run(capsys, "generate", "gpt", "a film", "--max-new-tokens", "12", "--json")[0])
     text = whole["text"]

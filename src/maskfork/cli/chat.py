@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from maskfork.cli import writing
 from maskfork.cli.config import ConfigFile
 from maskfork.cli.output import JsonFlag, emit_json, say
-from maskfork.cli.texts import from_stdin
+from maskfork.cli.texts import from_stdin, refuse_options
 from maskfork.cli.where import model_place
 from maskfork.errors import DataError, TokenizerError
 
@@ -69,6 +69,7 @@ def chat(
     if system is not None:
         said = [{"role": "system", "content": system}, *(m for m in said if m["role"] != "system")]
     opening = [m for m in said if m["role"] == "system"]
+    refuse_options(messages, "chat", "is typed into the chat")
     for words in messages or _asked():
         if words == "/reset":
             said = list(opening)

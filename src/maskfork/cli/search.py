@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from maskfork.cli.config import ConfigFile
 from maskfork.cli.output import JsonFlag, emit, emit_json, progress, say
-from maskfork.cli.texts import from_stdin
+from maskfork.cli.texts import from_stdin, refuse_options
 from maskfork.errors import UsageError
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def search(
     """
     if in_ is None:
         raise UsageError("say where to search with --in FILE, or --in INDEX")
+    refuse_options(queries, "search", "goes in on standard input, after -")
     asked = from_stdin() if list(queries) == ["-"] else list(queries)
     asked = [query for query in asked if query.strip()]
     if not asked and save is None:

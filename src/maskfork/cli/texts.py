@@ -23,10 +23,18 @@ def texts_of(texts: Sequence[str], file: Path | None, column: str | None, verb: 
     else:
         if column is not None:
             raise UsageError("--text names a column of --file: give the file too")
+        refuse_options(texts, verb)
         found = from_stdin() if list(texts) == ["-"] else list(texts)
     if not any(text.strip() for text in found):
         raise UsageError(f'there is no text: maskfork {verb} MODEL "a text", or --file FILE, or - for standard input')
     return found
+
+
+def refuse_options(texts: Sequence[str], verb: str, elsewhere: str = "goes into a --file") -> None:
+    """Raises UsageError for a text that is rather an option of another name."""
+    stray = next((t for t in texts if t[:2] == "--" and t[2:3].isalpha() and not any(map(str.isspace, t))), None)
+    if stray is not None:
+        raise UsageError(f"there is no option {stray}: see `maskfork {verb} --help` (a text that looks so {elsewhere})")
 
 
 def from_stdin() -> list[str]:
@@ -53,10 +61,7 @@ def asked_texts(
         return _from_file(file, column, pair)
     if column is not None:
         raise UsageError("--text names a column of --file: give the file too")
-    stray = next((t for t in texts if t[:2] == "--" and t[2:3].isalpha() and not any(map(str.isspace, t))), None)
-    if stray is not None:
-        verb = " ".join(command.split()[:2])
-        raise UsageError(f"there is no option {stray}: see `{verb} --help` (a text that looks so goes into a --file)")
+    refuse_options(texts, command.split()[1])
     lines = from_stdin() if list(texts) == ["-"] else list(texts)
     wanted = [line for line in lines if line.strip()]
     if len(wanted) < len(lines) and wanted:
