@@ -68,7 +68,13 @@ def load(
 def _load_adapted(found: AdapterFolder, head: str | None, labels: Sequence[str] | None, seed: int, dtype: torch.dtype) -> Model:
     """An adapter on its base. With another head or other labels, a head that the folder brings is left behind and said."""
     wanted, named = head or found.head, labels or found.labels
-    model = load(found.base, wanted, labels=named if wanted in ("classify", "tag") else None, seed=seed, dtype=dtype)
+    try:
+        base = find_folder(found.base)
+    except ModelError as error:
+        raise ModelError(
+            f"{found.folder} is an adapter, and its base is not to be had: {error} (the adapter's adapter_config.json names it)"
+        ) from error
+    model = load(base, wanted, labels=named if wanted in ("classify", "tag") else None, seed=seed, dtype=dtype)
     model.config = {**model.config, **{key: value for key, value in found.config.items() if key not in ("dtype", OWN)}}
     if found.held is not None:
         model.notes += quantise(model.body, found.held)
@@ -88,6 +94,10 @@ def find_folder(where: str | Path) -> Path:
     if path.is_dir():
         return path
     text = str(where)
+    if path.suffix in (".gguf", ".onnx") and path.exists():
+        raise ModelError(
+            f"{path} is an export for another runtime: give the folder in the Hugging Face layout that it was made from"
+        )
     if path.exists():
         raise ModelError(f"{path} is a file: give the folder that holds config.json and the weights")
     if not _REPOSITORY.fullmatch(text) or text.startswith((".", "~")):

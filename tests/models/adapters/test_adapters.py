@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor
 from maskfork import Batch, Causal, Prefix, Window, load
 from maskfork.core.cache import Cache
 from maskfork.core.mask import Mask
+from maskfork.decide.compare.winner import kind_of
 from maskfork.errors import ModelError, UsageError
 from maskfork.models import families
 from maskfork.models.adapters import IA3, Adapters, LoRA, Prompt, QLoRA
@@ -20,6 +22,7 @@ from maskfork.models.adapters import Prefix as PrefixTokens
 from maskfork.models.hub import build
 from maskfork.models.model import Model
 from maskfork.models.quantised import bytes_of
+from tests.learn.tiny import make
 
 KINDS = {
     "lora": LoRA(rank=3), "dora": LoRA(rank=3, dora=True), "rslora": LoRA(rank=3, rslora=True, targets=("out", "down")),
@@ -212,4 +215,19 @@ def test_what_is_wrong_is_said_in_a_sentence(tmp_path: Path) -> None:
     folder = model.save(tmp_path / "adapter")
     (folder / "adapter_config.json").write_text('{"peft_type": "ADALORA", "base_model_name_or_path": "x"}')
     with pytest.raises(ModelError, match="ADALORA"):
+        load(folder)
+
+
+def test_an_adapter_without_its_base_and_one_as_a_classifier(tmp_path: Path) -> None:
+    """The base's absence is told as such; a folder as PEFT leaves it, without config.json, is opened as what it is."""
+    model = make("bert", "classify", labels=("bad", "good"))
+    base = model.save(tmp_path / "base")
+    model.folder, model.adapters = base, Adapters(model)
+    model.adapters.add("a", LoRA())
+    folder = model.save(tmp_path / "adapter")
+    (folder / "config.json").unlink()
+    assert kind_of(folder) == "fine-tune"
+    assert load(folder).spec.head == model.spec.head
+    shutil.rmtree(base)
+    with pytest.raises(ModelError, match=r"adapter is an adapter, and its base is not to be had: there is no folder"):
         load(folder)

@@ -31,6 +31,20 @@ def test_safetensors_come_before_pickles(tmp_path: Path) -> None:
     assert has_tensors(tmp_path)
 
 
+def test_weights_of_others_are_named(tmp_path: Path) -> None:
+    """What people give for a model: a pointer that git left, an export, TensorFlow's weights."""
+    (tmp_path / "onnx").mkdir()
+    (tmp_path / "onnx" / "model.onnx").write_bytes(b"")
+    with pytest.raises(ModelError, match=r"only onnx/model\.onnx, an export for ONNX Runtime"):
+        read_weights(tmp_path)
+    (tmp_path / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 12\n")
+    with pytest.raises(ModelError, match="pointer of Git LFS"):
+        read_weights(tmp_path)
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    with pytest.raises(ModelError, match="export for another runtime"):
+        load(tmp_path / "model.gguf")
+
+
 @pytest.mark.parametrize("index", ["{", "[]", "{}", '{"weight_map": 3}', '{"weight_map": {"x": "a.bin"}}'])
 def test_broken_indexes(index: str, tmp_path: Path) -> None:
     (tmp_path / "pytorch_model.bin.index.json").write_text(index)

@@ -73,12 +73,12 @@ def answerer(predictor: Predictor) -> Callable[[Sequence[Mapping[str, Any]]], li
 
 
 def kind_of(folder: Path) -> str:
-    """What maskfork.json says; a folder with config.json and none of ours is a fine-tuned classifier."""
+    """What maskfork.json says; a folder with config.json, or an adapter's, and none of ours is a classifier."""
     path = folder / FILE
     if not path.exists():
         if (folder / "probe.safetensors").exists():
             return "probe"
-        if (folder / "config.json").exists():
+        if (folder / "config.json").exists() or (folder / "adapter_config.json").exists():
             return "fine-tune"
         inside = [name.parent.name for name in sorted(folder.glob(f"*/{FILE}"))]
         cure = f"its folder {inside[-1]} does: give {folder / inside[-1]}" if inside else "give the folder of a model"

@@ -38,6 +38,16 @@ class Tensors(Protocol):
     def read(self, name: str) -> Tensor: ...
 
 
+_POINTER = b"version https://git-lfs"
+_FOREIGN = {  # ending -> what it is that is not read here
+    ".onnx": "an export for ONNX Runtime",
+    ".gguf": "an export for llama.cpp",
+    "openvino_model.bin": "an export for OpenVINO",
+    ".h5": "TensorFlow's weights",
+    ".msgpack": "Flax's weights",
+}
+
+
 @dataclass
 class FolderTensors:
     """`where` says which file has a tensor. With `mapped`, a pickle stays on the disk until its tensors are read."""
@@ -82,6 +92,12 @@ def open_tensors(folder: Path, *, mapped: bool = False) -> FolderTensors:
         raise ModelError(
             f"{folder} is exported for a runtime and holds no weights, which this job needs: give the folder it was exported from"
         )
+    for ending, what in _FOREIGN.items():
+        if found := next(folder.rglob(f"*{ending}"), None):
+            raise ModelError(
+                f"{folder} has no model.safetensors, only {found.relative_to(folder)}, {what}: "
+                "give the folder that it was made from, or download model.safetensors too"
+            )
     raise ModelError(f"{folder} has a config.json but no model.safetensors: the download is incomplete")
 
 
@@ -117,6 +133,9 @@ def _opened(file: Path, folder: Path, mapped: bool) -> Any:
     try:
         return safe_open(str(file), framework="pt")
     except SafetensorError as error:
+        with file.open("rb") as opened:
+            if opened.read(len(_POINTER)) == _POINTER:
+                raise ModelError(f"{file} is a pointer of Git LFS and not the weights: fetch them with git lfs pull") from error
         raise _broken(folder, error) from error
 
 
