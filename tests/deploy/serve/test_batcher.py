@@ -126,12 +126,12 @@ def test_answers_that_come_later_than_expected_are_expected_later(late: float, t
     gate.speed.learn(1000, 0.1)
     gate.admit(rows("a" * 40))
     gate.admit(rows("b" * 40))  # 2 ms of passes, far from what is promised
-    for _ in range(60):
-        gate.answered(late, turn)
+    for n in range(60):
+        gate.answered(late, turn, now=n / 10)
     with pytest.raises(Refused, match="too many for 100 ms"):
         gate.admit(rows("c" * 40))
-    for _ in range(90):
-        gate.answered(0.0, 0.0)
+    for n in range(60, 120):
+        gate.answered(0.0, 0.0, now=n / 10)
     gate.admit(rows("d" * 40))
 
 

@@ -83,7 +83,7 @@ class Batcher:
         now = time.perf_counter()
         late = [now - job.came - job.expected for job, said in ended if job.expected and isinstance(said, Done)]
         if late:
-            self.gate.answered(max(late), now - told)
+            self.gate.answered(max(late), now - told, now)
         for job, said in ended:
             self.gate.leave(len(job.rows), job.guess)
             if job.future.done():

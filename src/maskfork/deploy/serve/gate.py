@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from maskfork.deploy.serve.refused import Refused
 from maskfork.deploy.serve.speed import Speed
 
 LEAST = 256  # tokens that a batch may always have, however slow the model is
+SPAN, SPANS = 0.05, 60
 OURS = 0.9  # of what is promised: the rest is the way's, to the client and back
 KEEP = 0.8  # of what was known of the tokens in a character, after every reading
 
@@ -17,21 +19,22 @@ KEEP = 0.8  # of what was known of the tokens in a character, after every readin
 class Lateness:
     """By how much answers come later than expected: the event loop and the clients take time of the same cores.
 
-    The mean and four mean deviations, which few are above: Jacobson 1988, "Congestion Avoidance and Control"; RFC 6298.
+    The worst of each `SPAN` seconds is kept for `SPANS` of them; one may be worse than the margin.
     """
 
     def __init__(self) -> None:
-        self._mean = self._deviation = 0.0
+        self._span = -1
+        self._worst: deque[float] = deque(maxlen=SPANS)
+        self.margin = 0.0
 
-    def learn(self, late: float) -> None:
+    def learn(self, late: float, now: float) -> None:
         """Seconds, below zero for an answer that came sooner."""
-        error = late - self._mean
-        self._mean += error / 16
-        self._deviation += (abs(error) - self._deviation) / 8
-
-    @property
-    def margin(self) -> float:
-        return max(0.0, self._mean + 4 * self._deviation)
+        span = int(now / SPAN)
+        if span == self._span:
+            late = max(late, self._worst.pop())
+        self._span = span
+        self._worst.append(late)
+        self.margin = max([0.0, *sorted(self._worst)[-2:-1]])
 
 
 class Gate:
@@ -61,7 +64,7 @@ class Gate:
         self._change(len(rows), guess)
         return guess, expected
 
-    def answered(self, late: float, turn: float) -> None:
+    def answered(self, late: float, turn: float, now: float) -> None:
         """After a pass: by how many seconds its worst answer is late, and how long the event loop took to hear of it.
 
         Once a pass, not once an answer: those of one pass are late together, and would hide how far passes lie apart. A request
@@ -69,7 +72,7 @@ class Gate:
         is written in the turn after it is heard of: three such times are in no other figure.
         """
         if self.speed.known:
-            self._late.learn(late + 3 * turn)
+            self._late.learn(late + 3 * turn, now)
 
     def leave(self, texts: int, guess: float) -> None:
         """Texts were answered, or nobody waits for them any more."""
