@@ -66,3 +66,14 @@ def test_a_cleaned_copy_is_written(file: Path, tmp_path: Path, capsys: pytest.Ca
     assert file.read_text("utf-8").startswith(ROWS)
     assert main(["audit", str(file), "--fix", str(tmp_path / "clean.txt")]) == 2
     assert "must end in" in capsys.readouterr().err
+
+
+def test_what_is_read_is_never_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--fix DATA` once replaced the user's only copy."""
+    data = tmp_path / "data.csv"
+    data.write_text("text,label\nwarm and kind,a\n,b\n")
+    before = data.read_bytes()
+    for words in (["audit", data, "--fix", data], ["audit", data, "--html", data], ["dedup", data, "-o", data]):
+        assert main([str(word) for word in words]) == 2
+        assert "is the file that is read: name another one with" in capsys.readouterr().err
+    assert data.read_bytes() == before

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maskfork.cli.config import ConfigFile
-from maskfork.cli.output import JsonFlag, emit, emit_json, notes_console, progress, say
+from maskfork.cli.output import JsonFlag, emit, emit_json, notes_console, progress, refuse_input, say
 from maskfork.cli.where import model_place
 from maskfork.errors import DataError, UsageError
 
@@ -59,6 +59,8 @@ def audit(
     """
     if rows < 0:
         raise UsageError(f"--rows is how many rows of a finding are shown, 0 or more, not {rows}")
+    refuse_input(fix, "--fix", data, test)
+    refuse_input(html, "--html", data, test)
     import msgspec
 
     if fix is not None:

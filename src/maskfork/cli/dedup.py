@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from maskfork.cli.config import ConfigFile
-from maskfork.cli.output import JsonFlag, emit, emit_json, progress, say
+from maskfork.cli.output import JsonFlag, emit, emit_json, progress, refuse_input, say
 from maskfork.errors import UsageError
 
 if TYPE_CHECKING:
@@ -56,11 +56,13 @@ def dedup(
 
     from maskfork.cli.where import ENCODER, model_place
     from maskfork.learn.data.read import read_table
-    from maskfork.learn.data.unlabelled import read_texts
+    from maskfork.learn.data.unlabelled import bare_texts, read_texts
     from maskfork.learn.data.write import check_ending, write_table
     from maskfork.learn.search import Index, doubles
     from maskfork.learn.tasks.embed.base import base_encoder
 
+    refuse_input(out, "-o", file)
+    refuse_input(groups, "--groups", file)
     for path in (out, groups):
         if path is not None:
             check_ending(path)
@@ -74,7 +76,9 @@ def dedup(
         say(note)
     found = doubles(texts, index.vectors, threshold, by_words=words)
     if out is not None:
-        write_table(read_table(file, [text] if text else None).frame[found.kept], out)
+        bare = bare_texts(file, text)
+        frame = read_table(file, [text] if text else None).frame if bare is None else pl.DataFrame({bare.column: bare.texts})
+        write_table(frame[found.kept], out)
     sizes = np.bincount(found.group, minlength=len(texts))
     inside = np.flatnonzero(sizes[found.group] > 1)
     inside = inside[np.lexsort((inside, found.group[inside]))]

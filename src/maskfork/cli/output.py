@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 from cyclopts import Parameter
 
+from maskfork.errors import MaskforkError, UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from rich.console import Console, RenderableType
-
-    from maskfork.errors import MaskforkError
 
 JsonFlag = Annotated[bool, Parameter(name="--json", negative="", help="Print the result as JSON on stdout.")]
 """The type of every verb's `json` parameter: `json: JsonFlag = False`."""
@@ -48,6 +49,12 @@ def say(sentence: str) -> None:
     """A note to the person who is waiting, on stderr."""
     sys.stderr.write(sentence.rstrip("\n") + "\n")
     sys.stderr.flush()
+
+
+def refuse_input(out: Path | None, option: str, *read: Path | None) -> None:
+    """Raises UsageError where a file that is to be written is one of those that are read."""
+    if out is not None and any(one is not None and out.resolve() == one.resolve() for one in read):
+        raise UsageError(f"{out} is the file that is read: name another one with {option}")
 
 
 def notes_console() -> Console:

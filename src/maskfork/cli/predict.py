@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from maskfork.cli.config import ConfigFile
 from maskfork.cli.lines import line
-from maskfork.cli.output import JsonFlag, emit, emit_json, progress, say
+from maskfork.cli.output import JsonFlag, emit, emit_json, progress, refuse_input, say
 from maskfork.cli.texts import asked_texts
 from maskfork.errors import UsageError
 
@@ -83,8 +83,7 @@ def _to_file(
     """From one file to another, in bounded memory."""
     if file is None or texts:
         raise UsageError("-o writes the answers to a file of texts: name it with --file, and give no texts beside it")
-    if out.resolve() == file.resolve():
-        raise UsageError(f"{out} is the file that is read: name another one with -o")
+    refuse_input(out, "-o", file)
     from maskfork.deploy.bulk.asked import open_asked
     from maskfork.deploy.bulk.run import predict_file
     from maskfork.deploy.bulk.source import open_source
