@@ -173,3 +173,9 @@ def test_decoders_are_asked_as_a_task_says(table: Path, tmp_path: Path, capsys: 
     task.write_text("what: Which mood?\nlabels: [a, b]\n")
     assert main([*command, "--out", str(tmp_path / "other")]) == 2
     assert "the task has the labels a, b and the data has" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_written_is_told(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    assert main(["compare", str(table), *FLOOR, "--out", str(tmp_path / "file" / "out")]) == 2
+    assert f"cannot be written, because {tmp_path / 'file'} is a file: give another folder" in capsys.readouterr().err

@@ -72,6 +72,10 @@ def check_writable(out: Path) -> None:
     """Raise unless `out` is new, empty, or an earlier comparison. Touches nothing; says nothing of its data."""
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is a file: give a folder that is new or holds an earlier comparison.")
+    there = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        why = "may not be written to" if there.is_dir() else "is a file"
+        raise UsageError(f"--out {out} cannot be written, because {there} {why}: give another folder.")
     if out.is_dir() and not (out / MARKER).exists():
         held = sorted(entry.name for entry in out.iterdir() if entry.name != ".lock")
         if held:
@@ -106,7 +110,11 @@ class Store:
     def open(cls, out: Path, data_path: str, data_digest: str) -> Iterator[Store]:
         """Check, create and lock the folder. Raises UsageError where it is not ours or is in use."""
         check_free(out, data_path, data_digest)
-        out.mkdir(parents=True, exist_ok=True)
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            (out / ".lock").touch()
+        except OSError as error:
+            raise UsageError(f"--out {out} cannot be written ({error.strerror}): give another folder.") from error
         with _locked(out):
             check_free(out, data_path, data_digest)
             store = cls(out)
