@@ -12,7 +12,7 @@ from maskfork.deploy.serve.speed import Speed
 
 LEAST = 256  # tokens that a batch may always have, however slow the model is
 SPAN, SPANS = 0.05, 60
-OURS = 0.9  # of what is promised: the rest is the way's, to the client and back
+OURS = 0.8  # of what is promised: the rest is the way's, to the client and back
 KEEP = 0.8  # of what was known of the tokens in a character, after every reading
 
 
