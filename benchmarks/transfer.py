@@ -54,7 +54,7 @@ WORDS = {"bert": "bert", "electra": "bert", "t5": "t5"}
 SETS = ("trec", "ag_news")
 ROWS = 500  # labelled rows to learn from: with thousands, the words' counts alone are enough for these sets
 RATES = (1e-3,)  # at 3e-3 the seeds of one start lie ten points apart, and fifty validation rows cannot choose between two
-SEEDS = (0, 1, 2)
+SEEDS = tuple(range(6))  # of the fine-tuning: they lie up to six points apart
 EPOCHS = 12
 E2E_EPOCHS, E2E_RATES, E2E_ROWS = 4, (3e-3, 1e-2), 32
 
@@ -204,7 +204,7 @@ def write(unit: Unit) -> None:
 def units(kind: str) -> Iterator[Unit]:
     """In the order in which they are worth having; the rate is known once the first seed is done."""
     if kind == "e2e":
-        yield from (Unit(start, "e2e", rate, seed) for seed in SEEDS for rate in E2E_RATES for start in ("spans", "random-t5"))
+        yield from (Unit(start, "e2e", rate, seed) for seed in SEEDS[:1] for rate in E2E_RATES for start in ("spans", "random-t5"))
         return
     starts = ["mlm", "random-bert", "sop", "rtd", "random-electra"]
     for data in SETS:
