@@ -67,6 +67,11 @@ def test_doubles_are_taken_out(file: Path, tmp_path: Path, capsys: pytest.Captur
     assert "1 more have a cosine of 0.7 or above; 3 stay, 1 groups" in out
     assert [json.loads(line)["key"] for line in kept.read_text("utf-8").splitlines()] == ["k1", "k2", "k4"]
     assert len(groups.read_text("utf-8").splitlines()) == 4
+    strange = tmp_path / "strange.txt"  # no token of the vocabulary, and so one vector
+    strange.write_text("\U0001f600\U0001f601\n\U0001f680\n\U0001f355\U0001f680\n\U0001f680\na cat sleeps\n", "utf-8")
+    code, out, err = run(capsys, "dedup", str(strange), "--json")
+    assert (json.loads(out)["kept"], json.loads(out)["exact"]) == (4, 1)
+    assert "4 texts are mostly unknown tokens to this model" in err
     code, out, _ = run(capsys, "dedup", str(file), "--threshold", "0.99", "--json")
     said = json.loads(out)
     assert (said["kept"], said["exact"], said["by_vectors"]) == (4, 1, 0)

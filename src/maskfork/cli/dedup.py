@@ -58,7 +58,7 @@ def dedup(
     from maskfork.learn.data.read import read_table
     from maskfork.learn.data.unlabelled import bare_texts, read_texts
     from maskfork.learn.data.write import check_ending, write_table
-    from maskfork.learn.search import Index, doubles
+    from maskfork.learn.search import Index, doubles, unread
     from maskfork.learn.tasks.embed.base import base_encoder
 
     refuse_input(out, "-o", file)
@@ -74,7 +74,10 @@ def dedup(
         index = Index.build(encoder, texts, model=model or ENCODER, graph=False, progress=step)
     for note in index.notes:
         say(note)
-    found = doubles(texts, index.vectors, threshold, by_words=words)
+    strange = unread(encoder.model.tokenizer, texts)
+    if strange.any():
+        say(f"{strange.sum():,} texts are mostly unknown tokens to this model: they are compared by their words alone")
+    found = doubles(texts, np.where(strange[:, None], 0, index.vectors), threshold, by_words=words)
     if out is not None:
         bare = bare_texts(file, text)
         frame = read_table(file, [text] if text else None).frame if bare is None else pl.DataFrame({bare.column: bare.texts})
