@@ -103,6 +103,7 @@ def distill(
     from maskfork.decide.label.rows import read_unlabelled
     from maskfork.learn.tasks.common.settings import TaskSettings, assignments, settings_of
     from maskfork.prompt.tasks import read_task
+    from maskfork.prompt.teachers.teacher import check_one_label
 
     values: dict[str, Any] = {
         "epochs": epochs, "learning_rate": learning_rate, "batch_size": batch_size, "max_length": max_length,
@@ -111,6 +112,7 @@ def distill(
     settings = settings_of(TaskSettings, {k: v for k, v in values.items() if v is not None} | assignments(set_ or []))
     asked = options or TeacherOptions()
     description = read_task(task)
+    check_one_label(description)
     rows = read_unlabelled(data, text=text, pair=pair)
     by_hand = read_gold(gold, description.label_names, text=text if data.suffix != ".txt" else None, label=gold_label, pair=pair)
     who = open_the_teacher(teacher, description, asked, out / ANSWERS)

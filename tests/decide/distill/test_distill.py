@@ -160,6 +160,18 @@ def test_bad_gold_is_said(folder: Path, encoder: str, capsys: pytest.CaptureFixt
         places(Unlabelled(pl.DataFrame(), tuple(rows), None), few, 0)
 
 
+def test_a_task_of_another_output_is_refused_before_its_gold_is_read(
+    folder: Path, encoder: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = Path("task.yaml")
+    task.write_text(task.read_text() + "output: labels\n")
+    Path("gold.csv").unlink()
+    with ChatServer() as server:
+        assert main(["distill", *words(server, encoder)]) == 2
+        assert "use `maskfork label`" in capsys.readouterr().err
+        assert not server.calls
+
+
 def gold_of(folder: Path) -> Any:
     with Path("gold2.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["text", "label"], *([text, NAMES[label]] for text, label in sentences(80, 2))])
