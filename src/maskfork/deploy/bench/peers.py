@@ -16,6 +16,8 @@ from maskfork.deploy.optimize.opened import Answers, Opened, Rows
 from maskfork.deploy.optimize.worker import Worker, answer_lines
 
 BATCH = 32
+ENDLESS = 1_000_000  # transformers' way to say that there is no limit is a number far above
+COUNT_FROM_PADDING = ("roberta", "xlm-roberta", "camembert")  # whose first place is behind the padding's id
 PEERS: dict[str, str] = {
     "transformers-pipeline": "transformers",
     "transformers-sorted": "transformers",
@@ -53,6 +55,7 @@ def open_peer(name: str, folder: Path) -> Callable[[Sequence[str]], Any]:
     if name == "transformers-pipeline":
         task = "feature-extraction" if vectors else "text-classification"
         pipe = library.pipeline(task, model=str(folder), device="cpu")
+        limit(pipe.tokenizer, pipe.model)
         more = {} if vectors else {"truncation": True}
         return lambda texts: pipe(list(texts), batch_size=BATCH, **more)
     import torch
@@ -60,6 +63,7 @@ def open_peer(name: str, folder: Path) -> Callable[[Sequence[str]], Any]:
     tokenizer = library.AutoTokenizer.from_pretrained(str(folder))
     kind = "AutoModel" if vectors else "AutoModelForSequenceClassification"
     network = getattr(library, kind).from_pretrained(str(folder)).eval()
+    limit(tokenizer, network)
 
     def ask(texts: Sequence[str]) -> list[Any]:
         order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
@@ -73,6 +77,14 @@ def open_peer(name: str, folder: Path) -> Callable[[Sequence[str]], Any]:
         return found
 
     return ask
+
+
+def limit(tokenizer: Any, network: Any) -> None:
+    """Where the tokenizer's files name no longest text, the model's positions are it: the library would read on and fall over."""
+    places = getattr(network.config, "max_position_embeddings", None)
+    if places is not None and tokenizer.model_max_length > ENDLESS:
+        first = (network.config.pad_token_id or 0) + 1 if network.config.model_type in COUNT_FROM_PADDING else 0
+        tokenizer.model_max_length = places - first
 
 
 class PeerWorker(Worker):
