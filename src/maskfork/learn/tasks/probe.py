@@ -15,6 +15,7 @@ from maskfork.errors import DataError, ModelError
 from maskfork.learn.data.rows import Rows
 from maskfork.models.device import best_device
 from maskfork.models.encode import OnLong
+from maskfork.models.formats.readable import readable
 from maskfork.models.hub import load
 from maskfork.models.model import Model
 from maskfork.models.sentence import Normalize, Pooling, SentenceEncoder
@@ -122,7 +123,8 @@ class Probe:
     def save(self, folder: str | Path) -> Path:
         """The encoder's folder with probe.safetensors and probe.json beside it."""
         folder = self.embedder.model.save(folder)
-        save_file({"weight": self.weight, "bias": self.bias}, str(folder / "probe.safetensors"))
+        with readable(folder / "probe.safetensors"):
+            save_file({"weight": self.weight, "bias": self.bias}, str(folder / "probe.safetensors"))
         about = {
             "labels": list(self.label_names), "max_length": self.embedder.max_length, "on_long": self.embedder.encoder.on_long,
             "pooling": "mean", "normalised": True,

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from maskfork.errors import ModelError
+from maskfork.models.formats.readable import readable
 from maskfork.models.formats.tensors import INDEX, PICKLE, SAFE
 
 
@@ -42,7 +43,8 @@ def write_tensors(
         tensors = {name: read(name).clone(memory_format=torch.contiguous_format) for name in chosen}
         try:
             if base == SAFE:
-                save_file(tensors, str(file), metadata={"format": "pt"})
+                with readable(file):
+                    save_file(tensors, str(file), metadata={"format": "pt"})
             else:
                 torch.save(tensors, file)
         except (SafetensorError, RuntimeError) as error:  # their words for a full disk

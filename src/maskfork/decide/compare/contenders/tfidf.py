@@ -17,6 +17,7 @@ from maskfork.decide.compare.contender import Contender, HeldOut, Kind, Outcome,
 from maskfork.errors import ModelError
 from maskfork.learn.data.ngrams import Vocabulary, stack
 from maskfork.learn.data.rows import Rows
+from maskfork.models.formats.readable import readable
 
 _MOST = 200_000  # terms a block; more slows every answer and is noise in small data
 _MANY = 1000  # rows from which a term that stands in one text only is left out: half the size, none of the accuracy
@@ -61,7 +62,9 @@ class TfidfPredictor:
         (folder / "vocabulary.json").write_text(json.dumps(words, ensure_ascii=False), "utf-8")
         tensors: dict[str, NDArray[Any]] = {"coef": self.coef, "bias": self.bias}
         tensors |= {f"idf.{i}": v.idf for i, v in enumerate(self.vocabularies)}
-        save_file({name: np.ascontiguousarray(value) for name, value in tensors.items()}, folder / "model.safetensors")
+        file = folder / "model.safetensors"
+        with readable(file):
+            save_file({name: np.ascontiguousarray(value) for name, value in tensors.items()}, file)
 
     @classmethod
     def open(cls, folder: Path) -> TfidfPredictor:

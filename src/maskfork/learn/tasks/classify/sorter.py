@@ -21,6 +21,7 @@ from maskfork.learn.tasks.common.contract import Answer, Scores, Trained
 from maskfork.learn.train.run import Record
 from maskfork.models.about import describe, said_of
 from maskfork.models.device import best_device
+from maskfork.models.formats.readable import readable
 from maskfork.models.runtimes.exported import open_model
 
 WINDOWS = "windows.safetensors"
@@ -67,7 +68,8 @@ class Sorter(Trained):
         model.config.pop("max_length_trained", None)  # a base may have brought its own
         model.save(folder)
         if self.reader.scorer is not None:
-            save_file({k: v.cpu().contiguous() for k, v in self.reader.scorer.state_dict().items()}, str(folder / WINDOWS))
+            with readable(folder / WINDOWS):
+                save_file({k: v.cpu().contiguous() for k, v in self.reader.scorer.state_dict().items()}, str(folder / WINDOWS))
         about = {"problem": self.problem, "reading": asdict(self.reading), "rules": asdict(self.rules)}
         describe(folder, {"kind": self.task, "classify": about})
         return folder
