@@ -74,10 +74,11 @@ def dedup(
         index = Index.build(encoder, texts, model=model or ENCODER, graph=False, progress=step)
     for note in index.notes:
         say(note)
-    strange = unread(encoder.model.tokenizer, texts)
+    vectors, strange = index.vectors, unread(encoder.model.tokenizer, texts)
     if strange.any():
+        vectors = np.where(strange[:, None], 0, vectors)
         say(f"{strange.sum():,} texts are mostly unknown tokens to this model: they are compared by their words alone")
-    found = doubles(texts, np.where(strange[:, None], 0, index.vectors), threshold, by_words=words)
+    found = doubles(texts, vectors, threshold, by_words=words)
     if out is not None:
         bare = bare_texts(file, text)
         frame = read_table(file, [text] if text else None).frame if bare is None else pl.DataFrame({bare.column: bare.texts})

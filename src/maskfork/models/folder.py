@@ -14,6 +14,7 @@ from torch import Tensor
 from maskfork.core.spec import ModelSpec
 from maskfork.errors import ModelError
 from maskfork.models.families import Family, family_of
+from maskfork.models.formats.readable import readable
 from maskfork.models.tokenizers import Tokenizer
 from maskfork.models.weights import Table
 
@@ -65,10 +66,9 @@ def write_folder(
         theirs = {name: t.clone() for name, t in theirs.items()}
     written = config_of(spec, config, dtype)
     part = folder / "model.safetensors.part"  # a folder whose writing was cut off keeps its old weights
-    save_file(theirs, str(part), metadata={"format": "pt"})
-    file = folder / "config.json"
-    file.write_text(json.dumps(written, indent=2, ensure_ascii=False, sort_keys=True) + "\n", "utf-8")
-    part.chmod(file.stat().st_mode)  # the library writes for its owner alone
+    with readable(part):
+        save_file(theirs, str(part), metadata={"format": "pt"})
+    (folder / "config.json").write_text(json.dumps(written, indent=2, ensure_ascii=False, sort_keys=True) + "\n", "utf-8")
     part.replace(folder / "model.safetensors")
     if generation:
         (folder / "generation_config.json").write_text(json.dumps(generation, indent=2, sort_keys=True) + "\n", "utf-8")

@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from maskfork.errors import ModelError
+from maskfork.models.formats.readable import readable
 from maskfork.models.formats.tensors import read_weights
 from maskfork.models.sentence.folder import MODULES, read_modules, read_stage, write_modules
 from maskfork.models.sentence.stages import Dense
@@ -54,13 +55,12 @@ class StaticModel(nn.Module):
     def save(self, folder: Path) -> Path:
         """A folder that sentence-transformers opens too."""
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(
-            {WEIGHT: self.vectors.weight.detach().contiguous()}, str(folder / "model.safetensors"), metadata={"format": "pt"}
-        )
+        file, weight = folder / "model.safetensors", self.vectors.weight.detach().contiguous()
+        with readable(file):
+            save_file({WEIGHT: weight}, str(file), metadata={"format": "pt"})
         self.tokenizer.save(folder)
         about: dict[str, Any] = {"model_type": "SentenceTransformer", "prompts": {}, "default_prompt_name": None}
         write_modules(folder, [layer for layer in self.layers if isinstance(layer, Dense)], about, first=KIND)
-        (folder / "model.safetensors").chmod((folder / "modules.json").stat().st_mode)
         return folder
 
     @staticmethod

@@ -36,11 +36,6 @@ class Speed:
     def known(self) -> bool:
         return self._n > 0
 
-    @property
-    def start(self) -> float:
-        """Seconds of a pass without a token."""
-        return self.worth * self.each
-
     def seconds(self, tokens: float, budget: int) -> float:
         """For so many tokens in passes of at most `budget`."""
         return (math.ceil(tokens / budget) * self.worth + tokens) * self.each

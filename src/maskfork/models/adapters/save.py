@@ -23,6 +23,7 @@ from maskfork.models.adapters.places import Place, Places
 from maskfork.models.adapters.tensors import STEM, VIRTUAL, write_parts, write_virtual
 from maskfork.models.families import family_of
 from maskfork.models.folder import config_of, headed, table_of, write_tokenizer
+from maskfork.models.formats.readable import readable
 from maskfork.models.weights import Transpose
 
 
@@ -170,9 +171,8 @@ def _write(folder: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]
     """Both files, and config.json; a folder whose writing was cut off keeps its old ones."""
     own = {name: t.detach().float().cpu().contiguous().clone() for name, t in tensors.items()}
     part = folder / f"{TENSORS}.part"
-    save_file(own, str(part), metadata={"format": "pt"})
-    file = folder / FILE
-    file.write_text(json.dumps(about, indent=2, sort_keys=True) + "\n", "utf-8")
+    with readable(part):
+        save_file(own, str(part), metadata={"format": "pt"})
+    (folder / FILE).write_text(json.dumps(about, indent=2, sort_keys=True) + "\n", "utf-8")
     (folder / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False, sort_keys=True) + "\n", "utf-8")
-    part.chmod(file.stat().st_mode)  # the library writes for its owner alone
     part.replace(folder / TENSORS)

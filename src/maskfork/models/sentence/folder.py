@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from maskfork import __version__
 from maskfork.errors import ModelError
+from maskfork.models.formats.readable import readable
 from maskfork.models.sentence.pooling import read_pooling
 from maskfork.models.sentence.stages import Stage, read_dense, read_dropout, read_layer_norm, read_normalize
 from maskfork.models.tokenizers.face import Tokenizer
@@ -103,8 +104,8 @@ def write_modules(
         if (said := stage.config()) is not None:
             _write(place / "config.json", said)
         if tensors := {name: t.detach().cpu().contiguous() for name, t in stage.state_dict().items()}:
-            save_file(tensors, str(place / "model.safetensors"), metadata={"format": "pt"})
-            (place / "model.safetensors").chmod((place / "config.json").stat().st_mode)
+            with readable(place / "model.safetensors"):
+                save_file(tensors, str(place / "model.safetensors"), metadata={"format": "pt"})
         kind = f"sentence_transformers.models.{stage.kind}"
         entries.append({"idx": index, "name": str(index), "path": place.name, "type": kind})
     if transformer is not None:

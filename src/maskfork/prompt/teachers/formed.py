@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from maskfork.prompt.teachers.cost import Preview
 from maskfork.prompt.teachers.endpoint import Endpoint
 from maskfork.prompt.teachers.messages import sum_of, took
 from maskfork.prompt.teachers.outcome import Answers, pooled_answers
-from maskfork.prompt.teachers.teacher import FormTeacher, Progress, check_turns, in_orders
+from maskfork.prompt.teachers.teacher import FormTeacher, Progress, check_turns, in_orders, sampled
 
 
 class EndpointFormTeacher(FormTeacher):
@@ -36,10 +35,8 @@ class EndpointFormTeacher(FormTeacher):
         answer_tokens: int | None = None,
     ) -> None:
         check_turns(orders, samples, temperature)
-        how = description.how.but(max_tokens=answer_tokens)
-        if samples > 1:
-            how = how.but(samples=samples, temperature=temperature)
-        self.endpoint, self.description, self.name = endpoint, replace(description, how=how), endpoint.name
+        self.endpoint, self.name = endpoint, endpoint.name
+        self.description = sampled(description, samples, temperature, answer_tokens)
         self.orders = orders
         self._turns = [EndpointFormAsker(endpoint, turn) for turn in in_orders(self.description, orders)]
 

@@ -13,7 +13,7 @@ from maskfork.prompt.ask.spans import invented_note
 from maskfork.prompt.tasks.description import TaskDescription
 from maskfork.prompt.teachers.classified import OUTSIDE
 from maskfork.prompt.teachers.outcome import Answers, pooled_answers
-from maskfork.prompt.teachers.teacher import FormTeacher, Labels, Progress, Teacher, check_one_label, check_turns, pooled
+from maskfork.prompt.teachers.teacher import FormTeacher, Labels, Progress, Teacher, check_one_label, check_turns, pooled, sampled
 from maskfork.prompt.teachers.turns import Turn, Turns
 
 
@@ -86,12 +86,9 @@ class DecoderFormTeacher(FormTeacher):
         cache_dir: Path | None = None,
     ) -> None:
         check_turns(orders, samples, temperature)
-        how = description.how.but(max_tokens=answer_tokens)
-        if samples > 1:
-            how = how.but(samples=samples, temperature=temperature)
-        elif description.output == "labels":
-            how = how.but(calibrate=calibrate)
-        self.description = replace(description, how=how)
+        self.description = sampled(description, samples, temperature, answer_tokens)
+        if samples == 1 and description.output == "labels":
+            self.description = replace(self.description, how=self.description.how.but(calibrate=calibrate))
         self.name, self.orders = str(where), orders
         self._turns = Turns(where, self.description, orders, cache_dir)
 

@@ -104,6 +104,12 @@ def check_turns(orders: int, samples: int, temperature: float) -> None:
         raise UsageError("samples differ at a temperature above 0 alone: raise it, or ask in several orders instead")
 
 
+def sampled(description: TaskDescription, samples: int, temperature: float, answer_tokens: int | None) -> TaskDescription:
+    """The task with so many drawn answers, one being none, and its longest answer where one is given."""
+    how = description.how.but(max_tokens=answer_tokens)
+    return replace(description, how=how if samples == 1 else how.but(samples=samples, temperature=temperature))
+
+
 def pooled(turns: Sequence[Labels]) -> Labels:
     """One opinion of several orders or samples of the same N texts: the mean of their probabilities, and how many agree."""
     first = turns[0]
