@@ -87,9 +87,10 @@ def audit(
     report = msgspec.to_builtins(found)
     if fix is not None:
         from maskfork.learn.data.audit.fix import decide, write_fixed
+        from maskfork.learn.data.nested import restored
         from maskfork.learn.data.read import read_table
 
-        frame = read_table(data, [name for name in (text, label, pair) if name]).frame
+        frame = restored(read_table(data, [name for name in (text, label, pair) if name]))
         fixed = decide(found, data.name, frame.height)
         written = write_fixed(frame, fixed, fix)
         say(f"{fixed.sentence()}: {', '.join(str(path) for path in written)}")

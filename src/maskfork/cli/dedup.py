@@ -55,6 +55,7 @@ def dedup(
     import polars as pl
 
     from maskfork.cli.where import ENCODER, model_place
+    from maskfork.learn.data.nested import restored
     from maskfork.learn.data.read import read_table
     from maskfork.learn.data.unlabelled import bare_texts, read_texts
     from maskfork.learn.data.write import check_ending, write_table
@@ -81,7 +82,7 @@ def dedup(
     found = doubles(texts, vectors, threshold, by_words=words)
     if out is not None:
         bare = bare_texts(file, text)
-        frame = read_table(file, [text] if text else None).frame if bare is None else pl.DataFrame({bare.column: bare.texts})
+        frame = restored(read_table(file, [text] if text else None)) if bare is None else pl.DataFrame({bare.column: bare.texts})
         write_table(frame[found.kept], out)
     sizes = np.bincount(found.group, minlength=len(texts))
     inside = np.flatnonzero(sizes[found.group] > 1)

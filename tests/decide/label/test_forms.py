@@ -17,6 +17,9 @@ import pytest
 
 from maskfork.cli import main
 from maskfork.learn.tasks import open_trained
+from maskfork.learn.tasks.classify.read import read as read_classify
+from maskfork.learn.tasks.classify.settings import ClassifySettings
+from maskfork.learn.tasks.common.contract import Sources
 from maskfork.prompt.ask.asker import Asker
 from maskfork.prompt.ask.several import SeveralAsker
 from maskfork.prompt.tasks import read_task
@@ -138,9 +141,9 @@ def test_spans_and_their_student(folder: Path, encoder: Path, capsys: pytest.Cap
     assert "119 spans were written that do not stand in their texts; they are left out" in said.err
     assert "gives no token probabilities" in said.err
     frame = pl.read_ndjson("out.jsonl")
-    for text, cell in zip(frame["text"][:120], frame["spans"][:120], strict=True):
+    for text, cell in zip(frame["text"][:120], frame["spans"].to_list()[:120], strict=True):
         assert cell is not None or text == TEXTS[5]
-        for span in json.loads(cell or "[]"):
+        for span in cell or []:  # a list in JSON lines, and no text of one
             assert text[span["start"] : span["end"]] == span["text"] == truth(text, "spans")["spans"][0]["text"]
     assert frame["unlabelled"][5] == "answered outside the form: no JSON: 'no idea'"
     student = train("tag", "out.jsonl", encoder)
@@ -176,6 +179,35 @@ def test_json_fits_its_schema_or_is_counted(folder: Path) -> None:
     assert TEXTS[1][start:end] == frame["word"][1]
     assert frame["unlabelled"][0] == "answered outside the form: $.length: 'long' is not of type 'integer'"
     assert "too rude" in frame["unlabelled"][2]
+
+
+def test_json_lines_hold_lists_and_objects_where_separated_text_holds_json(folder: Path) -> None:
+    few = TEXTS[:6]
+    rows = [{"text": text, "tags": ["one"] if i else ["one", {"deep": None}]} for i, text in enumerate(few)]
+    Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with ChatServer(answers("json")) as server:
+        for out in ("out.jsonl", "out.csv"):
+            assert main(command("json", server, "rows.jsonl", out)) == 0
+    lines = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
+    assert [{name: line[name] for name in ("text", "tags")} for line in lines] == rows, "the user's own come out as they went in"
+    assert [line["answer"] for line in lines] == [truth(text, "json") for text in few]
+    assert [line["parts"] for line in lines] == [[line["word"]] for line in lines]
+    assert all(isinstance(line["found"]["/word"], list) for line in lines)
+    for line, flat in zip(lines, pl.read_csv("out.csv").iter_rows(named=True), strict=True):
+        assert {name: json.loads(flat[name]) for name in ("tags", "answer", "parts", "found")} == {
+            name: line[name] for name in ("tags", "answer", "parts", "found")
+        }
+    with ChatServer(answers("labels")) as server:
+        for out in ("several.jsonl", "several.csv"):
+            assert main(command("labels", server, "rows.csv", out)) == 0
+    students = []
+    for name in ("several.jsonl", "several.csv"):
+        parts = read_classify(Sources(Path(name)), ClassifySettings())
+        assert parts.train.problem == "multi"
+        assert parts.test is not None
+        both = [dict(zip(part.texts, part.targets.tolist(), strict=True)) for part in (parts.train, parts.test)]
+        students.append(both[0] | both[1])  # which rows are held out goes by how the cells are spelt
+    assert students[0] == students[1], "what reads the files reads both forms"
 
 
 def test_orders_turn_labels_and_examples_and_samples_vote(folder: Path) -> None:

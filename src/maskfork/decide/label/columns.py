@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from maskfork.learn.data.names import listed
+from maskfork.learn.data.nested import values
 from maskfork.learn.data.table import series
 from maskfork.prompt.tasks.description import TaskDescription
 from maskfork.prompt.teachers.outcome import Answers
@@ -30,23 +30,24 @@ def with_labels(frame: pl.DataFrame, labels: Labels) -> tuple[pl.DataFrame, list
         for row, known in zip(labels.probs.tolist(), labels.labelled.tolist(), strict=True)
     ]
     first = {"label": pl.Series(names, dtype=pl.String)}
-    return _beside(frame, first, {**_common(labels), "probabilities": _written(probs)})
+    return _beside(frame, first, {**_common(labels), "probabilities": values(probs)})
 
 
 def with_answers(frame: pl.DataFrame, answers: Answers, task: TaskDescription) -> tuple[pl.DataFrame, list[str]]:
-    """As `with_labels`, with the answer as JSON text: `labels` or `spans`, a list, or `answer`, and a column for each property of
+    """As `with_labels`, with the answer as JSON: `labels` or `spans`, a list, or `answer`, and a column for each property of
     its objects. Several labels have `probabilities` where they are known, spans `invented`, how many did not stand in the text,
     and JSON `found`, where each of its texts stands in the row's.
     """
-    first: dict[str, pl.Series] = {answers.kind: _written([None if row is None else row[answers.kind] for row in answers.rows])}
+    first: dict[str, pl.Series] = {answers.kind: values([None if row is None else row[answers.kind] for row in answers.rows])}
     for name in (task.schema or {}).get("properties", {}):
-        values = [_member(row, name) for row in answers.rows]
-        first[name] = series(name, [json.dumps(v, ensure_ascii=False) if isinstance(v, list | dict) else v for v in values])
+        members = [_member(row, name) for row in answers.rows]
+        nested = any(isinstance(member, list | dict) for member in members)
+        first[name] = values(members) if nested else series(name, members)
     common = _common(answers)
     if answers.kind == "labels" and any(row is not None and "probabilities" in row for row in answers.rows):
-        common["probabilities"] = _written([None if row is None else row.get("probabilities") for row in answers.rows])
+        common["probabilities"] = values([None if row is None else row.get("probabilities") for row in answers.rows])
     if answers.kind == "answer":
-        common["found"] = _written([None if row is None else row["found"] for row in answers.rows])
+        common["found"] = values([None if row is None else row["found"] for row in answers.rows])
     if answers.kind == "spans":
         common["invented"] = pl.Series([None if row is None else row["invented"] for row in answers.rows], dtype=pl.Int64)
     return _beside(frame, first, common)
@@ -87,11 +88,6 @@ def _free(name: str, taken: list[str]) -> str:
     while name in taken:
         name = PREFIX + name
     return name
-
-
-def _written(values: Sequence[Any]) -> pl.Series:
-    """JSON text; None is an empty cell."""
-    return pl.Series([None if value is None else json.dumps(value, ensure_ascii=False) for value in values], dtype=pl.String)
 
 
 def _numbers(values: np.ndarray) -> pl.Series:

@@ -12,6 +12,7 @@ import polars as pl
 from maskfork.errors import DataError
 from maskfork.learn.data.columns import resolve
 from maskfork.learn.data.names import listed, quoted
+from maskfork.learn.data.nested import restored
 from maskfork.learn.data.read import read_table, read_text
 from maskfork.learn.data.unlabelled import bare_texts, find_text
 
@@ -58,7 +59,7 @@ def read_unlabelled(path: Path, *, text: str | None = None, pair: str | None = N
     second = resolve(table, pair, "--pair") if pair else None
     notes = [*table.notes, f"{path.name}: {table.frame.height:,} texts from column {quoted(column)}."]
     pairs = None if second is None else _strings(table.frame, second)
-    return Unlabelled(table.frame, _strings(table.frame, column), pairs, tuple(notes))
+    return Unlabelled(restored(table), _strings(table.frame, column), pairs, tuple(notes))
 
 
 def _folder(path: Path) -> Unlabelled:

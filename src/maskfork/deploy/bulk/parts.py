@@ -17,6 +17,7 @@ import msgspec
 import polars as pl
 
 from maskfork.errors import DataError, UsageError
+from maskfork.learn.data.nested import as_json, flat
 from maskfork.learn.data.write import check_ending
 
 PLAN = "plan.json"
@@ -70,11 +71,11 @@ class Parts:
                 b"".join(msgspec.json.encode({**row, **own}, enc_hook=str) + b"\n" for row, own in zip(rows, said, strict=True)),
             )
             return
-        flat = self.out.suffix.lower() != ".parquet"
+        text = self.out.suffix.lower() != ".parquet"
         columns = {name: [own.get(name) for own in said] for name in names.values()}
-        answered = pl.DataFrame([_series(name, values, flat=flat) for name, values in columns.items()])
+        answered = pl.DataFrame([_series(name, values, text=text) for name, values in columns.items()])
         new = file.with_suffix(".new")
-        (pl.concat([_flat(frame) if flat else frame, answered], how="horizontal")).write_parquet(new)
+        (pl.concat([flat(frame) if text else frame, answered], how="horizontal")).write_parquet(new)
         os.replace(new, file)
 
     def finish(self) -> None:
@@ -108,21 +109,11 @@ class Parts:
         return sorted(self.folder.glob("*.part"))
 
 
-def _series(name: str, values: list[Any], *, flat: bool) -> pl.Series:
+def _series(name: str, values: list[Any], *, text: bool) -> pl.Series:
     """A column of answers; in separated text lists and objects are JSON, as the reader keeps them."""
-    if flat and any(isinstance(value, list | dict) for value in values):
-        return pl.Series(name, [None if value is None else _json(value) for value in values], dtype=pl.String)
+    if text and any(isinstance(value, list | dict) for value in values):
+        return pl.Series(name, [None if value is None else as_json(value) for value in values], dtype=pl.String)
     return pl.Series(name, values, strict=False)
-
-
-def _flat(frame: pl.DataFrame) -> pl.DataFrame:
-    """The user's own columns for separated text."""
-    nested = [name for name, kind in frame.schema.items() if kind.is_nested()]
-    return frame.with_columns([pl.Series(name, [_json(v) for v in frame[name].to_list()], dtype=pl.String) for name in nested])
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _write(file: Path, content: bytes) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import polars as pl
 
 from maskfork.errors import DataError, UsageError
+from maskfork.learn.data.nested import flat, typed
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
 
@@ -18,17 +20,21 @@ def check_ending(path: Path) -> None:
 
 
 def write_table(frame: pl.DataFrame, path: Path) -> None:
-    """Lists and objects, which the reader keeps as JSON text, stay such text. Raises DataError where it cannot be written."""
+    """Lists and objects are such in JSON lines, and JSON text in separated text; in parquet columns of one type of them are such.
+
+    Raises DataError where it cannot be written.
+    """
     check_ending(path)
     try:
         match path.suffix.lower():
             case ".csv":
-                frame.write_csv(path)
+                flat(frame).write_csv(path)
             case ".tsv":
-                frame.write_csv(path, separator="\t")
+                flat(frame).write_csv(path, separator="\t")
             case ".jsonl":
-                frame.write_ndjson(path)
+                with path.open("wb") as file:
+                    file.writelines(msgspec.json.encode(row, enc_hook=str) + b"\n" for row in frame.iter_rows(named=True))
             case _:
-                frame.write_parquet(path)
+                typed(frame).write_parquet(path)
     except OSError as error:
         raise DataError(f"{path} cannot be written ({error.strerror or error}): name another file") from error
