@@ -31,10 +31,12 @@ def cosine(a: torch.Tensor, b: torch.Tensor) -> float:
     return float(a @ b / (a.norm() * b.norm()))
 
 
-def ranking_by_loops(x: torch.Tensor, scale: float) -> float:
+def ranking_by_loops(x: torch.Tensor, scale: float, belong: tuple[tuple[int, int, int], ...] = ()) -> float:
+    """`belong`: (row i, row j, text k) that is no negative for the anchor of row i."""
     total = 0.0
     for i in range(len(x)):
-        scores = {(j, k): scale * cosine(x[i, 0], x[j, k]) for j in range(len(x)) for k in range(1, x.shape[1])}
+        asked = [(j, k) for j in range(len(x)) for k in range(1, x.shape[1]) if (i, j, k) not in belong]
+        scores = {(j, k): scale * cosine(x[i, 0], x[j, k]) for j, k in asked}
         total += np.log(sum(np.exp(s) for s in scores.values())) - scores[i, 1]
     return total / len(x)
 
@@ -46,6 +48,18 @@ def test_ranking_by_loops(columns: int) -> None:
     swapped = torch.stack([x[:, 1], x[:, 0]], dim=1)
     both = (ranking_by_loops(x, 5.0) + ranking_by_loops(swapped, 5.0)) / 2
     assert float(Contrastive(columns, (("symmetric", 1.0),), scale=5.0).of(x).total) == pytest.approx(both, rel=1e-4)
+
+
+def test_what_belongs_to_an_anchor_by_another_row_is_no_negative_for_it() -> None:
+    x = vectors(columns=3).detach()
+    n = len(x)
+    belongs = torch.zeros(n, 2 * n, dtype=torch.bool)
+    belongs[0, 2] = belongs[1, n] = True  # the positive of row 2 for the anchor of row 0, the negative of row 0 for that of row 1
+    own = Contrastive(3).of(x, belongs).total
+    assert float(own) == pytest.approx(ranking_by_loops(x, 20.0, ((0, 2, 1), (1, 0, 2))), rel=1e-4)
+    back = Contrastive(3, (("symmetric", 2.0),)).of(x, belongs).total - own
+    swapped = torch.stack([x[:, 1], x[:, 0]], dim=1)
+    assert float(back) == pytest.approx(ranking_by_loops(swapped, 20.0, ((2, 0, 1),)), rel=1e-4)
 
 
 def test_several_losses_and_widths_are_summed_by_their_weights() -> None:

@@ -112,8 +112,12 @@ class Contrastive(Objective):
             found = pool(output.last_hidden_state, batch, self.pooling) if output.pooled is None else output.pooled
         return found.float().unflatten(0, (-1, max(2, self.columns)))  # type: ignore[no-any-return]
 
-    def of(self, vectors_NKD: Tensor) -> Loss:
-        """The loss of vectors, and each of its parts, by width where there are several."""
+    def of(self, vectors_NKD: Tensor, belongs_NC: Tensor | None = None) -> Loss:
+        """The loss of vectors, and each of its parts, by width where there are several.
+
+        `belongs_NC` (bool): which of the candidates, C = N * (K - 1), belong to a row's anchor besides its own positive, and so
+        are no negatives for it: all positives in order, then the negatives column by column.
+        """
         width = vectors_NKD.shape[-1]
         if any(n > width for n in self.dims):
             raise UsageError(
@@ -124,31 +128,38 @@ class Contrastive(Objective):
         for n, factor in zip(self.dims or (width,), self.dim_weights or (1.0,) * max(1, len(self.dims)), strict=True):
             short = F.normalize(vectors_NKD[..., :n], dim=-1) if self.dims else vectors_NKD
             for name, weight in self.losses:
-                value = LOSSES[name](self, short)
+                value = LOSSES[name](self, short, belongs_NC)
                 total = total + factor * weight * value
                 parts[f"{name} {n}" if self.dims else name] = float(value.detach())
         return Loss(total, parts)
 
 
-def _ranking(how: Contrastive, x: Tensor) -> Tensor:
+def _ranking(how: Contrastive, x: Tensor, belongs: Tensor | None) -> Tensor:
     unit = F.normalize(x, dim=-1)
     candidates = unit[:, 1:].transpose(0, 1).flatten(0, 1)  # all positives, then the negatives column by column
-    return F.cross_entropy(how.scale * unit[:, 0] @ candidates.T, torch.arange(len(x), device=x.device))
+    return _answered(how.scale * unit[:, 0] @ candidates.T, belongs)
 
 
-def _symmetric(how: Contrastive, x: Tensor) -> Tensor:
+def _symmetric(how: Contrastive, x: Tensor, belongs: Tensor | None) -> Tensor:
     unit = F.normalize(x, dim=-1)
-    back = F.cross_entropy(how.scale * unit[:, 1] @ unit[:, 0].T, torch.arange(len(x), device=x.device))
-    return (_ranking(how, x) + back) / 2
+    back = _answered(how.scale * unit[:, 1] @ unit[:, 0].T, None if belongs is None else belongs[:, : len(x)].T)
+    return (_ranking(how, x, belongs) + back) / 2
 
 
-def _triplet(how: Contrastive, x: Tensor) -> Tensor:
+def _answered(scores_NC: Tensor, belongs_NC: Tensor | None) -> Tensor:
+    """Each row's answer is the candidate of its own number; what belongs to it too is not asked about."""
+    if belongs_NC is not None:
+        scores_NC = scores_NC.masked_fill(belongs_NC.to(scores_NC.device), float("-inf"))
+    return F.cross_entropy(scores_NC, torch.arange(len(scores_NC), device=scores_NC.device))
+
+
+def _triplet(how: Contrastive, x: Tensor, _: Tensor | None) -> Tensor:
     near = F.pairwise_distance(x[:, 0], x[:, 1])
     far = torch.stack([F.pairwise_distance(x[:, 0], x[:, k]) for k in range(2, x.shape[1])], dim=1)
     return F.relu(near[:, None] - far + how.margin).mean()
 
 
-LOSSES: Mapping[str, Callable[[Contrastive, Tensor], Tensor]] = {
+LOSSES: Mapping[str, Callable[[Contrastive, Tensor, Tensor | None], Tensor]] = {
     "ranking": _ranking,
     "symmetric": _symmetric,
     "triplet": _triplet,

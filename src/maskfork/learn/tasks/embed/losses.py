@@ -22,7 +22,7 @@ from maskfork.errors import UsageError
 from maskfork.learn.objectives.contrastive import Contrastive
 from maskfork.learn.tasks.embed.settings import EmbedSettings, LossName
 
-OfVectors = Callable[[Tensor, Tensor], Tensor]  # vectors [N, K, D], scores or labels [N] -> a number
+OfVectors = Callable[[Tensor, Tensor], Tensor]  # vectors [N, K, D], scores, labels or what else is known of the rows -> a number
 
 
 def loss_of(name: LossName, columns: int, settings: EmbedSettings, width: int) -> OfVectors:
@@ -34,7 +34,7 @@ def loss_of(name: LossName, columns: int, settings: EmbedSettings, width: int) -
     sizes = tuple(dict.fromkeys((width, *settings.dims)))
     if name in ("ranking", "symmetric", "triplet"):
         how = Contrastive(columns, ((name, 1.0),), settings.scale, settings.margin, sizes if settings.dims else ())
-        return lambda vectors, _: how.of(vectors).total
+        return lambda vectors, belongs: how.of(vectors, belongs).total
     single: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
         "cosent": lambda x, y: cosent(x, y, settings.scale),
         "cosine": cosine,

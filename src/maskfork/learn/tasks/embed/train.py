@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from maskfork.learn.tasks.common.fitting import fit_rows
 from maskfork.learn.tasks.common.teach import mixed
 from maskfork.learn.tasks.embed.batches import alike, any_order, apart
 from maskfork.learn.tasks.embed.examples import TextRows
+from maskfork.learn.tasks.embed.known import Known
 from maskfork.learn.tasks.embed.losses import loss_of
 from maskfork.learn.tasks.embed.prompts import prompts_of
 from maskfork.learn.tasks.embed.score import main_of, quick
@@ -49,11 +50,12 @@ def fit_vectors(
     encoder.max_seq_length = room(encoder.model, settings.adapter, encoder.max_seq_length)
     name = settings.loss_of(rows.kind)
     of = loss_of(name, len(rows.columns), settings, encoder.width)
-    values = _values(rows, notes)
+    scores = _values(rows, notes)
     prompts = prompts_of(encoder, rows.kind, len(rows.columns))
     read, numbers_NK = _read(encoder, rows, prompts)
     if read.note is not None:
         notes.append(read.note)
+    told: Callable[[Tensor], Tensor] = Known(numbers_NK).others if scores is None else scores.__getitem__
     skips = [encoder.prompt_tokens(prompt) for prompt in prompts]
     teacher = None if settings.teacher is None else Teacher(settings.teacher, rows.columns, rows.kind)
 
@@ -75,7 +77,7 @@ def fit_vectors(
         rows_n = made[1]
         parts = [encoder.answers(module(batch.to(encoder.model.device), skip), counts) for batch, counts, skip in made[0]]
         vectors = parts[0].view(len(rows_n), -1, parts[0].shape[-1]) if len(parts) == 1 else torch.stack(parts, dim=1)
-        total = of(vectors, values[rows_n].to(vectors.device))
+        total = of(vectors, told(rows_n).to(vectors.device))
         return total if teacher is None else mixed(total, teacher.loss(vectors, rows_n, settings), settings)
 
     def judge(_: nn.Module) -> tuple[float, float]:
@@ -109,11 +111,12 @@ def _read(encoder: SentenceEncoder, rows: TextRows, prompts: list[str]) -> tuple
     return Windows.joined(parts), np.array(each, dtype=np.int64).T
 
 
-def _values(rows: TextRows, notes: list[str]) -> Tensor:
+def _values(rows: TextRows, notes: list[str]) -> Tensor | None:
+    """Labels or scores, one a row; pairs and triplets have none."""
     if rows.labels is not None:
         return torch.from_numpy(rows.labels)
     if rows.scores is None:
-        return torch.zeros(len(rows))
+        return None
     low, high = min(0.0, float(rows.scores.min())), max(1.0, float(rows.scores.max()))
     if float(rows.scores.min()) == float(rows.scores.max()):
         raise DataError("all scores are equal, so there is nothing to learn from them: give rows that differ.")
