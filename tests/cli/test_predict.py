@@ -165,7 +165,7 @@ def test_a_file_without_rows(folder: Path, tmp_path: Path, capsys: pytest.Captur
 
 
 def test_wrong_folders(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "There is no folder" in refused(capsys, tmp_path / "none", "a")
+    assert "there is no folder" in refused(capsys, tmp_path / "none", "a")
     (tmp_path / "empty").mkdir()
     assert "holds neither maskfork.json nor config.json" in refused(capsys, tmp_path / "empty", "a")
     body = make("bert").save(tmp_path / "body")
@@ -199,7 +199,45 @@ def test_a_probes_folder_counts_what_it_cuts(tmp_path: Path, capsys: pytest.Capt
 
 def test_a_file_and_a_folder_around_the_model_are_told(capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path) -> None:
     (tmp_path / "reviews.csv").write_text("text,label\n")
-    assert "is a file and no folder" in refused(capsys, tmp_path / "reviews.csv", "a text")
+    assert "is a file: give the folder" in refused(capsys, tmp_path / "reviews.csv", "a text")
     (tmp_path / "winner").mkdir()
     (tmp_path / "winner" / "maskfork.json").write_text('{"kind": "tf-idf"}')
     assert f"give {tmp_path / 'winner'}" in refused(capsys, tmp_path, "a text")
+
+
+def test_every_command_that_takes_a_trained_model_takes_a_hub_id(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked: list[str] = []
+
+    def fetch(name: str, **_: object) -> str:
+        asked.append(name)
+        return str(folder)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
+    Path("rows.csv").write_text("text,label\n" + "".join(f"a {word} film {i},{word}\n" for i in range(9) for word in NAMES))
+    code, out, err = ask(capsys, "owner/judge", "a lovely film")
+    assert (code, out, err) == ask(capsys, folder, "a lovely film")
+    assert ask(capsys, "owner/judge", "--file", "rows.csv", "-o", "out.csv")[0] == 0
+    for words in (["evaluate", "owner/judge", "rows.csv"], ["info", "owner/judge"], ["explain", "owner/judge"]):
+        assert main([*words, "--json"]) == 0, words
+        assert json.loads(capsys.readouterr().out)
+    assert set(asked) == {"owner/judge"}
+    assert main(["train", "classify", "rows.csv", "-o", "x", "--model", "./none", "--teacher", "owner/teacher"]) == 2
+    assert asked[-1] == "owner/teacher"
+
+
+@pytest.mark.parametrize("verb", ["predict MODEL text", "evaluate MODEL rows.csv", "info MODEL", "bench MODEL"])
+def test_a_hub_id_that_is_out_of_reach_is_one_sentence(
+    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    Path("rows.csv").write_text("text,label\na,b\n")
+    assert main(verb.replace("MODEL", "owner/judge").split()) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "'owner/judge' is no folder here and cannot be had from the Hub, which is not reached from here" in err
+    assert "run once with a connection" in err

@@ -15,7 +15,7 @@ TEXTS = 200  # where no file names them
 
 
 def bench(
-    model: Path | None = None,
+    model: str | None = None,
     /,
     *,
     server: str | None = None,
@@ -43,7 +43,7 @@ def bench(
     Parameters
     ----------
     model
-        The folder of a trained model.
+        The folder of a trained model, or a Hub id.
     server
         The address of a running server instead.
     file
@@ -83,13 +83,11 @@ def bench(
         raise UsageError(f"--connections is numbers with commas between, as 1,16,64, not {connections!r}") from error
     if min(counts) < 1:
         raise UsageError("--connections are 1 or more")
-    from maskfork.cli.where import model_place
+    from maskfork.cli.where import model_folder
     from maskfork.deploy.bench.served import own_server, under_load
-    from maskfork.models.hub import find_folder
 
-    if model is not None:
-        model = find_folder(model_place(str(model)))
-    rows = _rows(model, file, text, pair)[:limit]
+    folder = None if model is None else model_folder(model)
+    rows = _rows(folder, file, text, pair)[:limit]
     texts = [next((value for value in row.values() if isinstance(value, str)), "") for row in rows]
     with progress("measuring", None) as step:
 
@@ -97,14 +95,14 @@ def bench(
             step(1, doing)
 
         found: dict[str, Any] = {}
-        if model is not None:
-            found = _alone(model, rows, turns, moved, peers=peers)
+        if folder is not None:
+            found = _alone(folder, rows, turns, moved, peers=peers)
         if server is not None:
             found["served"] = under_load(
                 server, texts, seconds=seconds, connections=counts, rate=rate, route=route, key=key, model=name, moved=moved
             )
-        elif load and model is not None:
-            with own_server(model) as (url, memory):
+        elif load and folder is not None:
+            with own_server(folder) as (url, memory):
                 found["served"] = under_load(url, texts, seconds=seconds, connections=counts, rate=rate, moved=moved)
                 found["served"]["memory_mb"] = memory()
     if json:
@@ -117,7 +115,7 @@ def bench(
     emit(benched_text(found))
 
 
-def _rows(model: Path | None, file: Path | None, text: str | None, pair: str | None) -> list[dict[str, Any]]:
+def _rows(folder: Path | None, file: Path | None, text: str | None, pair: str | None) -> list[dict[str, Any]]:
     """What is asked: rows of a file by the model's roles, or texts."""
     from maskfork.learn.data.read import read_table
     from maskfork.learn.data.unlabelled import read_texts
@@ -127,7 +125,7 @@ def _rows(model: Path | None, file: Path | None, text: str | None, pair: str | N
 
         texts, _, _ = read_texts(reviews_path(), text="text")
         return [{"text": one} for one in texts]
-    if model is None:
+    if folder is None:
         texts, _, notes = read_texts(file, text=text)
         for note in notes:
             say(note)
@@ -135,7 +133,7 @@ def _rows(model: Path | None, file: Path | None, text: str | None, pair: str | N
     from maskfork.deploy.bulk.asked import columns_asked
 
     table = read_table(file, [column for column in (text, pair) if column])
-    return columns_asked(model, text, pair, say)(table)(table)
+    return columns_asked(folder, text, pair, say)(table)(table)
 
 
 def _alone(folder: Path, rows: list[dict[str, Any]], turns: int, moved: Any, *, peers: bool) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from maskfork.cli.config import ConfigFile
 from maskfork.cli.output import JsonFlag, emit, emit_json, progress, say
+from maskfork.cli.where import model_place
 
 if TYPE_CHECKING:
     from maskfork.models.formats.convert import Conversion
@@ -51,7 +52,7 @@ def convert(
     limit = None if shard_size is None else int(megabytes(shard_size, "--shard-size") * 1e6)
     with progress("converting", 100) as step:
         done = run(
-            source, target, to=to, shard_size=limit, dtype=dtype, tokenizer=tokenizer, force=force,
+            model_place(source), target, to=to, shard_size=limit, dtype=dtype, tokenizer=tokenizer, force=force,
             progress=lambda share, said: step(100 * share, said),
         )  # fmt: skip
     if json:

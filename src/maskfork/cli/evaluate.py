@@ -38,7 +38,7 @@ def evaluate(
 ) -> None:
     """Score trained models on labelled rows, with intervals; or say how well language models know a text.
 
-    `maskfork evaluate FOLDER DATA` measures what `maskfork train` wrote on all rows of DATA.
+    `maskfork evaluate MODEL DATA` measures what `maskfork train` wrote on all rows of DATA.
 
     `maskfork evaluate MODELS DATA --few-shot 0,1,2,4,8` asks decoders of several sizes with so many examples in the prompt, by
     metrics that jump beside metrics that do not.
@@ -87,7 +87,7 @@ def evaluate(
         from maskfork.cli.judge import judge
         from maskfork.learn.tasks.common.settings import assignments
 
-        judge([Path(name) for name in models[:-1]], Path(models[-1]), assignments(column or []), as_json=json)
+        judge(models[:-1], Path(models[-1]), assignments(column or []), as_json=json)
         return
     if (perplexity is None) == (pseudo_perplexity is None) and len(models) == 1:
         raise UsageError("say what to measure: --perplexity FILE of a decoder, or --pseudo-perplexity FILE of an encoder")

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from maskfork.cli.config import ConfigFile
 from maskfork.cli.output import JsonFlag, emit, emit_json
-from maskfork.cli.where import model_place
+from maskfork.cli.where import model_folder
 from maskfork.errors import UsageError
 
 if TYPE_CHECKING:
@@ -45,10 +45,9 @@ def explain(
         The texts one after the other in a single row, without padding.
     """
     from maskfork.models.explain import explain as gather
-    from maskfork.models.hub import find_folder
     from maskfork.view.explain import explanation_text
 
-    folder = find_folder(model_place(model))
+    folder = model_folder(model)
     lengths = _shape(shape) if text is None else _lengths(folder, text)
     facts = gather(folder, _batch(lengths, packed=packed), _words(lengths, packed=packed))
     if json:

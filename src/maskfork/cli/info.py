@@ -8,6 +8,7 @@ from typing import Any
 
 from maskfork.cli.config import ConfigFile
 from maskfork.cli.output import JsonFlag, emit, emit_json
+from maskfork.cli.where import model_folder
 from maskfork.errors import ModelError
 
 
@@ -30,13 +31,13 @@ def info(model: str, *, json: JsonFlag = False, config: ConfigFile = None) -> No
 
 def describe(model: str) -> dict[str, Any]:
     """The facts, plain values. Raises ModelError where the folder holds no model."""
-    folder = Path(model).expanduser()
-    if folder.is_dir() and (folder / "maskfork.json").is_file() and not (folder / "config.json").is_file():
+    folder = model_folder(model)
+    if (folder / "maskfork.json").is_file() and not (folder / "config.json").is_file():
         return _ours(folder)
     from maskfork.core.mask import Mask
     from maskfork.models.hub import load
 
-    loaded = load(model)
+    loaded = load(folder)
     spec = loaded.spec
     stack = spec.main
 

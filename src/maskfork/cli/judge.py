@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from maskfork.cli.lines import score_lines
 from maskfork.cli.output import emit, emit_json, say
+from maskfork.cli.where import model_folder
 from maskfork.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
@@ -16,26 +17,25 @@ if TYPE_CHECKING:
     from maskfork.learn.tasks.common.settings import TaskSettings
 
 
-def judge(folders: Sequence[Path], data: Path, columns: Mapping[str, str], *, as_json: bool) -> None:
+def judge(models: Sequence[str], data: Path, columns: Mapping[str, str], *, as_json: bool) -> None:
     """Each model's scores on all rows of `data`. Raises ModelError for a folder of no task, DataError for the rows."""
     from maskfork.learn.tasks import task_in
     from maskfork.learn.tasks.common.contract import Sources
     from maskfork.learn.tasks.common.job import plain_scores
 
     found: dict[str, Any] = {}
-    for folder in folders:
-        task = task_in(folder) if folder.is_dir() else None
+    for model in models:
+        folder = model_folder(model)
+        task = task_in(folder)
         if task is None:
-            raise ModelError(
-                f"{folder} is no folder of a trained task: train one with `maskfork train`, or measure --perplexity."
-            )
+            raise ModelError(f"{model} is no folder of a trained task: train one with `maskfork train`, or measure --perplexity.")
         split = task.read(Sources(data, test=data, columns=dict(columns)), _settings(task, folder))
         for note in split.notes:
             say(note)
         scores = plain_scores(task.open(folder).evaluate(split.test))
-        found[str(folder)] = {"task": task.name, **scores}
+        found[model] = {"task": task.name, **scores}
         if not as_json:
-            head = [f"{folder} ({task.name})"] if len(folders) > 1 else []
+            head = [f"{model} ({task.name})"] if len(models) > 1 else []
             emit("\n".join([*head, *score_lines(scores, "rows")]))
     if as_json:
         emit_json(found)

@@ -15,7 +15,7 @@ from maskfork.errors import UsageError
 
 
 def optimize(
-    model: Path,
+    model: str,
     data: Path,
     /,
     *,
@@ -49,7 +49,7 @@ def optimize(
     Parameters
     ----------
     model
-        The folder of a trained model: a classifier, tagger, reader, sentence encoder, reranker; or a decoder.
+        The folder or Hub id of a trained model: a classifier, tagger, reader, sentence encoder, reranker; or a decoder.
     data
         Rows as the model will be asked them: csv, tsv, JSON lines or parquet. With labels its accuracy decides, else agreement.
         Of a decoder: texts, or a column prompt or messages.
@@ -101,7 +101,7 @@ def optimize(
         raise UsageError("--limit is 2 or more rows, and --learn 2 or more texts")
     if train is not None and not distil:
         raise UsageError("--train names the texts that students learn from: ask for them with --distil")
-    from maskfork.cli.where import model_place
+    from maskfork.cli.where import model_folder
     from maskfork.deploy.optimize.bench import Limits
     from maskfork.deploy.optimize.forms import runtimes_named
     from maskfork.deploy.optimize.rows import LIMIT, apart, read_rows
@@ -110,11 +110,10 @@ def optimize(
     from maskfork.deploy.optimize.writing import forms as writing
     from maskfork.deploy.optimize.writing.rows import LIMIT as FEW
     from maskfork.deploy.optimize.writing.rows import read_task_rows, read_written
-    from maskfork.models.hub import find_folder
     from maskfork.view.optimized import optimised_text
 
     wanted = named(students) if distil else ()
-    folder = find_folder(model_place(str(model)))
+    folder = model_folder(model)
     decodes = writing.is_decoder(folder)
     tried = None if runtimes is None else runtimes_named(runtimes, writing.ENGINES if decodes else None)
     _fit(decodes=decodes, task=task, distil=distil)

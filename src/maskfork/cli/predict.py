@@ -12,6 +12,7 @@ from maskfork.cli.config import ConfigFile
 from maskfork.cli.lines import line
 from maskfork.cli.output import JsonFlag, emit, emit_json, progress, refuse_input, say
 from maskfork.cli.texts import asked_texts
+from maskfork.cli.where import model_folder
 from maskfork.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ CHUNK = 256
 
 
 def predict(
-    model: Path,
+    model: str,
     *texts: Annotated[str, Parameter(allow_leading_hyphen=True)],
     file: Path | None = None,
     text: str | None = None,
@@ -36,7 +37,8 @@ def predict(
     Parameters
     ----------
     model
-        Folder of a trained model: what `maskfork train` wrote, OUT/winner of a comparison, or a model in the Hugging Face layout.
+        Folder of a trained model: what `maskfork train` wrote, OUT/winner of a comparison, or a model in the Hugging Face layout;
+        or a Hub id.
     texts
         The texts. `-` reads one text a line from standard input.
     file
@@ -47,17 +49,18 @@ def predict(
         With --file: a csv, tsv, jsonl or parquet file that is written, all columns and the answers beside them. However large the
         file, some thousand rows of it are in memory; the same command again goes on where it was stopped.
     """
+    folder = model_folder(model)
     if out is not None:
-        _to_file(model, texts, file, text, pair, out, as_json=json)
+        _to_file(folder, texts, file, text, pair, out, as_json=json)
         return
     from maskfork.learn.tasks import task_in
 
-    task = task_in(model) if model.is_dir() else None
+    task = task_in(folder)
     if task is None:
-        rows, answer = _labels(model, texts, file, text, pair)
+        rows, answer = _labels(folder, texts, file, text, pair)
     else:
         rows = _rows(task, texts, file, text, pair)
-        answer = task.open(model).predict
+        answer = task.open(folder).predict
     found: list[dict[str, Any]] = []
     with progress("texts", len(rows)) as step:
         for start in range(0, len(rows), CHUNK):

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from maskfork.cli.config import ConfigFile
 from maskfork.cli.output import JsonFlag, emit, emit_json, say, share_of
+from maskfork.cli.where import model_place
 from maskfork.errors import UsageError
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ def pretrain(
         compile=compile, recompute=recompute, extend_vocabulary=extend_vocabulary, seed=seed, holdout=holdout,
         evaluate_every=evaluate_every, sample_every=sample_every, save_every=save_every, log_every=log_every, keep=keep,
         track=track,
-    ) | {"from": from_, "set": objective_settings}  # fmt: skip
+    ) | {"from": from_ and model_place(from_), "set": objective_settings}  # fmt: skip
     from maskfork.learn.pretrain.settings import read_settings, settings_of
 
     values: dict[str, Any] = {name: value for name, value in given.items() if value is not None}

@@ -41,8 +41,8 @@ def serve(
     Parameters
     ----------
     models
-        Folders of models (whatever `maskfork predict` opens, sentence encoders, cross-encoders, decoders), a task.yaml, or a
-        folder that holds one, beside its decoder or without; NAME=FOLDER names it.
+        Folders or Hub ids of models (whatever `maskfork predict` opens, sentence encoders, cross-encoders, decoders), a
+        task.yaml, or a folder that holds one, beside its decoder or without; NAME=FOLDER names it.
     host
         The address to listen at; 0.0.0.0 for all.
     port

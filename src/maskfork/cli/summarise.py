@@ -11,6 +11,7 @@ from maskfork.cli import writing
 from maskfork.cli.config import ConfigFile
 from maskfork.cli.output import JsonFlag
 from maskfork.cli.texts import texts_of
+from maskfork.cli.where import model_place
 
 
 def summarise(
@@ -42,6 +43,6 @@ def summarise(
     from maskfork.prompt.rewrite import open_writer, summarising
 
     wanted = texts_of(texts, file, text, "summarise")
-    loaded = open_writer(model, "summarise")
+    loaded = open_writer(model_place(model), "summarise")
     manner = summarising(loaded)
     writing.rewrite(loaded, manner, wanted, set_, 142, json=json, max_new_tokens=max_new_tokens, num_beams=beams)

@@ -91,7 +91,7 @@ def train(
     adapter
         Train an adapter instead of all weights: lora, dora, rslora, qlora, prefix, prompt, ia3.
     teacher
-        A trained folder of the same task, whose answers are learnt beside the labels.
+        A trained folder or Hub id of the same task, whose answers are learnt beside the labels.
     precision
         auto takes bf16 where the processor has it and the loss agrees.
     set_
@@ -102,7 +102,7 @@ def train(
     from maskfork.learn.tasks import task_of
 
     chosen = task_of(task)
-    from maskfork.cli.where import model_place
+    from maskfork.cli.where import model_folder, model_place
     from maskfork.learn.tasks.common.contract import Sources
     from maskfork.learn.tasks.common.job import train_task
     from maskfork.learn.tasks.common.settings import assignments, settings_of
@@ -112,7 +112,10 @@ def train(
         "epochs": epochs, "learning_rate": learning_rate, "batch_size": batch_size, "max_length": max_length,
         "on_long": on_long, "adapter": adapter, "teacher": teacher, "precision": precision,
     }  # fmt: skip
-    settings = settings_of(chosen.settings, {k: v for k, v in values.items() if v is not None} | assignments(set_ or []))
+    given = {k: v for k, v in values.items() if v is not None} | assignments(set_ or [])
+    if given.get("teacher") is not None:
+        given["teacher"] = str(model_folder(given["teacher"]))
+    settings = settings_of(chosen.settings, given)
     sources = Sources(data, validation, test, columns_of(chosen, text, pair, label, column), test_share, split_seed)
     with share_of(f"training to {chosen.name}") as moved:
         command = shlex.join(["maskfork", *sys.argv[1:]])

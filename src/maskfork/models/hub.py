@@ -114,10 +114,15 @@ def find_folder(where: str | Path) -> Path:
             folder = Path(snapshot_download(text, allow_patterns=[*_FILES, "pytorch_model*.bin"]))
         return folder
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
+        cause = f"'{text}' is no folder here{_nearest(path)} and cannot be had from the Hub"
+        if isinstance(error, LocalEntryNotFoundError | OfflineModeIsEnabled):
+            raise ModelError(
+                f"{cause}, which is not reached from here, nor is it in the Hub's cache: check the name, run once with a "
+                "connection (and without HF_HUB_OFFLINE), or download it elsewhere and give its folder"
+            ) from error
         why = str(error).strip().split("\n")[0][:160]
         raise ModelError(
-            f"'{text}' is no folder here{_nearest(path)} and cannot be had from the Hub ({type(error).__name__}: {why}): "
-            "check the name, or download it elsewhere and give its folder"
+            f"{cause} ({type(error).__name__}: {why}): check the name, or download it elsewhere and give its folder"
         ) from error
 
 

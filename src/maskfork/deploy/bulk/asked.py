@@ -21,7 +21,7 @@ Take = Callable[[Table], list[dict[str, Any]]]
 
 def open_asked(model: Path, text: str | None, pair: str | None, tell: Callable[[str], None]) -> Asked:
     """`text` and `pair` name columns; `tell` hears which column was taken for what. Raises ModelError."""
-    task = task_in(model) if model.is_dir() else None
+    task = task_in(model)
     answer = answerer(open_predictor(model)) if task is None else task.open(model).predict
     return Asked(columns_asked(model, text, pair, tell), answer)
 
