@@ -177,3 +177,15 @@ def test_texts_alone_and_typed_columns_through_a_model(tmp_path: Path, capsys: p
         found = pl.read_csv(out)
         assert found.columns == [*columns, "label", "probabilities", "tokens_lost"]
         assert found.height == 2
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("name", ["x.csv", "x.jsonl"])
+def test_utf16_goes_to_the_careful_reader(tmp_path: Path, encoding: str, name: str) -> None:
+    rows = [{"text": "plain words", "id": "a"}, {"text": "Größe", "id": "b"}]
+    csv = "text,id\n" + "".join(f"{row['text']},{row['id']}\n" for row in rows)
+    said = csv if name == "x.csv" else "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    (tmp_path / name).write_bytes(said.encode(encoding))
+    source = open_source(tmp_path / name, [])
+    assert [row for window in source.windows(10) for row in window.frame.to_dicts()] == rows
+    assert any("UTF-16" in note for note in source.notes)

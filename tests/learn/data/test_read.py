@@ -6,6 +6,7 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import assume, given, settings
@@ -44,6 +45,32 @@ def test_every_marked_encoding_gives_the_same_rows(tmp_path: Path, encoding: str
     path.write_bytes(_csv().encode(encoding))
     assert _read(path) == ROWS
     assert read_table(path).encoding == encoding
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize(
+    "texts", [("plain words", "Größe naïve"), ("много слов", "друга́я строка"), ("电影很好看我很喜欢", "糟糕的电影👎")]
+)
+def test_utf16_without_a_mark_is_known_by_its_bytes_and_said(tmp_path: Path, encoding: str, texts: tuple[str, str]) -> None:
+    path = tmp_path / "x.csv"
+    path.write_bytes(f"text,label\r\n{texts[0]},a\r\n{texts[1]},b\r\n".encode(encoding))
+    table = read_table(path)
+    assert table.frame["text"].to_list() == list(texts)
+    assert table.encoding == encoding
+    assert f"x.csv is read as {encoding.upper()}: every second byte tells, it has no byte-order mark." in table.notes
+
+
+def test_binary_files_are_no_utf16(tmp_path: Path) -> None:
+    numbers = np.arange(4000)
+    for content in (
+        numbers.astype("<i2").tobytes(), (numbers % 200).astype(">u2").tobytes(), numbers.astype("<f4").tobytes(),
+        (numbers % 90 + 33).astype("<i4").tobytes(), np.random.default_rng(0).integers(0, 256, 9000, dtype=np.uint8).tobytes(),
+        b"\x7fELF\x02\x01\x01\0" + bytes(500), "text,label\na\0b,c\n".encode("utf-16-le"),
+    ):  # fmt: skip
+        path = tmp_path / "x.csv"
+        path.write_bytes(content)
+        with pytest.raises(DataError, match="is a binary file"):
+            read_table(path)
 
 
 @pytest.mark.parametrize(("encoding", "text"), [("latin-1", "Größe naïve"), ("cp1252", "it’s naïve – 5 €")])

@@ -45,7 +45,7 @@ def open_source(path: Path, wanted: list[str]) -> Source:
     """`wanted`: columns that will be asked for. Raises DataError."""
     if path.suffix.lower() == ".parquet" and path.is_file():
         return Scanned(path, pl.scan_parquet(path))
-    if path.suffix.lower() in (".jsonl", ".ndjson") and path.is_file():
+    if path.suffix.lower() in (".jsonl", ".ndjson") and path.is_file() and not _wide(path):
         return JsonLines(path)
     separated: Scanned | None = None
     fault: DataError | None = None
@@ -135,6 +135,12 @@ class Whole:
             yield Window(self.table.frame.slice(start, size))
 
 
+def _wide(path: Path) -> bool:
+    """Whether a character is more than a byte there, as in UTF-16, so that lines end elsewhere."""
+    with path.open("rb") as file:
+        return b"\0" in file.read(HEAD)
+
+
 def _separated(path: Path, wanted: list[str]) -> Scanned | None:
     """None where the file's beginning needs the careful reader: other encodings, gzip, unusual quoting, nothing in it."""
     with path.open("rb") as file:
@@ -146,7 +152,7 @@ def _separated(path: Path, wanted: list[str]) -> Scanned | None:
     except UnicodeDecodeError:
         return None
     separator = sniff(head, path.suffix.lower())
-    if separator is None or head.startswith("sep="):
+    if separator is None or head.startswith("sep=") or "\0" in head:
         return None
     try:
         cells = parse(head, separator, path)
