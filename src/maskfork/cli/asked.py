@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,44 @@ from maskfork.errors import UsageError
 
 if TYPE_CHECKING:
     from maskfork.learn.tasks.common.contract import Task
+
+
+def task_and_data(task: str | None, data: Path | None) -> tuple[Task[Any], Path]:
+    """What `maskfork train TASK DATA` names. Raises UsageError where one of them is missing, with the task that fits the file."""
+    from maskfork.learn.tasks import all_tasks, task_named, task_of
+
+    if task is not None and data is not None and task_named(str(data)) is not None and Path(task).is_file():
+        raise UsageError(f"the task comes first: maskfork train {data} {shlex.quote(task)} -o FOLDER")
+    if task is not None and task_named(task) is None and (data is None or Path(task).is_file()):
+        file = Path(task)
+        if file.is_file() or file.suffix:
+            raise UsageError(_missing_task(file))
+    if task is None:
+        raise UsageError(
+            f"name a task and a file, maskfork train TASK DATA -o FOLDER: there are {', '.join(sorted(all_tasks()))}"
+        )
+    chosen = task_of(task)
+    if data is None:
+        raise UsageError(f"name the file to learn from: maskfork train {chosen.name} DATA -o FOLDER")
+    return chosen, data
+
+
+def _missing_task(file: Path) -> str:
+    from maskfork.learn.tasks import all_tasks
+    from maskfork.learn.tasks.which import fitting
+
+    named = shlex.quote(str(file))
+    told = fitting(file)
+    if told is None:
+        why = "" if file.exists() else " (and there is no such file)"
+        return (
+            f"{file} stands where the task belongs{why}: maskfork train TASK {named} -o FOLDER, and the tasks are "
+            f"{', '.join(sorted(all_tasks()))}"
+        )
+    task, why = told
+    others = ", ".join(sorted(set(all_tasks()) - {task}))
+    fits = f"maskfork train {task} {named} -o FOLDER fits this file, because {why}"
+    return f"the task is missing: {fits} (the other tasks are {others})"
 
 
 def out_and_base(task: Task[Any], out: Path | None, model: str | None) -> tuple[Path, str]:

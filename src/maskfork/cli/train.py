@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from maskfork.cli.asked import columns_of, out_and_base
+from maskfork.cli.asked import columns_of, out_and_base, task_and_data
 from maskfork.cli.config import ConfigFile
 from maskfork.cli.lines import score_lines
 from maskfork.cli.output import JsonFlag, emit, emit_json, say, share_of
@@ -22,8 +22,8 @@ Many = Annotated[list[str] | None, Parameter(negative="")]
 
 
 def train(
-    task: str,
-    data: Path,
+    task: str | None = None,
+    data: Path | None = None,
     *,
     model: str | None = None,
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
@@ -99,9 +99,7 @@ def train(
     seed
         Of fresh weights, order and dropout.
     """
-    from maskfork.learn.tasks import task_of
-
-    chosen = task_of(task)
+    chosen, data = task_and_data(task, data)
     from maskfork.cli.where import model_folder, model_place
     from maskfork.learn.tasks.common.contract import Sources
     from maskfork.learn.tasks.common.job import train_task
