@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
@@ -133,6 +134,26 @@ def test_answers_that_come_later_than_expected_are_expected_later(late: float, t
     for n in range(60, 120):
         gate.answered(0.0, 0.0, now=n / 10)
     gate.admit(rows("d" * 40))
+
+
+def test_a_gate_that_is_shut_for_some_is_not_for_shorter_ones_or_later() -> None:
+    gate = Gate(Limits(latency_ms=100))
+    gate.speed.learn(1000, 1.0)  # 80 tokens have time
+    assert gate.full(10**6) is None  # nothing waits
+    taken, _ = gate.admit(rows("a" * 100))  # 27 tokens
+    shut = gate.full(10**6)  # as if a thousand of them were letters
+    assert shut is not None
+    assert gate.full(10**6) is gate.full(1000) is shut
+    assert gate.full(100) is None
+    with pytest.raises(Refused, match=re.escape(shut.sentence)):
+        gate.admit(rows("a" * 1000))
+    gate.leave(1, taken)
+    assert gate.full(10**6) is None
+    gate.admit(rows("a" * 300))
+    assert gate.full(10) is not None
+    gate.speed.learn(100_000, 1.0)
+    gate.answered(0.0, 0.0, now=1.0)
+    assert gate.full(10) is None
 
 
 def test_one_requests_fault_is_its_own(made: Any, capfd: pytest.CaptureFixture[str]) -> None:

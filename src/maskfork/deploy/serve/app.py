@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from maskfork.deploy.serve.house import House
-from maskfork.deploy.serve.http import Answer, Gone, Receive, Request, Scope, Send, reply
+from maskfork.deploy.serve.http import Answer, Gone, Receive, Request, Scope, Send, refusal, reply
 from maskfork.deploy.serve.keys import Keys
 from maskfork.deploy.serve.log import AccessLog
 from maskfork.deploy.serve.refused import Refused, plain
@@ -50,11 +50,9 @@ class App:
             answer = await self._told(request)
         except Refused as refused:
             close = close or refused.close
-            said = msgspec.json.encode(refused.said(request.path.startswith("/v1/")))
-            answer = Answer(said, refused.status, headers=refused.headers())
-            request.note["cause"] = refused.sentence
+            answer = refusal(request, refused)
         except Gone:
-            self._note(request, known, GONE, 0, started)
+            self.note(request, known, GONE, 0, started)
             return
         except Exception as error:  # ours: the client learns that it is, the log learns what
             traceback.print_exception(error, file=sys.stderr)
@@ -67,7 +65,25 @@ class App:
         except Exception as error:  # in the middle of a stream, which ends here
             traceback.print_exception(error, file=sys.stderr)
             status = 500
-        self._note(request, known, status, size, started)
+        self.note(request, known, status, size, started)
+
+    def full(self, scope: Scope, receive: Receive, size: int) -> tuple[Request, Refused] | None:
+        """Why a request whose body, of `size` bytes, nobody has looked at is refused whatever it says (429).
+
+        None where it must be looked at: what comes before the gate (a key, a route, a size) is told as ever.
+        """
+        route = self._routes.get(scope["path"], {}).get(scope["method"])
+        if route is None or not route.asks or size > self.house.limits.body or self.house.draining:
+            return None
+        refused = self.house.full(route.asks, size)
+        if refused is None:
+            return None
+        request = Request(scope, receive, self.house.limits)
+        forwarded = self._log and b"x-forwarded-for" in request.headers  # for whom is found out on the way to the application
+        if forwarded or not (route.free or self._keys.know(request.headers.get(b"authorization"))):
+            return None
+        request.note["bytes_in"] = size
+        return request, refused
 
     async def _told(self, request: Request) -> Answer:
         """An error of ours is what the client can put right."""
@@ -94,7 +110,7 @@ class App:
             body = request.json(await request.body(), route.decoder)
         return await route.run(self.house, request, body)
 
-    def _note(self, request: Request, route: str, status: int, size: int, started: float) -> None:
+    def note(self, request: Request, route: str, status: int, size: int, started: float) -> None:
         seconds = time.perf_counter() - started
         self.house.metrics.answered(route, status, seconds)
         if not self._log:

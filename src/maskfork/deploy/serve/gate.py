@@ -13,6 +13,7 @@ from maskfork.deploy.serve.speed import Speed
 LEAST = 256  # tokens that a batch may always have, however slow the model is
 SPAN, SPANS = 0.05, 60
 OURS = 0.8  # of what is promised: the rest is the way's, to the client and back
+SMALL = 1000  # bytes of a request that are thought to be text before it is read: of a larger one, as many
 KEEP = 0.8  # of what was known of the tokens in a character, after every reading
 
 
@@ -49,20 +50,27 @@ class Gate:
         self._guessed = 0.0  # tokens of the texts that wait
         self._length = 0.25  # tokens a character
         self._late = Lateness()
+        self._shut: tuple[int, Refused] | None = None  # so many bytes were refused, and nothing has changed since
 
     def admit(self, rows: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
         """How many tokens they are thought to have, and how many seconds they will take. Raises Refused (429)."""
         guess = self._length * letters(rows) + 2 * len(rows)
         expected = self._seconds(guess)
-        if self.waiting:
-            if self.waiting + len(rows) > self.limits.queue:
-                raise Refused(429, f"{self.waiting} texts are waiting already: ask again later", after=self._seconds(0) or 1.0)
-            promised = self.limits.latency_ms
-            if promised is not None and (expected + self._late.margin) * 1000 > OURS * promised:
-                sentence = f"{self.waiting} texts are waiting, too many for {promised:g} ms: ask again later"
-                raise Refused(429, sentence, after=self._seconds(0))
+        refused = self._refused(len(rows), expected)
+        if refused is not None:
+            raise refused
         self._change(len(rows), guess)
         return guess, expected
+
+    def full(self, size: int) -> Refused | None:
+        """Why a request of so many bytes, which nobody has read yet, would be refused; None where it may be accepted."""
+        size = min(size, SMALL)
+        if self._shut is not None and size >= self._shut[0]:
+            return self._shut[1]
+        refused = self._refused(1, self._seconds(self._length * size + 2)) if self.waiting else None
+        if refused is not None:
+            self._shut = size, refused
+        return refused
 
     def answered(self, late: float, turn: float, now: float) -> None:
         """After a pass: by how many seconds its worst answer is late, and how long the event loop took to hear of it.
@@ -71,6 +79,7 @@ class Gate:
         lies in its socket for the rest of one turn of the loop and for those that are read before it in the next, and its answer
         is written in the turn after it is heard of: three such times are in no other figure.
         """
+        self._shut = None
         if self.speed.known:
             self._late.learn(late + 3 * turn, now)
 
@@ -91,10 +100,23 @@ class Gate:
         return min(most, max(LEAST, self.speed.tokens(promised / 4000)))
 
     def _change(self, texts: int, guess: float) -> None:
+        self._shut = None
         self.waiting += texts
         self._guessed = max(0.0, self._guessed + guess) if self.waiting else 0.0
         if self._told is not None:
             self._told(self.waiting)
+
+    def _refused(self, texts: int, expected: float) -> Refused | None:
+        """Where nothing waits everything is accepted."""
+        if not self.waiting:
+            return None
+        if self.waiting + texts > self.limits.queue:
+            return Refused(429, f"{self.waiting} texts are waiting already: ask again later", after=self._seconds(0) or 1.0)
+        promised = self.limits.latency_ms
+        if promised is not None and (expected + self._late.margin) * 1000 > OURS * promised:
+            sentence = f"{self.waiting} texts are waiting, too many for {promised:g} ms: ask again later"
+            return Refused(429, sentence, after=self._seconds(0))
+        return None
 
     def _seconds(self, more: float) -> float:
         """Until what waits and `more` tokens are answered, as far as is known."""

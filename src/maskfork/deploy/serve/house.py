@@ -53,6 +53,16 @@ class House:
     def of_kind(self, name: str | None, job: str, *kinds: Kind) -> Batcher:
         return self.named(name, job, lambda served: served.kind in kinds)
 
+    def full(self, kinds: Sequence[Kind], size: int) -> Refused | None:
+        """Why a request of so many bytes would be refused whichever model of these kinds it is for; None where it may not be."""
+        found = None
+        for batcher in self.batchers.values():
+            if batcher.served.kind in kinds:
+                found = batcher.gate.full(size)
+                if found is None:
+                    return None
+        return found
+
     def count(self, texts: Sequence[Any]) -> None:
         """Raises Refused (422, 413) for no text, or for more than a request may have."""
         if not texts:

@@ -23,6 +23,7 @@ T = TypeVar("T")
 ID = re.compile(rb"[\x21-\x7e]{1,128}")  # a request id that is taken over into headers and the log
 PATIENCE = 4  # of a body that is too large, this many times the limit is read and thrown away, so that the answer is seen
 JSON = b"application/json"
+WHOLE = "maskfork.whole"  # the connection's extension that writes an answer in one piece
 PROCESS = secrets.token_hex(6).encode()  # begins the ids of this process's requests
 WATCH_S = 0.2  # a request that waits longer is asked whether its client is still there
 _numbers = count(1)
@@ -136,18 +137,36 @@ class Request:
             raise Refused(400, f"the body is no JSON ({_sentence(error)})") from error
 
 
+def refusal(request: Request, refused: Refused) -> Answer:
+    """As the API that was asked says it."""
+    request.note["cause"] = refused.sentence
+    said = msgspec.json.encode(refused.said(request.path.startswith("/v1/")))
+    return Answer(said, refused.status, headers=refused.headers())
+
+
+def heads(answer: Answer, request: Request, *, close: bool) -> list[tuple[bytes, bytes]]:
+    """An answer's headers."""
+    found = [(b"content-type", answer.kind), (b"x-request-id", request.id), *answer.headers]
+    if isinstance(answer.body, bytes):
+        found.append((b"content-length", b"%d" % len(answer.body)))
+    if close:
+        found.append((b"connection", b"close"))
+    return found
+
+
 async def reply(send: Send, answer: Answer, request: Request, *, close: bool) -> int:
     """Send an answer; how many bytes its body had."""
-    headers = [(b"content-type", answer.kind), (b"x-request-id", request.id), *answer.headers]
-    if isinstance(answer.body, bytes):
-        headers.append((b"content-length", b"%d" % len(answer.body)))
-    if close:
-        headers.append((b"connection", b"close"))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    headers = heads(answer, request, close=close)
     if isinstance(answer.body, bytes):
         body = b"" if request.method == "HEAD" else answer.body
+        whole = request.scope.get("extensions", {}).get(WHOLE)
+        if whole is not None:
+            await whole(answer.status, headers, body)
+            return len(body)
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
         return len(body)
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     size = 0
     async for piece in answer.body:
         size += len(piece)

@@ -14,6 +14,7 @@ import uvicorn
 
 from maskfork.deploy.serve.app import App
 from maskfork.deploy.serve.door import admit_no_more
+from maskfork.deploy.serve.early import Early
 from maskfork.deploy.serve.limits import Limits
 from maskfork.deploy.serve.plan import Plan
 from maskfork.deploy.serve.protocol import protocol
@@ -104,7 +105,7 @@ def settle() -> None:
 def config_of(app: App, limits: Limits, host: str = "127.0.0.1", port: int = 0) -> uvicorn.Config:
     """How uvicorn serves an application here."""
     return uvicorn.Config(
-        app, host, port, loop="uvloop", http=protocol(limits.head_s), ws="none", lifespan="on", access_log=False,
+        app, host, port, loop="uvloop", http=protocol(limits.head_s, Early(app)), ws="none", lifespan="on", access_log=False,
         log_level="error", server_header=False, date_header=False, timeout_keep_alive=75,
         timeout_graceful_shutdown=int(limits.stop_s), backlog=2048,
     )  # fmt: skip

@@ -81,5 +81,5 @@ def _predictions(served: Any, done: Done, lost: list[int], *, raw: bool) -> list
 
 ROUTES = [
     Route("POST", "/predict", predict, "Labels of a text, a pair or a batch, likeliest first.", PredictBody,
-          (list[Prediction], list[list[Prediction]])),
+          (list[Prediction], list[list[Prediction]]), asks=("classifier",)),
 ]  # fmt: skip

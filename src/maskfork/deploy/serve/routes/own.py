@@ -11,7 +11,7 @@ from maskfork.deploy.serve.http import Answer, Request
 from maskfork.deploy.serve.job import Done
 from maskfork.deploy.serve.routes.asked import refuse_cut
 from maskfork.deploy.serve.routes.route import Route, answer_of, headers_of
-from maskfork.deploy.serve.served import Rows
+from maskfork.deploy.serve.served import KINDS, Rows
 
 
 class AskBody(msgspec.Struct):
@@ -108,7 +108,9 @@ def _said(value: Any, done: Done, truncate: bool) -> Answer:
 
 
 ROUTES = [
-    Route("POST", "/ask", ask, "Rows of any task, answered as `maskfork predict` does.", AskBody, list[dict[str, Any]]),
-    Route("POST", "/tag", tag, "Spans with their characters.", TagBody, (Tags, list[Tags])),
-    Route("POST", "/answer", answer, "Where in a context a question is answered.", AnswerBody, (Answers, list[Answers])),
-]
+    Route("POST", "/ask", ask, "Rows of any task, answered as `maskfork predict` does.", AskBody, list[dict[str, Any]],
+          asks=KINDS),
+    Route("POST", "/tag", tag, "Spans with their characters.", TagBody, (Tags, list[Tags]), asks=("tagger",)),
+    Route("POST", "/answer", answer, "Where in a context a question is answered.", AnswerBody, (Answers, list[Answers]),
+          asks=("reader",)),
+]  # fmt: skip

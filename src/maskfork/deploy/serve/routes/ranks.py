@@ -89,6 +89,8 @@ async def _ask(
 
 
 ROUTES = [
-    Route("POST", "/rerank", rerank, "Documents by their relevance to a query, best first.", RerankBody, list[Rank]),
-    Route("POST", "/v1/rerank", rank, "Documents by their relevance to a query, best first.", RankBody, Ranking),
-]
+    Route("POST", "/rerank", rerank, "Documents by their relevance to a query, best first.", RerankBody, list[Rank],
+          asks=("reranker",)),
+    Route("POST", "/v1/rerank", rank, "Documents by their relevance to a query, best first.", RankBody, Ranking,
+          asks=("reranker",)),
+]  # fmt: skip

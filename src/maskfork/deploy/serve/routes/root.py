@@ -11,7 +11,7 @@ from maskfork.deploy.serve.http import Answer, Request
 from maskfork.deploy.serve.refused import Refused
 from maskfork.deploy.serve.routes import labels, ranks, vectors
 from maskfork.deploy.serve.routes.route import Route
-from maskfork.deploy.serve.served import Kind
+from maskfork.deploy.serve.served import KINDS, Kind
 
 #: what `/` means by the kind of the model that is asked
 MEANS: dict[Kind, Route] = {"classifier": labels.ROUTES[0], "embedding": vectors.ROUTES[0], "reranker": ranks.ROUTES[0]}
@@ -42,5 +42,6 @@ def _types(name: str) -> tuple[Any, ...]:
 
 
 ROUTES = [
-    Route("POST", "/", root, "Labels, vectors or relevance, whatever the model is for.", _types("body"), _types("gives")),
-]
+    Route("POST", "/", root, "Labels, vectors or relevance, whatever the model is for.", _types("body"), _types("gives"),
+          asks=KINDS),
+]  # fmt: skip

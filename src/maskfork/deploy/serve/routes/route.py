@@ -11,6 +11,7 @@ import msgspec
 from maskfork.deploy.serve.house import House
 from maskfork.deploy.serve.http import JSON, Answer, Request
 from maskfork.deploy.serve.job import Done
+from maskfork.deploy.serve.served import Kind
 
 Run = Callable[[House, Request, Any], Awaitable[Answer]]
 _encoder = msgspec.json.Encoder()
@@ -32,6 +33,7 @@ class Route:
     gives: Any = None
     free: bool = False  # asked without a key
     streams: bool = False
+    asks: Sequence[Kind] = ()  # of the models whose gate a request comes to
     decoder: msgspec.json.Decoder[Any] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:

@@ -134,9 +134,10 @@ def _base64(vector: np.ndarray) -> str:
 
 
 ROUTES = [
-    Route("POST", "/embed", embed, "Vectors of texts.", EmbedBody, list[list[float]]),
+    Route("POST", "/embed", embed, "Vectors of texts.", EmbedBody, list[list[float]], asks=("embedding",)),
     Route("POST", "/embed_all", embed_all, "Vectors of every token of texts, without pooling.", EmbedAllBody,
-          list[list[list[float]]]),
-    Route("POST", "/similarity", similarity, "Cosines of a sentence and others.", SimilarityBody, list[float]),
-    Route("POST", "/v1/embeddings", embeddings, "Vectors of texts.", EmbeddingsBody, Embeddings),
+          list[list[list[float]]], asks=("embedding",)),
+    Route("POST", "/similarity", similarity, "Cosines of a sentence and others.", SimilarityBody, list[float],
+          asks=("embedding",)),
+    Route("POST", "/v1/embeddings", embeddings, "Vectors of texts.", EmbeddingsBody, Embeddings, asks=("embedding",)),
 ]  # fmt: skip

@@ -11,7 +11,7 @@ from maskfork.deploy.serve.served.how import Labels, Relevance, Rows, TokenVecto
 from maskfork.deploy.serve.served.prompted import open_asked
 from maskfork.deploy.serve.served.rows import ServedRows
 from maskfork.deploy.serve.served.sentence import ServedEncoder, ServedPipeline, ServedReranker
-from maskfork.deploy.serve.served.served import Kind, Row, Served
+from maskfork.deploy.serve.served.served import KINDS, Kind, Row, Served
 from maskfork.deploy.serve.served.writer import ServedWriter
 from maskfork.errors import UsageError
 from maskfork.learn.tasks import task_in, task_of
@@ -28,6 +28,7 @@ from maskfork.models.sentence.cross import OLD
 from maskfork.models.sentence.folder import MODULES
 
 __all__ = [
+    "KINDS",
     "Kind",
     "Labels",
     "Relevance",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from maskfork.deploy.serve.job import Item
 from maskfork.deploy.serve.served.how import Rows
@@ -18,6 +18,7 @@ from maskfork.models.tokenizers import Tokenizer
 Row = Mapping[str, Any]
 Predict = Callable[[Sequence[Row]], list[dict[str, Any]]]
 Kind = Literal["classifier", "embedding", "reranker", "tagger", "reader", "writer", "other"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 CHARACTERS = 4  # a token, about, where none is counted
 
 
