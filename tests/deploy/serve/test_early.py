@@ -153,7 +153,7 @@ def test_what_comes_before_the_gate_is_said_as_ever(tmp_path: Path, monkeypatch:
     notes = {note["id"]: note for note in map(json.loads, (tmp_path / "log").read_text().splitlines())}
     one, two = notes["mine-1"], notes["mine-2"]
     assert (one["client"], two["client"]) == ("10.1.2.3", "127.0.0.1")
-    assert [two[name] for name in ("status", "path", "method", "bytes_in", "bytes_out")] == [429, "/embed", "POST", 18, 81]
+    assert [two[name] for name in ("status", "path", "method", "bytes_in", "bytes_out")] == [429, "/embed", "POST", 18, 82]
     assert two["cause"] == "1 texts are waiting already: ask again later"
     assert 10 < two["ms"] < 200
     assert one.keys() == two.keys()
