@@ -51,7 +51,7 @@ def compare(
     memory: str | None = None,
     max_cost_per_million: float | None = None,
     price_per_hour: float | None = None,
-    out: Path | None = None,
+    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
     class_weight: Literal["balanced"] | None = None,
     epochs: float | None = None,
     learning_rate: float | None = None,

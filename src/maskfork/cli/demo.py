@@ -20,7 +20,7 @@ BUDGETS = "0,8,64,all"
 
 def demo(
     *,
-    out: Path = Path("maskfork-demo"),
+    out: Annotated[Path, Parameter(name=["--out", "-o"])] = Path("maskfork-demo"),
     decoder: Annotated[list[str] | None, Parameter(negative="", consume_multiple=False)] = None,
     llm: Annotated[list[str] | None, Parameter(negative="", consume_multiple=False)] = None,
     seeds: int = 3,

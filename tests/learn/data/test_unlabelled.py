@@ -70,3 +70,13 @@ def test_one_column_and_its_header(tmp_path: Path) -> None:
     file = write(tmp_path, "a.csv", 'Kommentar\n"Das Zimmer, war sehr schön und sauber"\n"Nein, danke, das war leider nichts"\n')
     assert read_texts(file)[0] == ["Das Zimmer, war sehr schön und sauber", "Nein, danke, das war leider nichts"]
     assert read_texts(file, text="kommentar")[0] == read_texts(file)[0]
+
+
+@pytest.mark.parametrize("content", ["", "\n", "\n \n\n", "text\n", "text,label\n"])
+@pytest.mark.parametrize("ending", ["csv", "tsv"])
+def test_a_file_without_rows_is_one_sentence_that_asks_for_no_label(tmp_path: Path, content: str, ending: str) -> None:
+    file = write(tmp_path, f"none.{ending}", content.replace(",", "\t" if ending == "tsv" else ","))
+    with pytest.raises(
+        DataError, match=r"^none\.\w+ (is empty|holds a header and no rows); give a file with a row for every text, "
+    ):
+        read_texts(file)

@@ -16,6 +16,7 @@ from maskfork import __version__
 from maskfork.deploy.bulk.parts import Parts
 from maskfork.deploy.bulk.source import Source
 from maskfork.errors import DataError
+from maskfork.learn.data.read import ROWS
 from maskfork.learn.data.table import Table, typed_frame
 
 #: rows of a window: enough texts of each length for full batches
@@ -59,7 +60,7 @@ def predict_file(
     UsageError.
     """
     if source.rows == 0:
-        raise DataError(f"{source.path.name} holds no rows: give a file with a row a text")
+        raise DataError(f"{source.path.name} holds no rows; {ROWS}.")
     stat = source.path.stat()
     file = {"name": source.path.name, "bytes": stat.st_size, "time": stat.st_mtime_ns, "rows": source.rows}
     parts = Parts(out, {**plan, "file": file, "window": window, "ending": out.suffix.lower(), "maskfork": __version__})

@@ -18,6 +18,7 @@ from maskfork.learn.data.names import quoted
 from maskfork.learn.data.table import Table, frame_of, typed_frame
 
 _KINDS = "csv, tsv, json lines, json or parquet"
+ROWS = "give a file with a row for every text, and with its label where labels are learnt or scored"
 _SEPARATED = (".csv", ".tsv", ".tab")
 _FOREIGN = (  # first bytes -> what it is, for a better sentence than "binary file"
     (b"PK\x03\x04", "an Excel workbook or a zip archive", "export the sheet as csv, or unpack it"),
@@ -51,7 +52,7 @@ def read_table(path: str | Path, wanted: list[str] | None = None) -> Table:
             raise DataError(f"{path.name} is {what}; {cure} (maskfork reads {_KINDS}).")
     decoded = decode(data, path)
     if not decoded.text.strip():
-        raise DataError(f"{path.name} is empty; give a file with a text and a label in every row.")
+        raise DataError(f"{path.name} is empty; {ROWS}.")
     table = _text(decoded.text, path, extension, wanted or [])
     return Table(path, table.frame, table.format, decoded.encoding, table.header, (*decoded.notes, *table.notes))
 
@@ -80,7 +81,7 @@ def _bytes(path: Path) -> bytes:
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}); check its permissions and that it is a file.") from error
     if not data:
-        raise DataError(f"{path.name} is empty; give a file with a text and a label in every row.")
+        raise DataError(f"{path.name} is empty; {ROWS}.")
     return data
 
 
@@ -98,7 +99,7 @@ def _parquet(data: bytes, path: Path) -> Table:
         reason = " ".join(str(error).split())
         raise DataError(f"{path.name} is a damaged parquet file ({reason}); write it again.") from error
     if frame.height == 0 or frame.width == 0:
-        raise DataError(f"{path.name} holds no rows; give a file with a text and a label in every row.")
+        raise DataError(f"{path.name} holds no rows; {ROWS}.")
     return Table(path, typed_frame(path, frame), "parquet", "parquet", True)
 
 
@@ -143,7 +144,7 @@ def _separated(text: str, separator: str, path: Path, wanted: list[str], first_l
         notes = [f"{path.name} has no header: its columns are called column_1 to column_{cells.width}."]
     body = cells.rows[1:] if header else cells.rows
     if not body:
-        raise DataError(f"{path.name} holds a header and no rows; give a file with a text and a label in every row.")
+        raise DataError(f"{path.name} holds a header and no rows; {ROWS}.")
     if cells.mode == "plain" and any(cell.startswith('"') for row in body for cell in row):
         notes.append(f"{path.name} is read without quoting: quote marks are part of the text.")
     if cells.mode == "escaped":

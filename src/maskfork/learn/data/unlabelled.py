@@ -11,7 +11,7 @@ from maskfork.errors import DataError
 from maskfork.learn.data.columns import nested, profile, resolve
 from maskfork.learn.data.delimited import has_header
 from maskfork.learn.data.names import TEXT, listed, quoted, simplify
-from maskfork.learn.data.read import read_table, read_text
+from maskfork.learn.data.read import ROWS, read_table, read_text
 from maskfork.learn.data.table import Table
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
@@ -49,7 +49,7 @@ class Bare:
 def bare_texts(path: Path, wanted: str | None = None) -> Bare | None:
     """The texts of a file that holds nothing else: .txt, a line each; csv or tsv of one column, whose header may be `wanted`.
 
-    None where it holds more, or another column than `wanted`. Raises DataError for a .txt file without any.
+    None where it holds more, or another column than `wanted`. Raises DataError for a .txt file and a column without any.
     """
     kind = path.suffix.lower()
     if kind == ".txt":
@@ -65,7 +65,7 @@ def bare_texts(path: Path, wanted: str | None = None) -> Bare | None:
         return None
     texts = cells[1:] if header else cells
     if not texts:
-        return None
+        raise DataError(f"{path.name} holds a header and no rows; {ROWS}.")
     return Bare(texts, column, f"{path.name}: {len(texts):,} texts, its only column{f' {quoted(column)}' if header else ''}.")
 
 
@@ -75,7 +75,8 @@ def _one_column(path: Path, separator: str) -> list[str]:
         rows = [row for row in csv.reader(StringIO(read_text(path), newline=""), delimiter=separator, strict=True) if row]
     except csv.Error:
         return []  # the reader of tables says what is wrong
-    return [row[0] for row in rows] if all(len(row) == 1 for row in rows) else []
+    alone = all(len(row) == 1 for row in rows) and any(row[0].strip() for row in rows)
+    return [row[0] for row in rows] if alone else []
 
 
 def _strings(table: Table, column: str) -> list[str]:
