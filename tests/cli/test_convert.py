@@ -30,7 +30,7 @@ def test_a_line_for_people(model: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert "numbers of bfloat16" in out
     assert out.count("\n") == 2
     (model / "tf_model.h5").write_text("x")
-    assert "other formats and training states stay behind: tf_model.h5" in run(capsys, model, tmp_path / "b")[2]
+    assert "what does not belong to the model stays behind: tf_model.h5" in run(capsys, model, tmp_path / "b")[2]
 
 
 def test_json(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

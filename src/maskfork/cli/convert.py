@@ -27,7 +27,8 @@ def convert(
 ) -> None:
     """Write a checkpoint in another format: safetensors, shards, an old pickle, or llama2.c's binary.
 
-    The folder's other files come along. Every tensor is read back and compared, and nothing stands at TARGET before that.
+    Config, tokenizer, modules, card and what else belongs to a model come along. Every tensor is read back and compared, and
+    nothing stands at TARGET before that.
 
     Parameters
     ----------

@@ -26,8 +26,7 @@ from tests.learn.tiny import make
 def model(tmp_path: Path) -> Path:
     folder = make("bert", "classify", labels=("bad", "good")).save(tmp_path / "model")
     (folder / "generation_config.json").write_text("{}")
-    (folder / "sub").mkdir()
-    (folder / "sub/words.txt").write_text("x")
+    (folder / "words.txt").write_text("x")
     return folder
 
 
@@ -167,16 +166,39 @@ def test_code_in_a_pickle_is_not_run(model: Path, tmp_path: Path, monkeypatch: p
 
 
 def test_what_stays_behind_is_said(model: Path, tmp_path: Path) -> None:
-    for name in ("tf_model.h5", "optimizer.pt", "training_args.bin", ".cache/x", "onnx/model.onnx"):
+    strange = ("tf_model.h5", "optimizer.pt", "training_args.bin", "onnx/model.onnx")
+    for name in (*strange, ".cache/x"):
         (model / name).parent.mkdir(exist_ok=True)
         (model / name).write_text("x")
-    convert(model, tmp_path / "out", to="pickle")
+    done = convert(model, tmp_path / "out", to="pickle")
+    assert set(done.copied) == {"config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "words.txt"}
+    assert done.notes == ["what does not belong to the model stays behind: onnx/model.onnx, optimizer.pt, tf_model.h5 and 1 more"]
     torch.save({"other": torch.zeros(1)}, model / "pytorch_model.bin")  # beside safetensors, which are read first
     done = convert(model, tmp_path / "out2")
-    assert len(done.notes) == 1
-    assert done.notes[0].endswith("stay behind: onnx/model.onnx, optimizer.pt, pytorch_model.bin and 2 more")
+    assert done.notes[0].endswith("stays behind: onnx/model.onnx, optimizer.pt, pytorch_model.bin and 2 more")
     same(model, tmp_path / "out2")
     assert not [p for p in (tmp_path / "out2").rglob("*") if p.suffix in (".h5", ".pt", ".bin", ".onnx") or ".cache" in p.parts]
+
+
+def test_a_runs_folder_leaves_its_run_behind(model: Path, tmp_path: Path) -> None:
+    """Checkpoints of ours and of transformers, a corpus, logs: their json was copied, and the other's weights converted."""
+    make("bert", "classify", labels=("bad", "good")).save(model / "checkpoint-500")
+    run = (
+        "checkpoints/step-00000010/state.json", "corpus/index.json", "checkpoint-500/trainer_state.json", "metrics.jsonl",
+        "trainer_state.json", "pretrain.yaml", "runs/events.out.tfevents.1",
+    )  # fmt: skip
+    for name in run:
+        (model / name).parent.mkdir(parents=True, exist_ok=True)
+        (model / name).write_text("{}")
+    for name in ("README.md", "LICENSE", "maskfork.json", "chat_template.jinja"):
+        (model / name).write_text("{}")
+    done = convert(model, tmp_path / "out", shard_size=20_000)
+    there = {p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*") if p.is_file()}
+    assert there == {*done.files, *done.copied}
+    assert {name for name in done.copied if "/" in name or name in run} == set()
+    assert {"README.md", "LICENSE", "maskfork.json", "chat_template.jinja", "config.json", "tokenizer.json"} <= set(done.copied)
+    assert "stays behind: " in done.notes[0]
+    same(model, tmp_path / "out")
 
 
 def test_a_sentence_encoders_modules_come_along(tmp_path: Path) -> None:

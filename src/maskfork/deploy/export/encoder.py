@@ -24,7 +24,7 @@ from maskfork.learn.tasks.classify import Sorter
 from maskfork.learn.tasks.common.contract import Task, Trained
 from maskfork.models.about import said_of
 from maskfork.models.folder import config_of
-from maskfork.models.formats.convert import copy_rest
+from maskfork.models.formats.belongs import copy_rest
 from maskfork.models.formats.place import in_place
 from maskfork.models.formats.tensors import open_tensors
 from maskfork.models.packing import TOKENS, by_tokens, packed

@@ -23,7 +23,7 @@ from maskfork.deploy.export.writer import Graph, decoder_graph, source_graph
 from maskfork.errors import DataError, UsageError
 from maskfork.learn.data.unlabelled import read_texts
 from maskfork.models.encode import limit_of
-from maskfork.models.formats.convert import copy_rest
+from maskfork.models.formats.belongs import copy_rest
 from maskfork.models.formats.place import in_place
 from maskfork.models.formats.tensors import open_tensors
 from maskfork.models.model import Model

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,19 +12,17 @@ import torch
 from torch import Tensor
 
 from maskfork.errors import ModelError, TokenizerError, UsageError
+from maskfork.models.formats.belongs import copy_rest, module_folders
 from maskfork.models.formats.llama2c import Llama2cTensors, is_llama2c, open_llama2c, shape_of, write_llama2c
 from maskfork.models.formats.llama2c_tokenizer import read_tokenizer_bin, write_tokenizer_bin
 from maskfork.models.formats.place import check_place, in_place
-from maskfork.models.formats.tensors import INDEX, PICKLE, SAFE, Tensors, has_tensors, open_tensors
+from maskfork.models.formats.tensors import PICKLE, SAFE, Tensors, has_tensors, open_tensors
 from maskfork.models.formats.write import write_tensors
 from maskfork.models.hub import find_folder, read_config
-from maskfork.models.runtimes import writing
 from maskfork.models.tokenizers.read import has_tokenizer, load_tokenizer
 
 Format = Literal["safetensors", "pickle", "llama2c", "llama2c-v1"]
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-#: other programs' weights, training states: they stay behind, and it is said
-FOREIGN = (".h5", ".msgpack", ".ot", ".onnx", ".onnx_data", ".gguf", ".tflite", ".mlmodel", ".ckpt", ".pt", ".pth", ".pkl")
 VERSIONS = {"llama2c": 0, "llama2c-v1": 1}
 
 Progress = Callable[[float, str], None]
@@ -62,7 +59,7 @@ def convert(
     """Write `source` (a folder, a Hub id, or a llama2.c file) to `target` (a folder, or a file for llama2.c).
 
     `to` None is llama2c for a target that ends in .bin, else safetensors. `shard_size` in bytes; `dtype` casts floating
-    tensors; `tokenizer` names a llama2.c vocabulary. Everything else in the folder is copied. Nothing is at `target` before
+    tensors; `tokenizer` names a llama2.c vocabulary. What else belongs to the model is copied. Nothing is at `target` before
     all is there and has been read back. Raises UsageError, ModelError, TokenizerError.
     """
     target = Path(target).expanduser()
@@ -86,8 +83,8 @@ def _between_folders(
     folder: Path, config: dict[str, Any], target: Path, to: Format, shard_size: int | None, dtype: str | None, force: bool,
     progress: Progress | None,
 ) -> Conversion:  # fmt: skip
-    """The root's weights, and those of the modules in its folders (sentence-transformers' Dense)."""
-    places = [folder, *sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".") and has_tensors(p))]
+    """The root's weights, and those of the modules that it names (sentence-transformers' Dense)."""
+    places = [folder, *(place for place in module_folders(folder) if has_tensors(place))]
     sources = {place.relative_to(folder): open_tensors(place, mapped=True) for place in places}
     check_place(target, force=force)
     done = Conversion(str(folder), sources[Path()].kind, str(target), to)
@@ -223,34 +220,6 @@ def _compare(
 def _bits(tensor: Tensor) -> Tensor:
     """The bytes, so that what is not a number is equal to itself."""
     return tensor.contiguous().reshape(-1).view(torch.uint8)
-
-
-def copy_rest(folder: Path, new: Path, weights: set[Path]) -> tuple[list[str], str | None]:
-    """Every other file of the folder; hidden folders, other programs' weights and the source's other copies stay.
-
-    What was copied, and a sentence on what was not.
-    """
-    copied: list[str] = []
-    left: list[str] = []
-    for file in sorted(folder.rglob("*")):
-        inside = file.relative_to(folder)
-        if file in weights or not file.is_file() or any(part.startswith(".") for part in inside.parts[:-1]):
-            continue
-        if file.suffix in FOREIGN or _is_weights(file.name):
-            left.append(str(inside))
-            continue
-        (new / inside).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, new / inside)
-        copied.append(str(inside))
-    named = ", ".join(left[:3]) + (f" and {len(left) - 3} more" if len(left) > 3 else "")
-    return copied, f"other formats and training states stay behind: {named}" if left else None
-
-
-def _is_weights(name: str) -> bool:
-    """Whether a file holds weights, or says where they are, or how they are run: what is written anew must not stand beside what
-    was.
-    """
-    return name == writing.FILE or name.endswith((".safetensors", ".bin", ".safetensors" + INDEX, ".bin" + INDEX))
 
 
 def _name_dtype(file: Path, config: dict[str, Any], dtype: str) -> None:
