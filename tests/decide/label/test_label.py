@@ -171,7 +171,9 @@ class Oracle(Teacher):
         labels = self.truth[rows]
         classes = len(self.description.labels)
         nothing = np.full(len(rows), np.nan)
-        return Labels(self.description.label_names, labels, np.eye(classes)[labels], nothing, (None,) * len(rows), nothing)
+        errors = (None,) * len(rows)
+        names = self.description.label_names
+        return Labels(names, labels, np.eye(classes)[labels], nothing, errors=errors, latencies_ms=nothing)
 
     def preview(self, texts: Any, pairs: Any = None) -> None:
         return None

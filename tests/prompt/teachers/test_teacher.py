@@ -103,7 +103,7 @@ def test_a_row_that_one_order_lost_is_judged_by_the_others() -> None:
         probs = np.where(known[:, None] < 0, 1 / 3, np.eye(3)[np.maximum(known, 0)])
         errors = tuple("lost" if label < 0 else None for label in labels)
         nothing = np.full(3, np.nan)
-        return Labels(NAMES, known, probs, nothing, errors, nothing, Usage(3, 1))
+        return Labels(NAMES, known, probs, nothing, errors=errors, latencies_ms=nothing, usage=Usage(3, 1))
 
     found = pooled([turn([0, -1, -1]), turn([0, 1, -1]), turn([2, 1, -1])])
     assert found.labels.tolist() == [0, 1, -1]

@@ -20,7 +20,8 @@ from maskfork.prompt.teachers.cost import Ledger, Preview, Prices
 from maskfork.prompt.teachers.dialect import Dialect
 from maskfork.prompt.teachers.messages import Answer, Request
 from maskfork.prompt.teachers.pace import Pace
-from maskfork.prompt.teachers.run import Patience, Run
+from maskfork.prompt.teachers.patience import Patience
+from maskfork.prompt.teachers.run import Run
 from maskfork.prompt.teachers.wire import Wire, need_client, read_key, shown_url
 
 OPENAI_URL = "https://api.openai.com/v1"

@@ -21,6 +21,7 @@ Kind = Literal["labels", "spans", "answer"]
 """Where a row holds what was asked for; `answer` is JSON."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class Outcome(ABC):
     """Of N texts: `errors` [N] are the reasons of rows without an answer, `agreement` [N] is how far the orders or samples of a
     text agree (NaN where it was asked once). `costs` [N] and `usage` are what each row took, also where it was paid earlier
@@ -30,11 +31,11 @@ class Outcome(ABC):
 
     errors: tuple[str | None, ...]
     latencies_ms: npt.NDArray[np.float64]
-    usage: Usage | None
-    costs: npt.NDArray[np.float64] | None
-    spent: float | None
-    notes: tuple[str, ...]
-    stopped: str | None
+    usage: Usage | None = None
+    costs: npt.NDArray[np.float64] | None = None
+    spent: float | None = None
+    notes: tuple[str, ...] = ()
+    stopped: str | None = None
 
     def __len__(self) -> int:
         return len(self.errors)
@@ -77,13 +78,6 @@ class Answers(Outcome):
     kind: Kind
     names: tuple[str, ...]
     rows: tuple[Row | None, ...]
-    errors: tuple[str | None, ...]
-    latencies_ms: npt.NDArray[np.float64]
-    usage: Usage | None = None
-    costs: npt.NDArray[np.float64] | None = None
-    spent: float | None = None
-    notes: tuple[str, ...] = ()
-    stopped: str | None = None
 
     @property
     def labelled(self) -> npt.NDArray[np.bool_]:

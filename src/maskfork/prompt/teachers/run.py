@@ -12,20 +12,9 @@ from maskfork.errors import EndpointError
 from maskfork.prompt.teachers.cost import Bill, Ledger
 from maskfork.prompt.teachers.messages import Answer, Request
 from maskfork.prompt.teachers.pace import Pace, backoff, rate_limit_wait, retry_after
+from maskfork.prompt.teachers.patience import LONGEST_PAUSE, Patience, down, hopeless
 from maskfork.prompt.teachers.reply import Trouble
 from maskfork.prompt.teachers.wire import Wire
-
-LONGEST_PAUSE = 300.0  # an endpoint that asks for more (a daily allowance) ends the run instead
-FAILED_ROWS_IN_A_ROW = 10
-
-
-@dataclass(frozen=True)
-class Patience:
-    """Tries after the first, and the bounds of the waits between them in seconds."""
-
-    retries: int
-    base: float
-    cap: float
 
 
 @dataclass
@@ -184,14 +173,8 @@ class Run:
 
     def _hopeless(self, trouble: Trouble, attempt: int) -> bool:
         """End the run where no call can succeed."""
-        asked = retry_after(trouble.headers)
-        if trouble.kind == "unreachable" and not self.reached and attempt >= min(2, self.patience.retries + 1):
-            why = f"cannot be reached: {trouble.reason}; start the server or correct the address"
-        elif trouble.kind == "denied" or (trouble.kind == "wrong" and not self.reached):
-            why = f"cannot be used: {trouble.reason}; {_CURES[trouble.kind]}"
-        elif asked is not None and asked > LONGEST_PAUSE:
-            why = f"asks to wait {asked:.0f} s ({trouble.reason}); run again later"
-        else:
+        why = hopeless(trouble, attempt, self.patience.retries, reached=self.reached)
+        if why is None:
             return False
         self._fail(EndpointError(f"The endpoint {self.name} {why}{self._kept()}."))
         return True
@@ -200,9 +183,9 @@ class Run:
         done.add(request)
         self.emit(request, Answer("failed", error=trouble.reason, attempts=attempt))
         self._failed_in_a_row += 1
-        if self._failed_in_a_row < max(FAILED_ROWS_IN_A_ROW, 2 * self.pace.most):
+        why = down(trouble, self._failed_in_a_row, self.pace.most)
+        if why is None:
             return
-        why = f"failed {self._failed_in_a_row} rows in a row, the last with: {trouble.reason}"
         if not self.reached:
             self._fail(EndpointError(f"The endpoint {self.name} {why}; see that it works and run again."))
         elif self.stopped is None:
@@ -216,9 +199,3 @@ class Run:
 
     def _kept(self) -> str:
         return f" ({self._answered} answers of this run are kept and will not be paid again)" if self._answered else ""
-
-
-_CURES = {
-    "denied": "correct the key or its account",
-    "wrong": "correct the address, the model's name or the key",
-}

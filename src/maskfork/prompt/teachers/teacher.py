@@ -14,7 +14,6 @@ import numpy.typing as npt
 from maskfork.errors import UsageError
 from maskfork.prompt.tasks.description import TaskDescription
 from maskfork.prompt.teachers.cost import Preview
-from maskfork.prompt.teachers.messages import Usage
 from maskfork.prompt.teachers.outcome import Answers, Outcome
 
 Progress = Callable[[int, int], None]  # answers there, answers wanted
@@ -33,13 +32,6 @@ class Labels(Outcome):
     labels: npt.NDArray[np.int64]
     probs: npt.NDArray[np.float64]
     agreement: npt.NDArray[np.float64]
-    errors: tuple[str | None, ...]
-    latencies_ms: npt.NDArray[np.float64]
-    usage: Usage | None = None
-    costs: npt.NDArray[np.float64] | None = None
-    spent: float | None = None
-    notes: tuple[str, ...] = ()
-    stopped: str | None = None
 
     @property
     def labelled(self) -> npt.NDArray[np.bool_]:

@@ -25,15 +25,14 @@ from torch import Tensor
 from maskfork.errors import UsageError
 from maskfork.models.model import Model
 from maskfork.models.native import Bits
-from maskfork.prompt.generate.chain import chain_of
-from maskfork.prompt.generate.constraints import Guard, Rule
+from maskfork.prompt.generate.constraints import Rule
+from maskfork.prompt.generate.engine.asked import request_of
 from maskfork.prompt.generate.engine.chosen import store_for
 from maskfork.prompt.generate.engine.request import Request
 from maskfork.prompt.generate.engine.ticket import Ticket
 from maskfork.prompt.generate.lines import likeliest
-from maskfork.prompt.generate.prompts import decoder_prompts, shared
-from maskfork.prompt.generate.stops import Stops
-from maskfork.prompt.generate.write import check_writes, settings_of
+from maskfork.prompt.generate.prompts import shared
+from maskfork.prompt.generate.write import check_writes
 
 
 class Engine:
@@ -75,33 +74,7 @@ class Engine:
 
         Raises UsageError on settings for several lines, on a text that the pages could not hold, and where too many wait.
         """
-        asked, _ = settings_of(self.model, **settings)
-        if asked.num_beams > 1 or asked.contrastive or asked.num_return_sequences > 1:
-            raise UsageError("the engine writes one line a request: leave beams out, and submit a request for each text")
-        prompts = decoder_prompts(self.model, torch.tensor([list(ids)], dtype=torch.long), None, asked)
-        start = prompts.ids.shape[1]
-        vocab = self.model.spec.vocab_size
-        if (wrong := next((token for token in prompts.ids[0].tolist() if not 0 <= token < vocab), None)) is not None:
-            raise UsageError(f"{wrong} is no token of this model, which has {vocab}: give ids from 0 on")
-        if not self.pages.holds(prompts.longest):
-            room = self.pages.room
-            raise UsageError(
-                f"this text may get {prompts.longest} tokens and the pages hold {room}: ask for fewer, or more pages"
-            )
-        guard = None if form is None else Guard(form, self.model, 1, prompts.longest - start, asked.ends)
-        request = Request(
-            Ticket(next(self._numbers)),
-            prompts.room(),
-            start,
-            chain_of(asked, prompt=start, longest=prompts.longest, more=() if guard is None else (guard,)),
-            Stops(asked.ends, asked.stop_strings, self.model.tokenizer if asked.stop_strings else None),
-            prompts.cut_by,
-            asked.do_sample,
-            None if asked.seed is None else torch.Generator(self.model.device).manual_seed(asked.seed),
-            logprobs,
-            guard,
-            at=start,
-        )
+        request = request_of(self.model, self.pages, next(self._numbers), ids, form, logprobs, settings)
         with self._changed:
             if len(self._waiting) >= self.limit:
                 raise UsageError(f"{self.limit} requests are waiting already: ask again later")
