@@ -32,7 +32,9 @@ from maskfork.measure.resources import OtherLoad, peak_memory_mb
 STORE = ground.RUNS / "bench-finetune"
 SIDES = ("ours", "theirs")
 # The lengthening for few rows is off: the sets have far more steps, and a trial of the script should be short.
-RECIPE = FineTuneSettings(epochs=3.0, learning_rate=5e-5, batch_size=32, min_steps=1)
+# Learning rates are each side's own: the Trainer's default, and what `maskfork train` takes where none is set.
+RECIPE = FineTuneSettings(epochs=3.0, batch_size=32, min_steps=1)
+RATES = {"ours": RECIPE.learning_rate, "theirs": 5e-5}
 
 
 def file_of(data: str, seed: int, side: str, precision: str, limit: int | None) -> Path:
@@ -45,7 +47,7 @@ def run_unit(data: str, seed: int, side: str, precision: str, limit: int | None)
 
     rows = dataset(data, limit)
     base = ground.minilm()
-    settings = FineTuneSettings(**{**RECIPE.as_dict(), "precision": precision})
+    settings = FineTuneSettings(**{**RECIPE.as_dict(), "precision": precision, "learning_rate": RATES[side]})
     with OtherLoad() as other:
         begun, worked = time.perf_counter(), time.process_time()
         if side == "ours":

@@ -51,7 +51,7 @@ def our_round(data, settings: FineTuneSettings, steps: int):
         model.load_state_dict(first)
         ends: list[float] = []
         fit(
-            model, batches, loss, steps=steps, steps_per_epoch=steps, learning_rate=settings.learning_rate, seed=0,
+            model, batches, loss, steps=steps, steps_per_epoch=steps, learning_rate=settings.rate(model.spec.hidden_size), seed=0,
             wanted_precision=settings.precision, progress=lambda *_: ends.append(time.perf_counter()),
         )  # fmt: skip
         return ends[-1] - ends[0]
@@ -91,7 +91,7 @@ def main() -> None:
     for data in given.data:
         some = dataset(data, 32 * given.steps)
         for precision in given.precision:
-            settings = FineTuneSettings(batch_size=32, precision=precision)
+            settings = FineTuneSettings(learning_rate=5e-5, batch_size=32, precision=precision)
             ours, lengths = our_round(some, settings, given.steps)
             peers = {name: their_round(some, settings, given.steps, name) for name in SAMPLING}
             turns = in_turn({"ours": ours, **peers}, given.rounds)

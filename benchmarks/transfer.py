@@ -139,7 +139,7 @@ def classify(unit: Unit) -> None:
 
     found = load_dataset(ground.data_file(FILES[unit.data][0]), test_share=0.9)
     train, test = found.train.take(nested_budgets(found.train.labels, [ROWS], 0)[ROWS]), found.test
-    settings = FineTuneSettings(epochs=EPOCHS, learning_rate=unit.rate, batch_size=32, min_steps=1)
+    settings = FineTuneSettings(epochs=EPOCHS, learning_rate=unit.rate, head_rate=1.0, batch_size=32, min_steps=1)
     made = Classifier.train(base_of(unit.start), train, settings=settings, seed=unit.seed)
     probs = made.predict(test.texts, test.pairs)
     store(unit, predicted=probs.argmax(1), labels=test.labels, classes=test.num_classes, score=made.validation_score)

@@ -35,7 +35,7 @@ def test_names_and_their_settings() -> None:
         with pytest.raises(UsageError, match=cure):
             by_name(wrong)
     for name in NAMES:
-        assert rate_for(by_name(name), TaskSettings()) > TaskSettings.learning_rate
+        assert rate_for(by_name(name), TaskSettings()) > TaskSettings().rate(768)
         assert rate_for(by_name(name), TaskSettings(learning_rate=2e-5)) == 2e-5
 
 

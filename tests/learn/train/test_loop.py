@@ -144,6 +144,15 @@ def test_clipping_and_schedule_reach_the_step() -> None:
     torch.testing.assert_close(model[0].bias, before[1])
 
 
+def test_quick_parameters_take_their_own_rate() -> None:
+    """Adam's first step is its rate for every number that has a gradient, whatever the gradient."""
+    model = network()
+    before = weights(model)
+    train(model, steps=1, learning_rate=1e-4, quick=list(model[3].parameters()), quick_rate=1e-2, weight_decay=0.0, warmup=0.0)  # type: ignore[index]
+    moved = [float((a - b).abs().max()) for a, b in zip(before, weights(model), strict=True)]
+    assert moved == pytest.approx([1e-4, 1e-4, 1e-2, 1e-2], rel=0.02)
+
+
 def test_it_learns() -> None:
     model = network()
     record = train(model, steps=300, learning_rate=1e-2)

@@ -37,13 +37,20 @@ def test_steps_as_asked() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"epochs": 0}, {"learning_rate": -1e-5}, {"batch_size": 0}, {"warmup": 1.5}, {"validation_share": -0.1},
-        {"label_smoothing": 1.0}, {"precision": "fp16"},
+        {"epochs": 0}, {"learning_rate": -1e-5}, {"head_rate": 0.0}, {"batch_size": 0}, {"warmup": 1.5},
+        {"validation_share": -0.1}, {"label_smoothing": 1.0}, {"precision": "fp16"},
     ],
 )  # fmt: skip
 def test_settings_that_make_no_sense(wrong: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match=next(iter(wrong)).split("_")[0]):
+    with pytest.raises(UsageError, match="learning rates" if "head_rate" in wrong else next(iter(wrong)).split("_")[0]):
         FineTuneSettings(**wrong)
+
+
+def test_narrow_models_take_larger_steps_unless_a_rate_is_set() -> None:
+    usual = FineTuneSettings()
+    assert [usual.rate(width) for width in (1024, 768, 384, 128)] == pytest.approx([5e-5, 5e-5, 1e-4, 3e-4])
+    assert FineTuneSettings(learning_rate=2e-5).rate(128) == 2e-5
+    assert [usual.rate_of_head(rate) for rate in (5e-5, 1e-4, 3e-4, 3e-3)] == pytest.approx([5e-4, 1e-3, 1e-3, 3e-3])
 
 
 def test_plain_data_for_keys() -> None:

@@ -76,6 +76,7 @@ class Toy(Task[Numbers]):
         work: Path | None = None,
     ) -> Trained:
         assert split.test is None
+        assert settings.learning_rate is not None
         if settings.learning_rate > self.fails_above:
             raise UsageError("the loss is lost")
         self.trained_on.append(split.train.ids)
@@ -93,7 +94,7 @@ def rows(count: int, start: int = 0) -> Numbers:
 
 
 def run(toy: Toy, folder: Path, split: Split[Numbers], *, most: int, minutes: float = 1.0, seed: int = 0) -> Found:
-    settings = TaskSettings()
+    settings = TaskSettings(learning_rate=5e-5)
     space = space_for(settings, labels_of(split.train), [])
     return search(toy, "base", split, settings, space, minutes=minutes, storage=folder / "s.db", name="n", seed=seed, most=most)
 
@@ -101,7 +102,7 @@ def run(toy: Toy, folder: Path, split: Split[Numbers], *, most: int, minutes: fl
 def test_only_train_rows_are_seen_and_the_best_is_no_worse_than_the_defaults(tmp_path: Path) -> None:
     toy, split = Toy(), Split(rows(1000), None, rows(100, 5000))
     found = run(toy, tmp_path, split, most=10)
-    assert found.tries[0].settings["learning_rate"] == TaskSettings().learning_rate
+    assert found.tries[0].settings["learning_rate"] == 5e-5
     assert found.best.score is not None
     assert found.tries[0].score is not None
     assert found.best.score >= found.tries[0].score

@@ -31,7 +31,7 @@ from maskfork.models.static import StaticModel, bags
 #: Arora et al.'s a
 RARE = 1e-3
 WIDTH = 256
-SETTINGS = TaskSettings(epochs=12.0, learning_rate=2e-3, weight_decay=0.01, batch_size=64, precision="fp32")
+SETTINGS = TaskSettings(epochs=12.0, learning_rate=2e-3, head_rate=1.0, weight_decay=0.01, batch_size=64, precision="fp32")
 
 
 def token_vectors(model: Model, width: int = WIDTH, counts: Counter[int] | None = None) -> Tensor:

@@ -34,7 +34,7 @@ LAYERS: dict[Name, float] = {"two-thirds": 2 / 3, "half": 1 / 2, "third": 1 / 3}
 #: texts that are learnt from, parts of the user's own among them, and how many parts a text gives at most
 TEXTS, PARTS = 10_000, 4
 CHOOSING = 200  # texts by which layers are chosen
-SETTINGS = TaskSettings(epochs=2.0, learning_rate=1e-4, batch_size=32)
+SETTINGS = TaskSettings(epochs=2.0, learning_rate=1e-4, head_rate=1.0, batch_size=32)  # the head is the teacher's
 NARROW = replace(SETTINGS, learning_rate=3e-5)  # it begins near its teacher
 
 Moved = Callable[[float, str], None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,6 +30,8 @@ def fit(
     steps_per_epoch: int,
     learning_rate: float,
     seed: int,
+    quick: Collection[nn.Parameter] = (),
+    quick_rate: float = 0.0,
     weight_decay: float = 0.01,
     warmup: float = 0.1,
     clip: float = 1.0,
@@ -43,8 +45,9 @@ def fit(
 
     `steps_per_epoch` only tells how many epochs are to come. `evaluate(model)` after each epoch gives (score, tie-break),
     higher is better: the best epoch's weights are kept. The same seed gives the same bits on one machine with the same
-    number of threads. `work` is a folder for checkpoints, a minute apart: a run that was cut off goes on from the last one
-    to the same bits. Raises UsageError when the loss is no longer a number, and where an epoch has no batch.
+    number of threads. `quick` are parameters with a learning rate of their own, `quick_rate`. `work` is a folder for
+    checkpoints, a minute apart: a run that was cut off goes on from the last one to the same bits. Raises UsageError when the
+    loss is no longer a number, and where an epoch has no batch.
     """
     device = next(model.parameters()).device
     record = Record()
@@ -57,7 +60,9 @@ def fit(
         model.eval()
         record.bf16, why = precision.choose(wanted_precision, model, lambda: loss(model, first))
         record.notes.append(why)
-        optimiser = Optimisers(optimise.adamw(model.named_parameters(), learning_rate, weight_decay))
+        optimiser = Optimisers(
+            optimise.adamw(model.named_parameters(), learning_rate, weight_decay, quick=quick, quick_rate=quick_rate)
+        )
         state = State(model, optimiser, ByEpoch(epochs), record)
         best = Best(None if work is None else work / "best.safetensors")
         kept = None if work is None else Kept(work, best)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import torch
@@ -55,15 +55,19 @@ def adamw(
     learning_rate: float,
     weight_decay: float,
     betas: tuple[float, float] = (0.9, 0.999),
+    *,
+    quick: Collection[nn.Parameter] = (),
+    quick_rate: float = 0.0,
 ) -> torch.optim.AdamW:
-    """AdamW (Loshchilov & Hutter 2019), fused; biases and norms are not decayed."""
-    decayed: list[nn.Parameter] = []
-    free: list[nn.Parameter] = []
+    """AdamW (Loshchilov & Hutter 2019), fused; biases and norms are not decayed, `quick` ones take `quick_rate`."""
+    apart = {id(p) for p in quick}
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for _, p in parameters:
         if p.requires_grad:
-            (decayed if p.dim() > 1 else free).append(p)
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=learning_rate, betas=betas, eps=1e-8, fused=True)
+            rate = quick_rate if id(p) in apart else learning_rate
+            groups.setdefault((rate, weight_decay if p.dim() > 1 else 0.0), []).append(p)
+    made = [{"params": found, "lr": rate, "weight_decay": decay} for (rate, decay), found in groups.items()]
+    return torch.optim.AdamW(made, lr=learning_rate, betas=betas, eps=1e-8, fused=True)
 
 
 def linear(step: int, steps: int, warmup: float) -> float:

@@ -7,18 +7,25 @@ from typing import Any, Literal
 
 from maskfork.errors import UsageError
 
+USUAL, WIDE = 5e-5, 768  # the learning rate of BERT's base, and how wide that is
+QUICKEST = 1e-3  # of a head that is quicker than its body
+
 
 @dataclass(frozen=True)
 class FineTuneSettings:
     """Defaults after Devlin et al. 2018 (appendix A.3) and Mosbach et al. 2021 for few rows: more steps, warm-up, AdamW.
 
+    `learning_rate`, where none is set, is 5e-5, the field's for models 768 wide, and more for narrower ones (`rate`); the head,
+    which is new while the body has learnt before, takes `head_rate` times that, up to 1e-3 (`rate_of_head`; an adapter's head
+    takes the adapter's rate).
     `min_steps` lengthens the training of small sets; `validation_share` of the rows picks the best epoch and the
     temperature, where at least `validation_min` rows are left for it; `precision` auto takes bf16 where the processor has
     it and the loss agrees with float32's.
     """
 
     epochs: float = 3.0
-    learning_rate: float = 5e-5
+    learning_rate: float | None = None
+    head_rate: float = 10.0
     batch_size: int | None = None  # 16 rows, 32 from a thousand rows on
     warmup: float = 0.1
     weight_decay: float = 0.01
@@ -34,8 +41,9 @@ class FineTuneSettings:
     precision: Literal["auto", "fp32", "bf16"] = "auto"
 
     def __post_init__(self) -> None:
-        if self.epochs <= 0 or self.learning_rate <= 0 or (self.batch_size is not None and self.batch_size < 1):
-            raise UsageError("epochs, learning rate and batch size must be above zero")
+        rates = (self.head_rate, 1.0 if self.learning_rate is None else self.learning_rate)
+        if self.epochs <= 0 or min(rates) <= 0 or (self.batch_size is not None and self.batch_size < 1):
+            raise UsageError("epochs, learning rates and batch size must be above zero")
         for name in ("warmup", "validation_share", "label_smoothing"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise UsageError(f"{name.replace('_', ' ')} is a share from 0 to below 1, not {getattr(self, name)}")
@@ -45,6 +53,18 @@ class FineTuneSettings:
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for content keys and cards."""
         return asdict(self)
+
+    def rate(self, width: int) -> float:
+        """The learning rate of all weights of a model that is `width` wide.
+
+        A matrix half as wide bears steps twice as large (Yang et al. 2022, table 3): at 5e-5 MiniLM, 384 wide, has not learnt
+        what it can when few epochs are over (docs/log.md).
+        """
+        return self.learning_rate if self.learning_rate is not None else USUAL * max(1.0, WIDE / width)
+
+    def rate_of_head(self, rate: float) -> float:
+        """The head's learning rate beside the body's."""
+        return max(rate, min(self.head_rate * rate, QUICKEST))
 
     def rows_a_step(self, rows: int) -> int:
         """Batch size for so many training rows."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from maskfork.errors import UsageError
+from maskfork.learn.adapt import rate_on
 from maskfork.learn.tasks.common.contract import Progress, Sources, Task
 from maskfork.learn.tasks.common.job import train_task, training_identity
 from maskfork.learn.tasks.common.settings import TaskSettings
@@ -63,6 +64,7 @@ def tune_task(
     """
     if minutes <= 0:
         raise UsageError(f"--minutes is above 0, not {minutes:g}")
+    settings = replace(settings, learning_rate=rate_on(base, settings.adapter, settings))  # the first trial's
     name = _name(task, sources, base, settings, over, seed)
     _refuse_other(out, name)
     split = task.read(sources, settings)

@@ -10,6 +10,7 @@ import numpy as np
 
 from maskfork.errors import UsageError
 from maskfork.learn.tasks.common.settings import TaskSettings
+from maskfork.learn.train.settings import WIDE
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -26,7 +27,7 @@ def space_for(
     Learning rate first: it decides most (Mosbach et al. 2021; Dodge et al. 2020), then how long; the rest is fine print. `fixed`
     are settings that the user has set. `over` names the ones to search. Raises UsageError for a name that is not searched.
     """
-    rate = settings.learning_rate
+    rate = settings.rate(WIDE)
     epochs = sorted({max(1.0, round(settings.epochs * share)) for share in (0.5, 1.0, 2.0)})
     known: dict[str, Draw] = {
         "learning_rate": lambda trial: trial.suggest_float("learning_rate", rate / 5, rate * 8, log=True),

@@ -17,7 +17,7 @@ from maskfork.learn.tasks.common.settings import TaskSettings
 from maskfork.learn.train import batches as batching
 from maskfork.learn.train.loop import fit
 from maskfork.learn.train.run import Record
-from maskfork.learn.train.settings import FineTuneSettings
+from maskfork.learn.train.settings import WIDE, FineTuneSettings
 from maskfork.models.model import Model
 
 B = TypeVar("B")
@@ -58,10 +58,15 @@ def fit_rows(
             yield make(part)
 
     adapted, rate, said = _adapted(model, settings, seed)
+    of_head = settings.rate_of_head(rate)
+    quick = [] if adapted is not None or of_head == rate else _head(model)
+    if quick:
+        said.append(f"learning rate {rate:g}, of the head {of_head:g}")
     steps, per_epoch = settings.steps(len(lengths))
     record = fit(
-        model, epoch, loss, steps=steps, steps_per_epoch=per_epoch, learning_rate=rate, seed=seed,
-        weight_decay=settings.weight_decay, warmup=settings.warmup, clip=settings.clip, wanted_precision=settings.precision,
+        model, epoch, loss, steps=steps, steps_per_epoch=per_epoch, learning_rate=rate, seed=seed, quick=quick,
+        quick_rate=of_head, weight_decay=settings.weight_decay,
+        warmup=settings.warmup, clip=settings.clip, wanted_precision=settings.precision,
         evaluate=evaluate, progress=progress, work=work,
     )  # fmt: skip
     record.notes[:0] = said
@@ -70,18 +75,29 @@ def fit_rows(
     return record
 
 
+def _model(module: nn.Module) -> Model | None:
+    return next((m for m in module.modules() if isinstance(m, Model)), None)
+
+
+def _head(module: nn.Module) -> list[nn.Parameter]:
+    """What stands behind the body of the model inside; nothing where there is none."""
+    model = _model(module)
+    body = None if model is None else {id(p) for p in model.body.parameters()}
+    return [] if body is None else [p for p in module.parameters() if id(p) not in body]
+
+
 def _adapted(module: nn.Module, settings: FineTuneSettings, seed: int) -> tuple[Model | None, float, list[str]]:
     """The model inside that trains an adapter, the learning rate, and what is to be said of it.
 
     A model that has an adapter already (a folder's, or that of an earlier stage) goes on with it.
     """
-    model = next((m for m in module.modules() if isinstance(m, Model)), None)
+    model = _model(module)
     named, merge = (settings.adapter, settings.merge) if isinstance(settings, TaskSettings) else (None, False)
     known = None if model is None else again(model)
     if merge and named is None and known is None:
         raise UsageError("merge puts an adapter into the weights, and none is trained: name one with adapter")
     if model is None or (named is None and known is None):
-        return None, settings.learning_rate, []
+        return None, settings.rate(WIDE if model is None else model.spec.hidden_size), []
     if merge:
         check_merges(known or by_name(named or ""))
     if known is not None:

@@ -32,7 +32,8 @@ class EmbedSettings(TaughtSettings):
     """
 
     epochs: float = 1.0
-    learning_rate: float = 2e-5
+    learning_rate: float | None = 2e-5
+    head_rate: float = 1.0
     batch_size: int | None = 32
     loss: LossName = "auto"
     scale: float = 20.0

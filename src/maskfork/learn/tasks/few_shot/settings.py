@@ -19,7 +19,8 @@ class FewShotSettings(TaskSettings):
     make all vectors alike, which all-pairs cannot gain by. No rows are kept back to choose an epoch by: there are too few.
     """
 
-    learning_rate: float = 2e-5
+    learning_rate: float | None = 2e-5
+    head_rate: float = 1.0
     batch_size: int | None = 32
     steps_wanted: int = 100
     way: Way = "contrastive"

@@ -15,7 +15,8 @@ class InstructSettings(TaughtSettings):
     `max_new_tokens`: of one answer.
     """
 
-    learning_rate: float = 2e-5
+    learning_rate: float | None = 2e-5
+    head_rate: float = 1.0
     learn: Literal["answers", "all"] = "answers"
     answers: int = 100
     max_new_tokens: int = 256

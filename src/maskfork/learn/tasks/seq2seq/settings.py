@@ -15,7 +15,8 @@ class Seq2SeqSettings(TaughtSettings):
     out); `beams` and `length_penalty` are how it writes; `metric` is what decides.
     """
 
-    learning_rate: float = 3e-4
+    learning_rate: float | None = 3e-4
+    head_rate: float = 1.0
     prefix: str = ""
     max_target: int | None = None
     beams: int = 4
