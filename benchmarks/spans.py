@@ -156,8 +156,8 @@ def report(seeds: list[int]) -> str | None:
     return "\n\n".join(
         [
             "## Spans: maskfork and transformers' run_ner and run_qa",
-            f"`python benchmarks/spans.py`; MiniLM, bf16, 16 rows a step, learning rate 1e-4 (our head 1e-3), 3 epochs (answers: 2), "
-            f"no validation; train and test rows: {sizes}; {facts[0]['versions']}; commits {commits}; "
+            f"`python benchmarks/spans.py`; MiniLM, bf16, 16 rows a step, learning rate 1e-4 (our head 1e-3), 3 epochs "
+            f"(answers: 2), no validation; train and test rows: {sizes}; {facts[0]['versions']}; commits {commits}; "
             f"{ground.machine()}. F1 of spans is seqeval's on the same predictions to the last digit (the script checks it).",
             ground.table(["%, 95 % interval", "ours", "theirs", "difference, paired"], scores),
             ground.table(["processor s of a training, texts to model", "ours", "theirs", "ours is quicker by"], costs),
