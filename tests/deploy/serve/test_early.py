@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -206,6 +207,33 @@ def test_connections_that_end() -> None:
         assert (await line.ask(request()))[0].status == 429
         line.writer.write(request()[:20])  # and no more of it
         assert await line.ended()
+
+    full(work)
+
+
+def test_a_refusal_leaves_no_garbage_that_must_be_found() -> None:
+    """Exceptions that hold themselves were found by the collector of garbage, thousands at a time, a tenth of a second long."""
+
+    async def work(call: Call, app: App) -> None:
+        line = await call()
+
+        async def early() -> int:
+            return (await line.ask(request()))[0].status
+
+        async def late() -> int:
+            line.writer.write(request()[:-3])
+            await asyncio.sleep(0.005)
+            return (await line.ask(request()[-3:]))[0].status
+
+        for refused in (early, late):
+            await refused()
+            gc.collect()
+            gc.disable()
+            try:
+                assert [await refused() for _ in range(5)] == [429] * 5
+                assert gc.collect() == 0
+            finally:
+                gc.enable()
 
     full(work)
 

@@ -56,9 +56,9 @@ class Gate:
         """How many tokens they are thought to have, and how many seconds they will take. Raises Refused (429)."""
         guess = self._length * letters(rows) + 2 * len(rows)
         expected = self._seconds(guess)
-        refused = self._refused(len(rows), expected)
-        if refused is not None:
-            raise refused
+        why = self._why(len(rows), expected)
+        if why is not None:
+            raise Refused(429, why[0], after=why[1])
         self._change(len(rows), guess)
         return guess, expected
 
@@ -67,9 +67,11 @@ class Gate:
         size = min(size, SMALL)
         if self._shut is not None and size >= self._shut[0]:
             return self._shut[1]
-        refused = self._refused(1, self._seconds(self._length * size + 2)) if self.waiting else None
-        if refused is not None:
-            self._shut = size, refused
+        why = self._why(1, self._seconds(self._length * size + 2))
+        if why is None:
+            return None
+        refused = Refused(429, why[0], after=why[1])
+        self._shut = size, refused
         return refused
 
     def answered(self, late: float, turn: float, now: float) -> None:
@@ -106,16 +108,19 @@ class Gate:
         if self._told is not None:
             self._told(self.waiting)
 
-    def _refused(self, texts: int, expected: float) -> Refused | None:
-        """Where nothing waits everything is accepted."""
+    def _why(self, texts: int, expected: float) -> tuple[str, float] | None:
+        """A sentence and seconds until it is worth asking again; where nothing waits everything is accepted.
+
+        No exception: one that lies in a variable where it is raised holds itself, and finding thousands of those a second takes
+        the collector of garbage a tenth of a second at a time.
+        """
         if not self.waiting:
             return None
         if self.waiting + texts > self.limits.queue:
-            return Refused(429, f"{self.waiting} texts are waiting already: ask again later", after=self._seconds(0) or 1.0)
+            return f"{self.waiting} texts are waiting already: ask again later", self._seconds(0) or 1.0
         promised = self.limits.latency_ms
         if promised is not None and (expected + self._late.margin) * 1000 > OURS * promised:
-            sentence = f"{self.waiting} texts are waiting, too many for {promised:g} ms: ask again later"
-            return Refused(429, sentence, after=self._seconds(0))
+            return f"{self.waiting} texts are waiting, too many for {promised:g} ms: ask again later", self._seconds(0)
         return None
 
     def _seconds(self, more: float) -> float:

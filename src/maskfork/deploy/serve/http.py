@@ -157,9 +157,9 @@ def heads(answer: Answer, request: Request, *, close: bool) -> list[tuple[bytes,
 async def reply(send: Send, answer: Answer, request: Request, *, close: bool) -> int:
     """Send an answer; how many bytes its body had."""
     headers = heads(answer, request, close=close)
+    whole = request.scope.get("extensions", {}).pop(WHOLE, None)  # popped: it holds the scope that holds it
     if isinstance(answer.body, bytes):
         body = b"" if request.method == "HEAD" else answer.body
-        whole = request.scope.get("extensions", {}).get(WHOLE)
         if whole is not None:
             await whole(answer.status, headers, body)
             return len(body)
