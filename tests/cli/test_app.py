@@ -61,6 +61,10 @@ def probe(
             raise DataError("the column 'label'\n  is missing: name it with --label")
         case "bug":
             raise ZeroDivisionError("a bug")
+        case "disk":
+            Path("/proc/nowhere/out.csv").write_text("no such place")
+        case "pipe":
+            raise OSError("no file is to blame")
         case "stop":
             raise KeyboardInterrupt
 
@@ -116,7 +120,8 @@ def test_the_verb_gets_what_was_asked() -> None:
         (["Compare"], "no verb 'Compare'", "`maskfork compare`"),
         (["xyzzy"], "no verb 'xyzzy'", "choose from compare"),
         (["--seeds", "3"], "before --seeds", "compare"),
-        (["probe"], "data", "maskfork probe --help"),
+        (["probe"], "`maskfork probe` needs DATA", "maskfork probe --help"),
+        (["probe", "disk"], "/proc/nowhere/out.csv cannot be read or written (no such file or directory)", "its folder is there"),
         (["probe", "x", "--seed", "3"], "--seed", "did you mean --seeds?"),
         (["probe", "x", "--seeds", "many"], "many", "maskfork probe --help"),
         (["probe", "x", "y", "z"], "y", "maskfork probe --help"),
@@ -146,6 +151,8 @@ def test_a_bug_keeps_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     err = capsys.readouterr().err
     assert "ZeroDivisionError: a bug" in err
     assert "report it" in err.splitlines()[-1]
+    assert main(["probe", "pipe"]) == 1
+    assert "OSError: no file is to blame" in capsys.readouterr().err
 
 
 def test_interrupted(capsys: pytest.CaptureFixture[str]) -> None:

@@ -49,7 +49,8 @@ def test_an_encoder(capsys: pytest.CaptureFixture[str]) -> None:
         (["bert", "--perplexity", "text.txt"], "ask for its --pseudo-perplexity"),
         (["gpt"], "say what to measure"),
         (["gpt", "--perplexity", "nowhere.txt"], "nowhere.txt"),
-        (["gpt", "llama"], "say what to measure"),
+        (["gpt", "llama"], "say what to measure: maskfork evaluate gpt DATA for a trained model"),
+        (["gpt", "nowhere.csv"], "No such file: nowhere.csv"),
     ],
 )
 @pytest.mark.usefixtures("folder")

@@ -101,11 +101,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read our output has gone (`| head`); the interpreter's own flush at exit must not complain either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
+    except OSError as error:
+        if not error.filename:
+            return _ours()
+        return fail(UsageError(_of_the_disk(error)), as_json=_wants_json(tokens, config))
     except Exception:
-        traceback.print_exc()
-        say(f"maskfork: this is a bug of ours, please report it with the lines above: {REPORT_BUGS}")
-        return 1
+        return _ours()
     return code
+
+
+def _ours() -> int:
+    """A fault of the program: the exception that is handled is shown whole."""
+    traceback.print_exc()
+    say(f"maskfork: this is a bug of ours, please report it with the lines above: {REPORT_BUGS}")
+    return 1
+
+
+def _of_the_disk(error: OSError) -> str:
+    """What the disk refuses where no command says it better."""
+    why = (error.strerror or str(error)).lower()
+    return f"{error.filename} cannot be read or written ({why}): see that its folder is there, is yours to write, and has room"
 
 
 def _run(tokens: list[str], config: ConfigOption) -> int:
@@ -131,6 +146,13 @@ def _no_such_verb(token: str) -> str:
 
 def _sentence(error: CycloptsError, verb: str) -> str:
     """The parser's message as one sentence with a cure."""
+    from cyclopts import MissingArgumentError
+
+    if isinstance(error, MissingArgumentError) and error.argument is not None and error.keyword is None:
+        where = " ".join(error.command_chain or (verb,))
+        asked = error.argument
+        name = asked.name.lstrip("-").upper() if asked.field_info.is_positional else asked.name
+        return f"`maskfork {where}` needs {name}: see `maskfork {where} --help`"
     error.verbose = False
     text = " ".join(str(error).split()).rstrip(".")
     text = text[:1].lower() + text[1:]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 from cyclopts import Parameter
 
@@ -89,8 +89,8 @@ def evaluate(
 
         judge(models[:-1], Path(models[-1]), assignments(column or []), as_json=json)
         return
-    if (perplexity is None) == (pseudo_perplexity is None) and len(models) == 1:
-        raise UsageError("say what to measure: --perplexity FILE of a decoder, or --pseudo-perplexity FILE of an encoder")
+    if perplexity is None and pseudo_perplexity is None:
+        _nothing_to_measure(models)
     from maskfork.learn.data.whole import whole_texts
     from maskfork.measure.perplexity import check_kind, check_ranking
     from maskfork.measure.perplexity import perplexity as of_decoder
@@ -115,6 +115,20 @@ def evaluate(
     for note in [*dict.fromkeys(note for one in ranked.values() for note in one.notes), _note(kind, len(ranked))]:
         if note:
             say(note)
+
+
+def _nothing_to_measure(models: list[str]) -> NoReturn:
+    """Raises DataError where the last one was to be a file of rows, else UsageError."""
+    from maskfork.learn.data.read import read_table
+    from maskfork.learn.score.reading import is_table
+
+    last = Path(models[-1])
+    if len(models) > 1 and is_table(last):
+        read_table(last)  # says what is wrong with it
+    raise UsageError(
+        f"say what to measure: maskfork evaluate {models[0]} DATA for a trained model, --perplexity FILE of a decoder, or "
+        "--pseudo-perplexity FILE of an encoder"
+    )
 
 
 def _note(kind: str, count: int) -> str:

@@ -225,5 +225,5 @@ def check_decoder(model: Model) -> None:
     if not model.spec.continues_text:
         raise UsageError(
             f"{model.spec.family} is an encoder: every token sees what follows, so it cannot continue a prompt; "
-            "give a decoder (gpt2, llama, ...) to --decoder and this model to --encoder"
+            "give a decoder (gpt2, llama, ...), and fine-tune this model with `maskfork train`"
         )
