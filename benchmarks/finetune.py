@@ -175,7 +175,7 @@ def report(precision: str, limit: int | None, seeds: list[int], command: str) ->
     lines = [
         "## Fine-tuning MiniLM: maskfork and transformers' Trainer",
         f"`{command}`; {precision}; {'; '.join(sorted({u['versions'] for u in facts}))}; commits {commits}; "
-        f"{when}; {ground.machine()}. Learning rates are each side's own where none is set: 5e-5, and here 1e-4, the head's 1e-3.",
+        f"{when}; {ground.machine()}. Learning rates are each side's own where none is set: 5e-5; here 1e-4, head 1e-3.",
         ground.table(["accuracy, %", "ours", "theirs", "difference, 95 % interval", "macro-F1 ours", "theirs"], accuracies),
         ground.table(head, costs),
     ]
