@@ -93,7 +93,7 @@ def main() -> None:
     found = tuple(tuple(train_resumes[d]["text"] for d in order) for order in lists)
     asked = RankRows(tuple(j["text"] for j in train_jobs), found, tuple(graded))
     begin = tuned.encoder.save(Path(mkdtemp()) / "encoder")  # the cross-encoder begins with what the encoder has learnt
-    cross = RERANK.train(begin, Split(asked, None, None), RerankSettings(learning_rate=5e-5, **how))
+    cross = RERANK.train(begin, Split(asked, None, None), RerankSettings(**how))
 
     scores = {}
     for name, encoder in (("encoder as it is", plain), ("encoder trained", tuned.encoder)):

@@ -16,8 +16,6 @@ class RerankSettings(TaughtSettings):
     """
 
     epochs: float = 2.0
-    learning_rate: float | None = 3e-5
-    head_rate: float = 1.0
     batch_size: int | None = 4
     loss: Literal["listwise", "pairwise", "margin", "lambda", "pointwise"] = "listwise"
     margin: float = 1.0
