@@ -77,13 +77,12 @@ class Gate:
     def answered(self, late: float, turn: float, now: float) -> None:
         """After a pass: by how many seconds its worst answer is late, and how long the event loop took to hear of it.
 
-        Once a pass, not once an answer: those of one pass are late together, and would hide how far passes lie apart. A request
-        lies in its socket for the rest of one turn of the loop and for those that are read before it in the next, and its answer
-        is written in the turn after it is heard of: three such times are in no other figure.
+        Once a pass, not once an answer: those of one pass are late together, and would hide how far passes lie apart. An answer is
+        written in the turn of the loop after it is heard of, and that time is in no other figure.
         """
         self._shut = None
         if self.speed.known:
-            self._late.learn(late + 3 * turn, now)
+            self._late.learn(late + turn, now)
 
     def leave(self, texts: int, guess: float) -> None:
         """Texts were answered, or nobody waits for them any more."""
