@@ -198,6 +198,26 @@ def test_options_from_a_file(name: str, tmp_path: Path) -> None:
     assert expected == SEEN
 
 
+def test_what_has_a_place_and_no_name_comes_from_a_file_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """label's DATA and predict's TEXTS: the one was an unknown option, the others one too."""
+    (tmp_path / "label.yaml").write_text("data: nothing.csv\ntask: task.yaml\nteacher: labels-gpt-3m\nout: out.csv\n")
+    (tmp_path / "predict.yaml").write_text("model: m\ntexts: [a film, 7]\n")
+    (tmp_path / "task.yaml").write_text("what: Is it good?\nlabels: [good, bad]\n")
+    monkeypatch.chdir(tmp_path)
+    assert main(["label", "--config", "label.yaml"]) == 2
+    assert "No such file: nothing.csv" in error_of(capsys)
+    assert main(["label", "other.csv", "--config", "label.yaml"]) == 2
+    assert "No such file: other.csv" in error_of(capsys)
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr("maskfork.cli.predict.model_folder", lambda model: tmp_path)
+    monkeypatch.setattr("maskfork.cli.predict._labels", lambda model, texts, *_: asked.append(texts) or ([], list))
+    monkeypatch.setattr("maskfork.learn.tasks.task_in", lambda folder: None)
+    assert main(["predict", "--config", "predict.yaml"]) == 0
+    assert asked == [("a film", "7")]
+
+
 def test_the_command_line_wins(tmp_path: Path) -> None:
     file = tmp_path / "c.toml"
     file.write_text(CONFIGS["c.toml"])

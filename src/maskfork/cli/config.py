@@ -45,7 +45,10 @@ class ConfigOption:
             argument = options.get(name) or options.get(key) or options.get(name.upper())
             if argument is None:
                 raise UsageError(_unknown(key, path, " ".join(commands), list(options)))
-            plain[argument.name.lstrip("-")] = _one_token(value, argument)
+            if argument.field_info.is_keyword:
+                plain[argument.name.lstrip("-")] = _one_token(value, argument)
+            else:
+                _place(value, argument, path)
 
         from cyclopts.config import Dict
 
@@ -91,6 +94,16 @@ def _one_token(value: Any, argument: Argument) -> Any:
     if isinstance(value, list) and argument.token_count() == (1, False):
         return ",".join(str(item) for item in value)
     return value
+
+
+def _place(value: Any, argument: Argument, path: Path) -> None:
+    """What has a place on the command line and no name there: one value, or as many as a list has."""
+    from cyclopts import Token
+
+    if argument.tokens:  # the command line wins
+        return
+    for index, item in enumerate(value if isinstance(value, list) else [value]):
+        argument.append(Token(value=str(item), source=str(path), index=index))
 
 
 def _unknown(key: str, path: Path, verb: str, options: list[str]) -> str:
