@@ -77,8 +77,8 @@ class Gate:
     def answered(self, late: float, turn: float, now: float) -> None:
         """After a pass: by how many seconds its worst answer is late, and how long the event loop took to hear of it.
 
-        Once a pass, not once an answer: those of one pass are late together, and would hide how far passes lie apart. An answer is
-        written in the turn of the loop after it is heard of, and that time is in no other figure.
+        Once a pass, not once an answer: those of one pass are late together, and would hide how far passes lie apart. An answer
+        is written in the turn of the loop after it is heard of, and that time is in no other figure.
         """
         self._shut = None
         if self.speed.known:
