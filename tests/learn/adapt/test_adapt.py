@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from maskfork.errors import UsageError
-from maskfork.learn.adapt import NAMES, adapt, by_name, rate_for
+from maskfork.learn.adapt import NAMES, adapt, by_name, rate_for, rate_on
 from maskfork.learn.data.rows import Rows
 from maskfork.learn.tasks.classify import Classifier
 from maskfork.learn.tasks.common.settings import TaskSettings
@@ -93,6 +93,18 @@ def test_a_task_trains_an_adapter_and_its_folder_loads(name: str, base: Path, tm
     again = Classifier.open(folder)
     assert again.label_names == ("good", "bad")
     assert np.abs(again.predict(ROWS.texts) - made.predict(ROWS.texts)).max() < 1e-5
+
+
+def test_the_rate_is_known_before_a_base_is_loaded(base: Path, tmp_path: Path) -> None:
+    made = Classifier.train(base, ROWS, settings=TaskSettings(adapter="ia3", epochs=1, min_steps=1, precision="fp32"))
+    folder = made.save(tmp_path / "out")
+    (folder / "config.json").unlink()  # as peft writes it
+    usual = TaskSettings()
+    width = load(base).spec.hidden_size
+    assert rate_on(base, None, usual) == usual.rate(width)
+    assert rate_on(base, "lora", usual) == rate_for(by_name("lora"), usual)
+    assert rate_on(folder, None, usual) == rate_for(by_name("ia3"), usual)
+    assert rate_on(folder, None, TaskSettings(learning_rate=2e-5)) == 2e-5
 
 
 def test_merged_is_a_whole_model(base: Path, tmp_path: Path) -> None:

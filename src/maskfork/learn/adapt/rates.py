@@ -6,7 +6,8 @@ from pathlib import Path
 
 from maskfork.learn.adapt.names import by_name
 from maskfork.learn.train.settings import FineTuneSettings
-from maskfork.models.adapters import IA3, Description, LoRA, Prefix, Prompt
+from maskfork.models.adapters import IA3, Description, LoRA, Prefix, Prompt, is_adapter_folder
+from maskfork.models.adapters.config import FILE, description_of, read_about
 from maskfork.models.hub import find_folder, read_config, sketch
 
 #: the peak by kind, of the order that the papers and peft's examples use; benchmarks/adapters.py trains with them
@@ -24,6 +25,9 @@ def rate_on(base: str | Path, adapter: str | None, settings: FineTuneSettings) -
     """The rate that a training of `base` takes by these settings, before it is loaded. Raises ModelError."""
     if settings.learning_rate is not None:
         return settings.learning_rate
+    folder = find_folder(base)
+    if is_adapter_folder(folder):  # it is trained on, whatever is named
+        return rate_for(description_of(read_about(folder), folder / FILE), settings)
     if adapter is not None:
         return rate_for(by_name(adapter), settings)
-    return settings.rate(sketch(read_config(find_folder(base)), {}).spec.hidden_size)
+    return settings.rate(sketch(read_config(folder), {}).spec.hidden_size)
