@@ -32,9 +32,10 @@ def model_folder(model: str | Path) -> Path:
 
     Raises ModelError where there is none, and where it cannot be had.
     """
-    place = Path(model_place(str(model))).expanduser()
-    if place.is_dir():
-        return place
+    place = model_place(str(model))
+    folder = Path(place).expanduser()
+    if folder.is_dir():
+        return folder
     from maskfork.models.hub import find_folder
 
-    return find_folder(model_place(str(model)))
+    return find_folder(place)

@@ -82,8 +82,10 @@ def _model(module: nn.Module) -> Model | None:
 def _head(module: nn.Module) -> list[nn.Parameter]:
     """What stands behind the body of the model inside; nothing where there is none."""
     model = _model(module)
-    body = None if model is None else {id(p) for p in model.body.parameters()}
-    return [] if body is None else [p for p in module.parameters() if id(p) not in body]
+    if model is None:
+        return []
+    body = {id(p) for p in model.body.parameters()}
+    return [p for p in module.parameters() if id(p) not in body]
 
 
 def _adapted(module: nn.Module, settings: FineTuneSettings, seed: int) -> tuple[Model | None, float, list[str]]:
