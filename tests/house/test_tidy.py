@@ -93,3 +93,10 @@ def test_every_verb_takes_json_and_config(verb: str) -> None:
 def test_every_verb_says_what_each_parameter_is(verb: str) -> None:
     arguments = build_app(ConfigOption())[verb].assemble_argument_collection(parse_docstring=True)
     assert [a.name for a in arguments if not a.parameter.help] == []
+
+
+def test_a_file_of_a_models_folder_is_named_in_one_place() -> None:
+    """A name that is spelt twice is one day spelt in two ways."""
+    spelt = [file for file in SOURCE for node in ast.walk(ast.parse(file.read_text("utf-8")))
+             if isinstance(node, ast.Constant) and node.value == "modules.json"]  # fmt: skip
+    assert [file.name for file in spelt] == ["belongs.py"]

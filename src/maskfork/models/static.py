@@ -16,9 +16,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from maskfork.errors import ModelError
+from maskfork.models.formats.belongs import MODULES
 from maskfork.models.formats.readable import readable
 from maskfork.models.formats.tensors import read_weights
-from maskfork.models.sentence.folder import MODULES, read_modules, read_stage, write_modules
+from maskfork.models.sentence.folder import read_modules, read_stage, write_modules
 from maskfork.models.sentence.stages import Dense
 from maskfork.models.tokenizers.face import Tokenizer
 from maskfork.models.tokenizers.read import load_tokenizer

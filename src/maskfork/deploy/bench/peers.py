@@ -14,6 +14,7 @@ from typing import Any
 
 from maskfork.deploy.optimize.opened import Answers, Opened, Rows
 from maskfork.deploy.optimize.worker import Worker, answer_lines
+from maskfork.models.formats.belongs import MODULES
 
 BATCH = 32
 ENDLESS = 1_000_000  # transformers' way to say that there is no limit is a number far above
@@ -51,7 +52,7 @@ def open_peer(name: str, folder: Path) -> Callable[[Sequence[str]], Any]:
         model = import_module("sentence_transformers").SentenceTransformer(str(folder), device="cpu")
         return lambda texts: model.encode(list(texts), batch_size=BATCH)
     library = import_module("transformers")
-    vectors = (folder / "modules.json").is_file()
+    vectors = (folder / MODULES).is_file()
     if name == "transformers-pipeline":
         task = "feature-extraction" if vectors else "text-classification"
         pipe = library.pipeline(task, model=str(folder), device="cpu")

@@ -24,7 +24,7 @@ from maskfork.learn.tasks.classify import Sorter
 from maskfork.learn.tasks.common.contract import Task, Trained
 from maskfork.models.about import said_of
 from maskfork.models.folder import config_of
-from maskfork.models.formats.belongs import copy_rest
+from maskfork.models.formats.belongs import MODULES, copy_rest
 from maskfork.models.formats.place import in_place
 from maskfork.models.formats.tensors import open_tensors
 from maskfork.models.packing import TOKENS, by_tokens, packed
@@ -35,7 +35,6 @@ from maskfork.models.runtimes.open import open_runtime
 from maskfork.models.runtimes.pytorch import TorchRuntime
 from maskfork.models.runtimes.settings import FILE, Precision, RuntimeSettings, digests, write_settings
 from maskfork.models.runtimes.whole import Whole
-from maskfork.models.sentence.folder import MODULES
 from maskfork.models.sentence.pipeline import Pipeline
 from maskfork.models.sentence.stages import Stage
 

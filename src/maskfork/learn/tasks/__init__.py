@@ -11,8 +11,8 @@ from typing import Any
 from maskfork.errors import ModelError, UsageError
 from maskfork.learn.tasks.common.contract import Task, Trained
 from maskfork.models.about import said_of
+from maskfork.models.formats.belongs import MODULES
 from maskfork.models.hub import named_head
-from maskfork.models.sentence.folder import MODULES
 
 
 def all_tasks() -> dict[str, Task[Any]]:

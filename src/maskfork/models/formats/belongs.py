@@ -13,12 +13,13 @@ from maskfork.models.runtimes import writing
 _ENDINGS = (".json", ".jinja", ".txt", ".model", ".vocab", ".codes", ".spm", ".tiktoken", ".md", ".py", "")
 #: what trainers leave beside a model
 _STATES = ("trainer_state.json", "all_results.json", "train_results.json", "eval_results.json", "test_results.json")
-_MODULES = "modules.json"
+#: what lists the modules of a sentence-transformers folder
+MODULES = "modules.json"
 
 
 def module_folders(folder: Path) -> list[Path]:
     """The folders that sentence-transformers' modules.json names; none where there is no such file."""
-    file = folder / _MODULES
+    file = folder / MODULES
     listed = json.loads(file.read_text("utf-8")) if file.is_file() else []
     named = {str(entry.get("path", "")) for entry in listed if isinstance(entry, dict)} if isinstance(listed, list) else set()
     return sorted(place for place in folder.iterdir() if place.is_dir() and place.name in named)

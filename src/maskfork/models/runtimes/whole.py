@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from maskfork.core.batch import Batch
 from maskfork.errors import ModelError
+from maskfork.models.formats.belongs import MODULES
 from maskfork.models.hub import load
 from maskfork.models.model import Model
 from maskfork.models.runtimes.settings import RuntimeSettings
-from maskfork.models.sentence.folder import MODULES, describe, fit
+from maskfork.models.sentence.folder import describe, fit
 from maskfork.models.sentence.pipeline import body_head, features_of
 from maskfork.models.sentence.stages import Stage
 

@@ -12,12 +12,13 @@ from safetensors.torch import save_file
 
 from maskfork import __version__
 from maskfork.errors import ModelError
+from maskfork.models.formats.belongs import MODULES
 from maskfork.models.formats.readable import readable
 from maskfork.models.sentence.pooling import read_pooling
 from maskfork.models.sentence.stages import Stage, read_dense, read_dropout, read_layer_norm, read_normalize
 from maskfork.models.tokenizers.face import Tokenizer
 
-ABOUT, MODULES = "config_sentence_transformers.json", "modules.json"
+ABOUT = "config_sentence_transformers.json"
 #: what the Transformer's own settings were called before all were called the first
 BERT_CONFIGS = tuple(
     f"sentence_{name}_config.json" for name in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")

@@ -21,11 +21,11 @@ from maskfork.learn.tasks.rerank.trained import TrainedReranker
 from maskfork.learn.train.precision import has_bf16
 from maskfork.models.about import said_of
 from maskfork.models.device import best_device
+from maskfork.models.formats.belongs import MODULES
 from maskfork.models.hub import find_folder, named_head, read_config
 from maskfork.models.native import Bits
 from maskfork.models.runtimes.writer import open_writer
 from maskfork.models.sentence.cross import OLD
-from maskfork.models.sentence.folder import MODULES
 
 __all__ = [
     "KINDS",

@@ -7,9 +7,9 @@ from pathlib import Path
 from maskfork.errors import UsageError
 from maskfork.models.device import best_device
 from maskfork.models.encode import OnLong
+from maskfork.models.formats.belongs import MODULES
 from maskfork.models.hub import find_folder
 from maskfork.models.sentence import Normalize, Pooling, SentenceEncoder, load_sentence_encoder
-from maskfork.models.sentence.folder import MODULES
 
 CLS = (
     "the first token's vector of {folder} is taken as the text's, and nothing has trained it for that: in pre-training [CLS] "
