@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from maskfork.core.spec import ModelSpec
 from maskfork.errors import ModelError
 from maskfork.models.families import Family, family_of
-from maskfork.models.formats.readable import readable
+from maskfork.models.formats.readable import save_tensors
 from maskfork.models.tokenizers import Tokenizer
 from maskfork.models.weights import Table
 
@@ -66,8 +65,7 @@ def write_folder(
         theirs = {name: t.clone() for name, t in theirs.items()}
     written = config_of(spec, config, dtype)
     part = folder / "model.safetensors.part"  # a folder whose writing was cut off keeps its old weights
-    with readable(part):
-        save_file(theirs, str(part), metadata={"format": "pt"})
+    save_tensors(theirs, part)
     (folder / "config.json").write_text(json.dumps(written, indent=2, ensure_ascii=False, sort_keys=True) + "\n", "utf-8")
     part.replace(folder / "model.safetensors")
     if generation:

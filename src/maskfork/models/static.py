@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from maskfork.errors import ModelError
 from maskfork.models.formats.belongs import MODULES
-from maskfork.models.formats.readable import readable
+from maskfork.models.formats.readable import save_tensors
 from maskfork.models.formats.tensors import read_weights
 from maskfork.models.sentence.folder import read_modules, read_stage, write_modules
 from maskfork.models.sentence.stages import Dense
@@ -56,9 +55,7 @@ class StaticModel(nn.Module):
     def save(self, folder: Path) -> Path:
         """A folder that sentence-transformers opens too."""
         folder.mkdir(parents=True, exist_ok=True)
-        file, weight = folder / "model.safetensors", self.vectors.weight.detach().contiguous()
-        with readable(file):
-            save_file({WEIGHT: weight}, str(file), metadata={"format": "pt"})
+        save_tensors({WEIGHT: self.vectors.weight.detach().contiguous()}, folder / "model.safetensors")
         self.tokenizer.save(folder)
         about: dict[str, Any] = {"model_type": "SentenceTransformer", "prompts": {}, "default_prompt_name": None}
         write_modules(folder, [layer for layer in self.layers if isinstance(layer, Dense)], about, first=KIND)

@@ -231,14 +231,14 @@ def test_shards() -> None:
 def test_a_damaged_result_is_not_kept(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from maskfork.models.formats import write
 
-    plain = write.save_file
+    plain = write.save_tensors
 
     def flips(tensors: dict[str, Tensor], *more: Any, **options: Any) -> None:
         name = sorted(tensors)[3]
         tensors[name].view(-1)[0] += 1e-3
         plain(tensors, *more, **options)
 
-    monkeypatch.setattr(write, "save_file", flips)
+    monkeypatch.setattr(write, "save_tensors", flips)
     with pytest.raises(ModelError, match="was read back otherwise"):
         convert(model, tmp_path / "out")
     assert {p.name for p in tmp_path.iterdir()} == {"model"}

@@ -100,7 +100,7 @@ def test_a_full_disk(error: Exception, tmp_path: Path, monkeypatch: pytest.Monke
         raise error
 
     make("bert").save(tmp_path / "in")
-    monkeypatch.setattr(write, "save_file", full)
+    monkeypatch.setattr(write, "save_tensors", full)
     with pytest.raises(ModelError, match=r"cannot be written .*No space left"):
         convert(tmp_path / "in", tmp_path / "out")
     assert [p.name for p in tmp_path.iterdir()] == ["in"]

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from maskfork.errors import DataError, ModelError
 from maskfork.learn.data.rows import Rows
 from maskfork.models.device import best_device
 from maskfork.models.encode import OnLong
-from maskfork.models.formats.readable import readable
+from maskfork.models.formats.readable import save_tensors
 from maskfork.models.hub import load
 from maskfork.models.model import Model
 from maskfork.models.sentence import Normalize, Pooling, SentenceEncoder
@@ -133,8 +133,7 @@ class Probe:
     def save(self, folder: str | Path) -> Path:
         """The encoder's folder with probe.safetensors and probe.json beside it."""
         folder = self.embedder.model.save(folder)
-        with readable(folder / "probe.safetensors"):
-            save_file({"weight": self.weight, "bias": self.bias}, str(folder / "probe.safetensors"))
+        save_tensors({"weight": self.weight, "bias": self.bias}, folder / "probe.safetensors")
         about = {
             "labels": list(self.label_names), "max_length": self.embedder.max_length, "on_long": self.embedder.encoder.on_long,
             "pooling": "mean", "normalised": True,

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from maskfork.errors import ModelError, UsageError
@@ -23,7 +22,7 @@ from maskfork.models.adapters.places import Place, Places
 from maskfork.models.adapters.tensors import STEM, VIRTUAL, write_parts, write_virtual
 from maskfork.models.families import family_of
 from maskfork.models.folder import config_of, headed, table_of, write_tokenizer
-from maskfork.models.formats.readable import readable
+from maskfork.models.formats.readable import save_tensors
 from maskfork.models.weights import Transpose
 
 
@@ -171,8 +170,7 @@ def _write(folder: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]
     """Both files, and config.json; a folder whose writing was cut off keeps its old ones."""
     own = {name: t.detach().float().cpu().contiguous().clone() for name, t in tensors.items()}
     part = folder / f"{TENSORS}.part"
-    with readable(part):
-        save_file(own, str(part), metadata={"format": "pt"})
+    save_tensors(own, part)
     (folder / FILE).write_text(json.dumps(about, indent=2, sort_keys=True) + "\n", "utf-8")
     (folder / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False, sort_keys=True) + "\n", "utf-8")
     part.replace(folder / TENSORS)

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import save_file
 from torch import Tensor
 
 from maskfork.errors import ModelError
-from maskfork.models.formats.readable import readable
+from maskfork.models.formats.readable import save_tensors
 from maskfork.models.formats.tensors import INDEX, PICKLE, SAFE
 
 
@@ -43,8 +42,7 @@ def write_tensors(
         tensors = {name: read(name).clone(memory_format=torch.contiguous_format) for name in chosen}
         try:
             if base == SAFE:
-                with readable(file):
-                    save_file(tensors, str(file), metadata={"format": "pt"})
+                save_tensors(tensors, file)
             else:
                 torch.save(tensors, file)
         except (SafetensorError, RuntimeError) as error:  # their words for a full disk

@@ -8,12 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from safetensors.torch import save_file
-
 from maskfork import __version__
 from maskfork.errors import ModelError
 from maskfork.models.formats.belongs import MODULES
-from maskfork.models.formats.readable import readable
+from maskfork.models.formats.readable import save_tensors
 from maskfork.models.sentence.pooling import read_pooling
 from maskfork.models.sentence.stages import Stage, read_dense, read_dropout, read_layer_norm, read_normalize
 from maskfork.models.tokenizers.face import Tokenizer
@@ -105,8 +103,7 @@ def write_modules(
         if (said := stage.config()) is not None:
             _write(place / "config.json", said)
         if tensors := {name: t.detach().cpu().contiguous() for name, t in stage.state_dict().items()}:
-            with readable(place / "model.safetensors"):
-                save_file(tensors, str(place / "model.safetensors"), metadata={"format": "pt"})
+            save_tensors(tensors, place / "model.safetensors")
         kind = f"sentence_transformers.models.{stage.kind}"
         entries.append({"idx": index, "name": str(index), "path": place.name, "type": kind})
     if transformer is not None:

@@ -216,7 +216,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path, monkeypa
     def full(*given: object, **named: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("maskfork.learn.data.corpus.shard.save_file", full)
+    monkeypatch.setattr("maskfork.learn.data.corpus.shard.save_tensors", full)
     with pytest.raises(DataError, match=r"cannot be written .*No space left.*: make room"):
         build_corpus([jsonl(tmp_path / "a.jsonl", texts(5))], tokenizer(), tmp_path / "c")
     monkeypatch.undo()

@@ -17,7 +17,7 @@ from maskfork.decide.compare.contender import Contender, HeldOut, Kind, Outcome,
 from maskfork.errors import ModelError
 from maskfork.learn.data.ngrams import Vocabulary, stack
 from maskfork.learn.data.rows import Rows
-from maskfork.models.formats.readable import readable
+from maskfork.models.formats.readable import save_tensors
 
 _MOST = 200_000  # terms a block; more slows every answer and is noise in small data
 _MANY = 1000  # rows from which a term that stands in one text only is left out: half the size, none of the accuracy
@@ -54,17 +54,14 @@ class TfidfPredictor:
 
     def save(self, folder: Path) -> None:
         """maskfork.json, vocabulary.json, model.safetensors."""
-        from safetensors.numpy import save_file
-
         about = {"kind": "tf-idf", "labels": list(self.label_names), "pair": self.paired}
         (folder / "maskfork.json").write_text(json.dumps(about, ensure_ascii=False, indent=1), "utf-8")
         words = [{"unit": v.unit, "terms": list(v.index)} for v in self.vocabularies]
         (folder / "vocabulary.json").write_text(json.dumps(words, ensure_ascii=False), "utf-8")
         tensors: dict[str, NDArray[Any]] = {"coef": self.coef, "bias": self.bias}
         tensors |= {f"idf.{i}": v.idf for i, v in enumerate(self.vocabularies)}
-        file = folder / "model.safetensors"
-        with readable(file):
-            save_file({name: np.ascontiguousarray(value) for name, value in tensors.items()}, file)
+        whole = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
+        save_tensors(whole, folder / "model.safetensors")
 
     @classmethod
     def open(cls, folder: Path) -> TfidfPredictor:

@@ -21,10 +21,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors.numpy import save_file
 
 from maskfork.errors import DataError
-from maskfork.models.formats.readable import readable
+from maskfork.models.formats.readable import save_tensors
 
 Array = npt.NDArray[Any]
 _TYPES = {"U8": np.uint8, "U16": np.uint16, "U32": np.uint32, "U64": np.uint64}
@@ -94,8 +93,7 @@ def write_shard(path: Path, parts: Mapping[str, Array], said: Mapping[str, Any])
     said = {**said, "digest": digest_of(parts), "documents": len(parts["hashes"]), "tokens": len(parts["ids"])}
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with readable(beside):
-            save_file(dict(parts), beside, metadata={"maskfork": json.dumps(said, sort_keys=True)})
+        save_tensors(parts, beside, {"maskfork": json.dumps(said, sort_keys=True)})
         replace_flushed(beside, path)
     except Exception as error:  # the library raises an error of its own for a full disk
         beside.unlink(missing_ok=True)

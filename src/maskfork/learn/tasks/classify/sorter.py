@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import msgspec
 import numpy as np
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from maskfork.errors import DataError, ModelError
 from maskfork.learn.data.names import listed, quoted
@@ -21,7 +21,7 @@ from maskfork.learn.tasks.common.contract import Answer, Scores, Trained
 from maskfork.learn.train.run import Record
 from maskfork.models.about import describe, said_of
 from maskfork.models.device import best_device
-from maskfork.models.formats.readable import readable
+from maskfork.models.formats.readable import save_tensors
 from maskfork.models.runtimes.exported import open_model
 
 WINDOWS = "windows.safetensors"
@@ -68,8 +68,7 @@ class Sorter(Trained):
         model.config.pop("max_length_trained", None)  # a base may have brought its own
         model.save(folder)
         if self.reader.scorer is not None:
-            with readable(folder / WINDOWS):
-                save_file({k: v.cpu().contiguous() for k, v in self.reader.scorer.state_dict().items()}, str(folder / WINDOWS))
+            save_tensors({k: v.cpu().contiguous() for k, v in self.reader.scorer.state_dict().items()}, folder / WINDOWS)
         about = {"problem": self.problem, "reading": asdict(self.reading), "rules": asdict(self.rules)}
         describe(folder, {"kind": self.task, "classify": about})
         return folder

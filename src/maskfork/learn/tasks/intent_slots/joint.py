@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from maskfork.core.batch import Batch
@@ -26,7 +26,7 @@ from maskfork.learn.tasks.tag.trained import Tagger, given_text
 from maskfork.learn.train.run import Record
 from maskfork.measure.bootstrap import bootstrap_interval, share
 from maskfork.models.about import describe, said_of
-from maskfork.models.formats.readable import readable
+from maskfork.models.formats.readable import save_tensors
 from maskfork.models.heads import pool
 from maskfork.models.model import Model, initialise_tensor
 
@@ -90,10 +90,8 @@ class Understander(Trained):
     def save(self, folder: Path) -> Path:
         """The slot tagger as a token classifier of the Hub's layout, the intent's layer beside it."""
         self.tagger.model.save(folder)
-        with readable(folder / HEAD_FILE):
-            save_file(
-                {name: t.detach().cpu().contiguous() for name, t in self.joint.out.state_dict().items()}, folder / HEAD_FILE
-            )
+        weights = {name: t.detach().cpu().contiguous() for name, t in self.joint.out.state_dict().items()}
+        save_tensors(weights, folder / HEAD_FILE)
         about = {"kind": self.task, "intents": list(self.intents), **self.tagger.about(), "notes": self.notes}
         describe(folder, about)
         return folder
