@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -63,6 +64,8 @@ def probe(
             raise ZeroDivisionError("a bug")
         case "disk":
             Path("/proc/nowhere/out.csv").write_text("no such place")
+        case "full":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as a write says it, without a name
         case "pipe":
             raise OSError("no file is to blame")
         case "stop":
@@ -122,6 +125,7 @@ def test_the_verb_gets_what_was_asked() -> None:
         (["--seeds", "3"], "before --seeds", "compare"),
         (["probe"], "`maskfork probe` needs DATA", "maskfork probe --help"),
         (["probe", "disk"], "/proc/nowhere/out.csv cannot be read or written (no such file or directory)", "its folder is there"),
+        (["probe", "full"], "the disk is full", "make room"),
         (["probe", "x", "--seed", "3"], "--seed", "did you mean --seeds?"),
         (["probe", "x", "--seeds", "many"], "many", "maskfork probe --help"),
         (["probe", "x", "y", "z"], "y", "maskfork probe --help"),
@@ -153,6 +157,24 @@ def test_a_bug_keeps_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     assert "report it" in err.splitlines()[-1]
     assert main(["probe", "pipe"]) == 1
     assert "OSError: no file is to blame" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("words", "way"), [("bad", "DataError"), ("disk", "FileNotFoundError"), ("full", "OSError")])
+def test_the_way_to_a_users_error_is_shown_where_it_is_wanted(
+    words: str, way: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for off in ("", "0"):
+        monkeypatch.setenv("MASKFORK_DEBUG", off)
+        assert main(["probe", words]) == 2
+        assert "Traceback" not in error_of(capsys)
+    monkeypatch.setenv("MASKFORK_DEBUG", "1")
+    assert main(["probe", words, "--json"]) == 2
+    out, err = capsys.readouterr()
+    assert json.loads(out)["exit_code"] == 2
+    assert "in probe\n" in err
+    assert way in err
+    assert main(["probe", words]) == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("maskfork: ")
 
 
 def test_interrupted(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -57,6 +58,8 @@ VERBS = {
 
 EPILOGUE = "Every verb takes --json and --config FILE; `maskfork VERB --help` says more."
 REPORT_BUGS = "https://github.com/maskfork/maskfork/issues"
+DEBUG = "MASKFORK_DEBUG"  # where it is set, the way to a user's error is shown too
+FULL = (errno.ENOSPC, errno.EDQUOT)
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 
@@ -93,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _run(tokens, config)
         sys.stdout.flush()
     except MaskforkError as error:
-        return fail(error, as_json=_wants_json(tokens, config))
+        return _theirs(error, as_json=_wants_json(tokens, config))
     except KeyboardInterrupt:
         say("stopped; finished work is kept: run the same command again to go on")
         return INTERRUPTED
@@ -102,12 +105,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     except OSError as error:
-        if not error.filename:
+        if not error.filename and error.errno not in FULL:
             return _ours()
-        return fail(UsageError(_of_the_disk(error)), as_json=_wants_json(tokens, config))
+        return _theirs(UsageError(_of_the_disk(error)), as_json=_wants_json(tokens, config))
     except Exception:
         return _ours()
     return code
+
+
+def _theirs(error: MaskforkError, *, as_json: bool) -> int:
+    """A user's error, in a sentence: a missing file may still be a fault of ours, which only the way there tells."""
+    if os.environ.get(DEBUG, "0") not in ("", "0"):
+        traceback.print_exc()
+    return fail(error, as_json=as_json)
 
 
 def _ours() -> int:
@@ -119,6 +129,9 @@ def _ours() -> int:
 
 def _of_the_disk(error: OSError) -> str:
     """What the disk refuses where no command says it better."""
+    if error.errno in FULL:
+        where = f"{error.filename} cannot be written" if error.filename else "the result cannot be written"
+        return f"{where}, because the disk is full: make room, and run the same command again"
     why = (error.strerror or str(error)).lower()
     return f"{error.filename} cannot be read or written ({why}): see that its folder is there, is yours to write, and has room"
 
