@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -148,6 +150,17 @@ def test_the_winner_can_be_used(tmp_path: Path) -> None:
     card = (out / "winner" / "README.md").read_text("utf-8")
     assert "TF-IDF" in card
     assert "Limits" in card
+
+
+def test_what_is_sent_on_does_not_say_where_its_writer_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "moods.csv").write_text("text,label\n")
+    monkeypatch.chdir(tmp_path)
+    here = replace(DATA, report=msgspec.structs.replace(DATA.report, path=str(tmp_path / "moods.csv")))
+    report = compare(here, [TfidfContender()], settings(), Path("out"))
+    assert report["data"]["path"] == "moods.csv"
+    assert json.loads(Path("out/winner/maskfork.json").read_text("utf-8"))["data"] == "moods.csv"
+    for file in ("report.json", "report.html", "winner/maskfork.json", "winner/README.md"):
+        assert str(tmp_path) not in Path("out", file).read_text("utf-8"), file
 
 
 class Thief(Oracle):

@@ -62,7 +62,8 @@ def compare(
         )
         on_event(Working("writing the report"))
         winner = next(entry for entry in finalists if entry.name == report["recommendation"]["winner"])
-        about = {"name": winner.name, "budget": winner.budget, "seed": results.kept(winner).seed, "data": said}
+        data = report["data"]["path"]
+        about = {"name": winner.name, "budget": winner.budget, "seed": results.kept(winner).seed, "data": data}
         card = model_card(report, winner.name)
         write_winner(fitted_model(winner, results, dataset, held_out, store), out / "winner", about, card)
         write_html(report, out / "report.html")

@@ -22,6 +22,7 @@ from maskfork.decide.compare.standings import Standings
 from maskfork.decide.compare.work import Results
 from maskfork.learn.data.dataset import Dataset
 from maskfork.measure.environment import environment, now
+from maskfork.view.place import shown
 
 
 @dataclass(frozen=True)
@@ -197,4 +198,5 @@ def _or_worst(value: float | None) -> float:
 def _data(facts: Facts) -> dict[str, Any]:
     said: dict[str, Any] = msgspec.to_builtins(facts.dataset.report)
     share = float(np.bincount(facts.dataset.test.labels).max() / len(facts.dataset.test))
-    return {**said, "commonest_share": share}
+    places = {name: None if said[name] is None else shown(said[name]) for name in ("path", "test_path")}
+    return {**said, **places, "commonest_share": share}
