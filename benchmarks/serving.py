@@ -8,7 +8,8 @@
     python benchmarks/serving.py write                             the section of RESULTS.md
 
 One 25-token text a request: /predict for a classifier, /v1/embeddings for a sentence encoder. In an open loop a latency counts
-from when a request was due. Every answer is held against the one that its text got alone. What was measured is kept in --log.
+from when a request was due. Every answer is held against the one that its text got alone. What was measured is kept in --log, and
+with it how the two processors lay to each other before (`support/processors.py`).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import uvloop
-from support import ground
+from support import ground, processors
 from support.servers import Server, answers, ours, peers, right, running, texts
 from support.serving_table import section
 
@@ -42,6 +43,7 @@ def closed(given: argparse.Namespace, work: Path) -> dict[str, Any]:
         commands = {f"maskfork, {given.title}": ours(given.optimised), **commands}
     commands |= peers(given.folder, given.infinity)
     found: dict[str, Any] = {}
+    lie = processors.measured()
     with OtherLoad() as others, ExitStack() as stack:
         servers = [
             stack.enter_context(running(name, words, given.folder, work / f"{i}.log"))
@@ -62,21 +64,21 @@ def closed(given: argparse.Namespace, work: Path) -> dict[str, Any]:
                         **seen.summary(), "wrong": seen.wrong, "memory_mb": server.memory_mb()
                     }  # fmt: skip
                     print(server.name, count, found[server.name][str(count)], flush=True)
-    return {"servers": found, "others": others.share}
+    return {"servers": found, "others": others.share, "processors": lie}
 
 
 def hold(given: argparse.Namespace, work: Path) -> dict[str, Any]:
-    words = ours(given.folder, "--workers", str(given.workers))
+    words, lie = ours(given.folder, "--workers", str(given.workers)), processors.measured()
     with OtherLoad() as others, running("maskfork", words, given.folder, work / "hold.log") as server:
         own = right(uvloop.run(answers(server, ASKED)))
         uvloop.run(load(server.target, ASKED, 3, 64))
         seen = uvloop.run(load(server.target, ASKED, given.seconds, 256, given.rate, right=own))
         memory = server.memory_mb()
-    return {**seen.summary(), "wrong": seen.wrong, "memory_mb": memory, "others": others.share}
+    return {**seen.summary(), "wrong": seen.wrong, "memory_mb": memory, "others": others.share, "processors": lie}
 
 
 def overload(given: argparse.Namespace, work: Path) -> dict[str, Any]:
-    words = ours(given.folder, "--latency-ms", str(given.latency_ms))
+    words, lie = ours(given.folder, "--latency-ms", str(given.latency_ms)), processors.measured()
     with OtherLoad() as others, running("maskfork", words, given.folder, work / "overload.log") as server:
         own = right(uvloop.run(answers(server, ASKED)))
         most = uvloop.run(load(server.target, ASKED, 6, 64)).summary()["answered_per_second"]
@@ -96,7 +98,7 @@ def overload(given: argparse.Namespace, work: Path) -> dict[str, Any]:
     return {
         "capacity": most, "latency_ms": given.latency_ms, "during": {**seen.summary(), "wrong": seen.wrong},
         "before": before.summary(), "after": after.summary(), "memory_mb": memory, "seconds": seen.seconds,
-        "others": others.share,
+        "others": others.share, "processors": lie,
     }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from support import ground
+from support import ground, processors
 
 Record = dict[str, Any]
 
@@ -46,7 +46,8 @@ def _closed(name: str, rounds: Sequence[Record]) -> str:
     head = ["requests a second answered"]
     for count in counts:
         head += [f"{count} connections", "p50 / p99 ms"]
-    return f"{name}, median of {len(rounds)} rounds (range):\n\n" + ground.table([*head, "wrong or failed", "MB"], rows)
+    table = ground.table([*head, "wrong or failed", "MB"], rows)
+    return f"{name}, median of {len(rounds)} rounds (range):\n\n{table}{_lay(rounds)}"
 
 
 def _held(kept: Sequence[Record]) -> str:
@@ -59,7 +60,7 @@ def _held(kept: Sequence[Record]) -> str:
         for one in kept if one["part"] == "hold"
     ]  # fmt: skip
     head = ["open loop, 60 s", "asked a second", "answered", "p50 ms", "p90", "p99", "longest", "429", "wrong or failed", "MB"]
-    return ground.table(head, rows) if rows else ""
+    return ground.table(head, rows) + _lay([one for one in kept if one["part"] == "hold"]) if rows else ""
 
 
 def _over(kept: Sequence[Record]) -> str:
@@ -83,7 +84,15 @@ def _over(kept: Sequence[Record]) -> str:
         "five times its capacity", "s", "capacity a second", "asked", "answered", "429", "wrong or failed", "promised ms",
         "p99 ms", "p50 / p99 before", "afterwards", "memory",
     ]  # fmt: skip
-    return ground.table(head, rows) if rows else ""
+    return ground.table(head, rows) + _lay([one for one in kept if one["part"] == "overload"]) if rows else ""
+
+
+def _lay(kept: Sequence[Record]) -> str:
+    """A footnote: how the two processors lay to each other, run by run, where that was measured."""
+    lay = [processors.said(one["processors"]) if one.get("processors") else "not measured" for one in kept]
+    if not any(one.get("processors") for one in kept):
+        return ""
+    return "\n\nTwo threads on the two processors, before each run in this order: " + "; ".join(lay) + "."
 
 
 def _ended(kept: Sequence[Record]) -> str:
