@@ -126,6 +126,19 @@ def test_a_cancelled_text_ends_and_the_others_go_on(gpt: Model) -> None:
     assert heard(stays) == alone(gpt, [4, 4], max_new_tokens=12)
 
 
+def test_a_cancelled_text_that_waits_leaves_its_place(gpt: Model) -> None:
+    """Nobody is refused for it, and it gets no row that another waits for."""
+    engine = Engine(gpt, rows=1, waiting=2)
+    stays, gone = engine.submit([4, 4], max_new_tokens=12), engine.submit([5, 9], max_new_tokens=40)
+    engine.step()
+    gone.cancel()
+    engine.step()
+    assert (engine.waiting, gone.ended, gone.reason) == (0, True, None)
+    engine.finish()
+    assert heard(stays) == alone(gpt, [4, 4], max_new_tokens=12)
+    assert heard(gone)[0] == []
+
+
 def test_in_a_thread(gpt: Model) -> None:
     with Engine(gpt) as engine:
         tickets = [engine.submit([5, 9, i], max_new_tokens=9) for i in range(2, 12)]

@@ -13,14 +13,13 @@ tokens for `generate` reads them here, too: `store_for` chooses where keys and v
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import count
 from threading import Condition, Thread
 from types import TracebackType
 from typing import Any, Self
 
 import torch
-from torch import Tensor
 
 from maskfork.errors import UsageError
 from maskfork.models.model import Model
@@ -29,9 +28,8 @@ from maskfork.prompt.generate.constraints import Rule
 from maskfork.prompt.generate.engine.asked import request_of
 from maskfork.prompt.generate.engine.chosen import store_for
 from maskfork.prompt.generate.engine.request import Request
+from maskfork.prompt.generate.engine.rows import Rows
 from maskfork.prompt.generate.engine.ticket import Ticket
-from maskfork.prompt.generate.lines import likeliest
-from maskfork.prompt.generate.prompts import shared
 from maskfork.prompt.generate.write import check_writes
 
 
@@ -60,11 +58,11 @@ class Engine:
             raise UsageError(f"{model.spec.family} is an encoder-decoder: its texts are written by `generate`, batch by batch")
         if model.body.decoder is not None and any(getattr(p, "by_length", False) for p in model.body.decoder.positions):
             raise UsageError("this model turns its keys otherwise as a text grows, so pages cannot keep them: use `generate`")
-        self.model, self.rows, self.limit, self.piece = model.eval(), rows, waiting, piece
+        self.model, self.rows, self.limit = model.eval(), rows, waiting
         self._threads = threads
         self.pages = store_for(model, rows, pages, page_size, bits)
         self._waiting: deque[Request] = deque()
-        self._running: list[Request] = []
+        self._rows = Rows(self.pages, piece, self._again)
         self._numbers, self._changed = count(), Condition()
         self._thread: Thread | None = None
         self._closing = False
@@ -90,93 +88,24 @@ class Engine:
     @property
     def busy(self) -> bool:
         """Whether any text is waiting or being written."""
-        return bool(self._waiting or self._running)
+        return bool(self._waiting or self._rows.texts)
 
     @torch.inference_mode()
     def step(self) -> None:
         """One token for every text that has been read, and up to `piece` tokens of the prompts that have not."""
         with self._changed:
-            while self._waiting and len(self._running) < self.rows:
-                self._running.append(self._waiting.popleft())
-        self._leave_cancelled()
-        parts = self._parts()
-        ready = self._ready(parts)
-        if not parts and not ready:
-            return
-        read = [(one.held, one.tokens[one.held.length : one.held.length + new]) for one, new in parts.items()]
-        scores = self.pages.read(read, [(one.held, one.tokens[-1:]) for one in ready])
-        for one in parts:
-            self.pages.filled(one.held, one.tokens)
-        if scores is not None:
-            self._write(ready, scores)
+            gone = [one for one in self._waiting if one.ticket.cancelled]
+            for one in gone:
+                self._waiting.remove(one)
+            while self._waiting and len(self._rows.texts) < self.rows:
+                self._rows.texts.append(self._waiting.popleft())
+        for one in gone:
+            one.ticket.end(None)
+        self._rows.step()
 
-    def _parts(self) -> dict[Request, int]:
-        """How many tokens of which prompts are read now, room set aside: all but a prompt's last one at the most."""
-        parts: dict[Request, int] = {}
-        left = self.piece
-        for one in list(self._running):
-            if left < 1:
-                break
-            if not one.begun:
-                ids = one.tokens
-                if self._soon(ids, parts):
-                    continue
-                one.held, one.begun = self.pages.begin(ids), True
-                one.ticket.shared = max(one.ticket.shared, one.held.length)
-            new = min(left, one.at - 1 - one.held.length)
-            if new > 0 and self.pages.reach(one.held, one.held.length + new):
-                parts[one] = new
-                left -= new
-            elif new > 0 and len(self._running) > 1 and self._running[-1] is one:
-                self._wait_again(one)
-        return parts
-
-    def _soon(self, ids: list[int], parts: Mapping[Request, int]) -> bool:
-        """Whether more of this text's beginning will be stored after this step, by a text that is being read."""
-        size, stored = self.pages.size, self.pages.stored(ids)
-        return any(shared(ids[:-1], one.tokens[: one.held.length + new]) // size * size > stored for one, new in parts.items())
-
-    def _ready(self, parts: dict[Request, int]) -> list[Request]:
-        """The texts that have only their last token left then, with room for it: others may have to wait again for that."""
-        while True:
-            ready = [one for one in self._running if one.begun and one.held.length + parts.get(one, 0) == one.at - 1]
-            short = next((one for one in ready if not self.pages.reach(one.held, one.at)), None)
-            if short is None:
-                return ready
-            last = self._running[-1]
-            self._wait_again(last)
-            parts.pop(last, None)
-
-    def _wait_again(self, request: Request) -> None:
-        self.pages.drop(request.held)
-        request.begun = False
-        self._running.remove(request)
+    def _again(self, request: Request) -> None:
         with self._changed:
             self._waiting.appendleft(request)
-
-    def _write(self, requests: list[Request], logits: Tensor) -> None:
-        best = likeliest(logits).tolist()
-        for i, one in enumerate(requests):
-            try:
-                reason = one.write(logits[i : i + 1], best[i])
-            except Exception as error:  # a text's own fault (a processor, a form) must not end the others
-                self._leave(one)
-                one.ticket.end(None, error)
-                continue
-            if one.held.length % self.pages.size == 0:
-                self.pages.filled(one.held, one.tokens)
-            if reason is not None:
-                self._leave(one)
-                one.ticket.end(reason)
-
-    def _leave(self, request: Request) -> None:
-        self.pages.drop(request.held)
-        self._running.remove(request)
-
-    def _leave_cancelled(self) -> None:
-        for one in [one for one in self._running if one.ticket.cancelled]:
-            self._leave(one)
-            one.ticket.end(None)
 
     def finish(self) -> None:
         """Step until every text has ended."""
@@ -214,8 +143,8 @@ class Engine:
 
     def _end_all(self, error: BaseException | None) -> None:
         with self._changed:
-            for one in [*self._running, *self._waiting]:
+            for one in [*self._rows.texts, *self._waiting]:
                 self.pages.drop(one.held)
                 one.ticket.end(None, error)
-            self._running.clear()
+            self._rows.texts.clear()
             self._waiting.clear()
