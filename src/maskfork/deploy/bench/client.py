@@ -14,6 +14,7 @@ from maskfork.errors import UsageError
 
 #: how each route is asked a text; those of TEI, then OpenAI's
 BODIES: dict[str, str] = {"/predict": "inputs", "/embed": "inputs", "/rerank": "texts", "/v1/embeddings": "input"}
+WAIT_S = 10.0  # for what a server says of itself
 ROUTES = {"classifier": "/predict", "embedding": "/embed", "reranker": "/rerank"}
 
 
@@ -145,7 +146,10 @@ async def find_target(url: str, route: str | None, key: str | None, model: str |
     auth = "" if key is None else f"authorization: Bearer {key}\r\n"
     client = Client(target)
     try:
-        status, body = await client.post(f"GET {target.prefix}/info HTTP/1.1\r\nhost: {target.host}\r\n{auth}\r\n".encode())
+        async with asyncio.timeout(WAIT_S):
+            status, body = await client.post(f"GET {target.prefix}/info HTTP/1.1\r\nhost: {target.host}\r\n{auth}\r\n".encode())
+    except TimeoutError as error:
+        raise UsageError(f"{url} says nothing for {WAIT_S:g} s: see that it is a server of models, and not busy") from error
     except OSError as error:
         raise UsageError(f"nobody answers at {url} ({error}): start the server first, or check the address") from error
     finally:

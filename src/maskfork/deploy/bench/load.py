@@ -17,18 +17,22 @@ import numpy as np
 
 from maskfork.deploy.bench.client import Client, Target
 
-BROKEN = 0  # the status of a request whose connection broke
+LAST_S = 30.0  # after a load's end for the answers that are still out; what has none then has failed
+BROKEN = 0  # the status of a request whose connection broke, or that was never answered
 Right = Callable[[int, bytes], bool]
 """Whether the answer to the text of this number is the one that it should be."""
 
 
 @dataclass
 class Seen:
-    """What a load saw: milliseconds of each answered request, statuses of all, and how many answers were `wrong`."""
+    """What a load saw: how many requests were `due`, milliseconds of each answered one, statuses of all, and how many answers
+    were `wrong`.
+    """
 
     seconds: float
     connections: int
     rate: float | None = None
+    due: int = 0
     ms: list[float] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
     right: Right | None = None
@@ -55,7 +59,10 @@ async def load(
     seed: int = 0,
     right: Right | None = None,
 ) -> Seen:
-    """`rate` requests a second as they come to a counter (Poisson); None: as fast as answers come. Texts in turn."""
+    """`rate` requests a second as they come to a counter (Poisson); None: as fast as answers come. Texts in turn.
+
+    Ends `LAST_S` later at the latest: a server that stands still for ever is told of, too.
+    """
     requests = [target.request(text) for text in texts]
     clients = [Client(target) for _ in range(connections)]
     seen = Seen(seconds, connections, rate, right=right)
@@ -63,13 +70,17 @@ async def load(
     gc.freeze()  # a walk through all that is imported here would be counted as the server's
     begin = time.perf_counter()
     try:
-        if rate is None:
-            await asyncio.gather(*(_again(client, requests, k, seen, begin) for k, client in enumerate(clients)))
-        else:
-            times = np.cumsum(np.random.default_rng(seed).exponential(1 / rate, max(1, int(rate * seconds))))
-            await _due(clients, requests, times, seen, begin)
-        seen.seconds = time.perf_counter() - begin
+        async with asyncio.timeout(seconds + LAST_S):
+            if rate is None:
+                await asyncio.gather(*(_again(client, requests, k, seen, begin) for k, client in enumerate(clients)))
+            else:
+                times = np.cumsum(np.random.default_rng(seed).exponential(1 / rate, max(1, int(rate * seconds))))
+                seen.due = len(times)
+                await _due(clients, requests, times, seen, begin)
+    except TimeoutError:
+        seen.statuses[BROKEN] += seen.due - sum(seen.statuses.values())
     finally:
+        seen.seconds = time.perf_counter() - begin
         for client in clients:
             client.close()
         gc.unfreeze()
@@ -79,6 +90,7 @@ async def load(
 async def _again(client: Client, requests: Sequence[bytes], first: int, seen: Seen, begin: float) -> None:
     number = first
     while time.perf_counter() - begin < seen.seconds:
+        seen.due += 1
         await _one(client, requests, number % len(requests), time.perf_counter(), seen)
         number += seen.connections
 
