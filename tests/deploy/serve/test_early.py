@@ -7,19 +7,23 @@ import gc
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from maskfork.cli import main
 from maskfork.deploy.serve import App, Limits
 from maskfork.deploy.serve.house import House
 from maskfork.deploy.serve.job import Item
 from maskfork.deploy.serve.keys import Keys
 from maskfork.deploy.serve.log import AccessLog
 from maskfork.deploy.serve.run import config_of
+from maskfork.errors import UsageError
 from tests.deploy.serve.serving import Slow
 
 KEY = "a-key-of-mine"
@@ -251,6 +255,22 @@ def test_a_model_with_room_is_asked_though_another_is_full() -> None:
         assert said[0].json() == [[5.0]]
 
     full(work, other)
+
+
+@pytest.mark.parametrize("begins", [None, lambda self, cycle: None])
+def test_a_uvicorn_that_begins_requests_otherwise_is_told_in_a_sentence(
+    begins: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else it would be served without early refusals, or not at all, and nobody would know why."""
+    if begins is None:
+        monkeypatch.delattr(HttpToolsProtocol, "_start_asgi_task")
+    else:
+        monkeypatch.setattr(HttpToolsProtocol, "_start_asgi_task", begins)
+    with pytest.raises(UsageError, match=f"uvicorn {version('uvicorn')} begins requests .*pip install 'uvicorn<="):
+        config_of(App(House([], LIMITS)), LIMITS)
+    for more in ([], ["--workers", "2"]):
+        assert main(["serve", str(tmp_path), *more]) == 2
+        assert "begins requests in a way that is not known here" in capsys.readouterr().err
 
 
 def test_while_the_server_stops_a_refusal_ends_the_connection() -> None:

@@ -154,6 +154,18 @@ def test_a_worker_that_cannot_begin_ends_the_server_in_a_sentence(tmp_path: Path
     assert str(tmp_path) in done.stderr
 
 
+def test_a_reload_that_comes_too_early_ends_nothing(folder: Path) -> None:
+    """`systemctl reload` while the models are still being opened."""
+    words = [str(Path(sys.executable).with_name("maskfork")), "serve", str(folder), "--port", "0", "--access-log", "none"]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "encoder: embedding\n"
+        process.send_signal(signal.SIGHUP)
+        assert "listening at" in process.stderr.readline()
+        process.terminate()
+        assert process.wait(20) == 0
+
+
 def test_a_port_that_is_taken_is_told_before_a_model_is_opened(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

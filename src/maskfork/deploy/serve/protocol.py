@@ -1,11 +1,16 @@
 """uvicorn's HTTP/1.1 connection, with an end to a client's time for sending a request's head (slow-loris), answers written in
 one piece, and refusals that need no task.
+
+uvicorn has no public way to a request before its task: that begins in `_start_asgi_task`, which is its own and may change. `fits`
+looks at it before anything is served.
 """
 
 from __future__ import annotations
 
 import asyncio
 from functools import partial
+from importlib.metadata import version
+from inspect import signature
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -13,6 +18,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from maskfork.deploy.serve.early import Early
 from maskfork.deploy.serve.http import WHOLE
 from maskfork.deploy.serve.whole import whole
+from maskfork.errors import UsageError
+
+TRIED = "0.54.0"  # the newest uvicorn that all of this was tried with
 
 
 class Protocol(HttpToolsProtocol):
@@ -78,7 +86,17 @@ class Protocol(HttpToolsProtocol):
         self.transport.close()
 
 
+def fits() -> None:
+    """Raises UsageError where uvicorn begins requests in another way than is taken up here: early refusals would not happen."""
+    begins: Any = getattr(HttpToolsProtocol, "_start_asgi_task", None)
+    if begins is None or list(signature(begins).parameters) != ["self", "cycle", "app"]:
+        raise UsageError(
+            f"uvicorn {version('uvicorn')} begins requests in a way that is not known here: pip install 'uvicorn<={TRIED}'"
+        )
+
+
 def protocol(head_s: float, early: Early) -> type[asyncio.Protocol]:
-    """With so many seconds for a head."""
+    """With so many seconds for a head. Raises UsageError for a uvicorn that is not known here."""
+    fits()
     made: dict[str, Any] = {"head_s": head_s, "early": early}
     return type("Protocol", (Protocol,), made)

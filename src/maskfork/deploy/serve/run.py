@@ -17,7 +17,7 @@ from maskfork.deploy.serve.door import admit_no_more
 from maskfork.deploy.serve.early import Early
 from maskfork.deploy.serve.limits import Limits
 from maskfork.deploy.serve.plan import Plan
-from maskfork.deploy.serve.protocol import protocol
+from maskfork.deploy.serve.protocol import fits, protocol
 from maskfork.errors import MaskforkError, UsageError
 
 Say = Callable[[str], None]
@@ -113,7 +113,9 @@ def config_of(app: App, limits: Limits, host: str = "127.0.0.1", port: int = 0) 
 
 def run(plan: Plan, host: str, port: int, say: Say) -> None:
     """Serve until told to stop, in this process. Raises MaskforkError where a model cannot be opened or the port not be had."""
+    fits()
     listen(host, port).close()  # before the models are opened, which takes a while
+    ignore_swaps()
     app = plan.app()
     introduce(app, say)
 
@@ -122,6 +124,12 @@ def run(plan: Plan, host: str, port: int, say: Say) -> None:
             say(f"listening at {address}")
 
     Server(config_of(app, plan.limits, host, port), app, plan, say, ready).run()
+
+
+def ignore_swaps() -> None:
+    """Until there is something to open anew: SIGHUP would end the process."""
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def introduce(app: App, say: Say) -> None:

@@ -22,7 +22,8 @@ from types import FrameType
 from typing import Any
 
 from maskfork.deploy.serve.plan import Plan
-from maskfork.deploy.serve.run import Say, Server, address_of, config_of, introduce, listen
+from maskfork.deploy.serve.protocol import fits
+from maskfork.deploy.serve.run import Say, Server, address_of, config_of, ignore_swaps, introduce, listen
 from maskfork.errors import MaskforkError
 from maskfork.models.cores import SHARE, usable_cores
 
@@ -117,6 +118,7 @@ class Workers:
 
 def run_workers(plan: Plan, host: str, port: int, count: int, say: Say) -> None:
     """Serve in `count` processes until told to stop. Raises UsageError for a port that cannot be had, MaskforkError."""
+    fits()
     with listen(host, port) as listening, TemporaryDirectory(prefix="maskfork-metrics-") as figures:
         os.environ[METRICS] = figures
         Workers(plan, listening, count, say).run()
@@ -126,7 +128,7 @@ def work(plan: Plan, listening: socket.socket, cores: int, pipe: connection.Conn
     """A worker's whole life."""
     os.environ[SHARE] = str(cores)
     Thread(target=_end_with_parent, daemon=True).start()
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to open anew
+    ignore_swaps()
 
     def say(sentence: str) -> None:
         pipe.send(("said", sentence))
