@@ -16,6 +16,7 @@ from maskfork.deploy.serve.app import App
 from maskfork.deploy.serve.house import House
 from maskfork.deploy.serve.keys import Keys, read_keys
 from maskfork.deploy.serve.limits import Limits
+from maskfork.deploy.serve.log import AccessLog
 from maskfork.deploy.serve.refused import Refused
 from maskfork.deploy.serve.routes.labels import sequences
 from maskfork.deploy.serve.served import open_served
@@ -274,8 +275,11 @@ def test_the_openai_client(app: App, places: dict[str, Path]) -> None:
         assert np.array(plain.data[0].embedding) == pytest.approx(wanted[0], abs=1e-6)
         assert packed.usage.prompt_tokens > len(TEXTS)
         assert "encoder" in [model.id async for model in api.models.list()]
-        with pytest.raises(openai.NotFoundError, match="there is no model"):
-            await api.embeddings.create(input="a", model="nobody")
+        assert (await api.models.retrieve("encoder")).id == "encoder"
+        for asks in (api.embeddings.create(input="a", model="nobody"), api.models.retrieve("nobody")):
+            with pytest.raises(openai.NotFoundError, match="there is no model") as said:
+                await asks
+            assert said.value.code == "model_not_found"
 
     talk(app, work)
 
@@ -330,6 +334,37 @@ def test_wrong_requests_are_one_sentence(app: App, places: dict[str, Path], path
         assert "Traceback" not in said.text
 
 
+def test_info_has_what_teis_clients_read(app: App, places: dict[str, Path]) -> None:
+    said = get(app, "/info").json()
+    assert {
+        "model_id", "model_sha", "model_dtype", "model_type", "max_concurrent_requests", "max_input_length", "max_batch_tokens",
+        "max_batch_requests", "max_client_batch_size", "auto_truncate", "tokenization_workers", "version", "sha", "docker_label",
+    } <= said.keys()  # fmt: skip
+    assert said["model_dtype"] == "float32"
+    assert open_served("encoder", str(places["encoder"])).dtype == "float32"
+
+
+def test_a_fault_of_ours_is_told_with_the_requests_id(
+    places: dict[str, Path], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    house = House([Slow()], Limits())
+    monkeypatch.setattr(house, "count", lambda texts: 1 // 0)
+    said = post(App(house), "/v1/embeddings", {"input": "a"}, headers={"x-request-id": "mine-2"})
+    assert said.status_code == 500
+    assert said.json()["error"]["type"] == "server_error"
+    err = capfd.readouterr().err
+    assert "request mine-2 (POST '/v1/embeddings') failed:" in err
+    assert "ZeroDivisionError" in err
+
+
+def test_a_log_that_cannot_be_written_ends_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    log = AccessLog("/dev/full")
+    app = App(House([Slow()], Limits()), log=log)
+    for _ in range(3):
+        assert get(app, "/health").status_code == 200
+    assert capfd.readouterr().err.count("the access log cannot be written (No space left on device)") == 1
+
+
 def test_keys(places: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "keys").write_text("first-key # mine\n\n# none\nsecond-key\n")
     monkeypatch.setenv("MASKFORK_API_KEYS", "third-key, ")
@@ -342,6 +377,7 @@ def test_keys(places: dict[str, Path], tmp_path: Path, monkeypatch: pytest.Monke
         for path in ("/v1/models", "/nowhere", "/metrics", "/predict"):
             said = get(locked, path, headers=wrong)
             assert (said.status_code, said.headers["www-authenticate"]) == (401, "Bearer")
+            assert not path.startswith("/v1") or said.json()["error"]["code"] == "invalid_api_key"
     assert get(locked, "/health").status_code == get(locked, "/ready").status_code == 200
     (tmp_path / "none").write_text("# nothing\n")
     for broken in (tmp_path / "none", tmp_path / "missing"):
@@ -414,7 +450,7 @@ def test_the_document_is_true(app: App) -> None:
             if body is not None:
                 schema = said["requestBody"]["content"]["application/json"]["schema"]
                 jsonschema.validate(body, {**schema, **parts})
-            answer = get(app, path) if method == "get" else post(app, path, body)
+            answer = get(app, path.replace("{model}", "encoder")) if method == "get" else post(app, path, body)
             assert answer.status_code == 200, path
             content = said["responses"]["200"]["content"]
             kind = answer.headers["content-type"].split(";")[0]

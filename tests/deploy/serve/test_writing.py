@@ -177,15 +177,104 @@ def test_wrong_requests(app: App, house: House) -> None:
         ("/v1/chat/completions", {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}),
         ("/v1/chat/completions", {"messages": [], "response_format": {"type": "json_schema"}}),
         ("/ask", {"rows": [{"text": "a"}]}),
+        ("/v1/completions", {"prompt": "a", "best_of": 3}), ("/v1/completions", {"prompt": "a", "suffix": "z"}),
+        ("/v1/completions", {"prompt": "a", "logit_bias": {"x": 1}}),
+        ("/v1/completions", {"prompt": "a", "logit_bias": {"5": 101}}),
+        ("/v1/completions", {"prompt": "a", "logit_bias": {"99999999999": 1}}),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "a"}], "tools": [{"type": "function"}]}),
     ]:  # fmt: skip
         said = post(app, path, body)
         assert said.status_code == 422, (body, said.text[:300])
         assert "Traceback" not in said.text
 
 
+NULLS = ("temperature", "top_p", "n", "stream", "stop", "seed", "presence_penalty", "frequency_penalty", "logit_bias", "user")
+
+
+def test_null_is_as_if_it_were_left_out(app: App) -> None:
+    """As OpenAI's own clients may send it."""
+    asked = {"prompt": PROMPT, "max_tokens": 4, "logit_bias": {"7": 100}}
+    more = {**dict.fromkeys(NULLS), "echo": None, "best_of": None, "suffix": None, "logprobs": None, "stream_options": None}
+    wanted = post(app, "/v1/completions", asked).json()["choices"]
+    assert post(app, "/v1/completions", {**more, **asked}).json()["choices"] == wanted
+    chat = {"messages": [{"role": "user", "content": "a film"}], "max_tokens": 4}
+    more = {**dict.fromkeys(NULLS), "tools": None, "response_format": None, "logprobs": None, "top_logprobs": None}
+    assert post(app, "/v1/chat/completions", {**more, **chat}).status_code == 200
+
+
+def test_logit_bias_decides(app: App, model: Model) -> None:
+    ids = model.tokenizer.encode(PROMPT)
+    best = generate(model, torch.tensor([ids]), max_new_tokens=1).new[0][0]
+    asked = {"prompt": PROMPT, "max_tokens": 5, "temperature": 0, "logprobs": 0}
+    without = post(app, "/v1/completions", {**asked, "logit_bias": {str(best): -100}}).json()["choices"][0]["logprobs"]["tokens"]
+    assert without[0] != model.tokenizer.decode([best])
+    only = post(app, "/v1/completions", {**asked, "logit_bias": {"9": 100}}).json()["choices"][0]["logprobs"]["tokens"]
+    assert only == [model.tokenizer.decode([9])] * 5
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_fault_while_writing_is_told(stream: bool, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A stream that has begun says it in its last event; without that its client would wait for ever."""
+    house = house_of(gpt=make("gpt2", "causal_lm").save(tmp_path / "gpt"))
+    served = house.batchers["gpt"].served
+    assert isinstance(served, ServedWriter)
+
+    def fails(*_: Any) -> None:
+        raise RuntimeError("planted")
+
+    served.engine.pages.read = fails  # type: ignore[method-assign]
+    sent = asyncio.run(asyncio.wait_for(_sent(App(house), {"prompt": PROMPT, "max_tokens": 3, "stream": stream}), 20))
+    whole = b"".join(message.get("body", b"") for message in sent)
+    said = json.loads(whole.removeprefix(b"data: "))["error"]
+    assert said["type"] == "server_error"
+    assert "planted" not in said["message"]
+    assert b"[DONE]" not in whole
+    assert sent[0]["status"] == (200 if stream else 500)
+    assert "RuntimeError: planted" in capfd.readouterr().err
+    assert house.metrics.registry.get_sample_value("maskfork_waiting_texts", {"model": "gpt"}) == 0
+
+
+async def _sent(app: App, body: Any) -> list[Any]:
+    """What the application sends to a client that stays."""
+    sent: list[Any] = []
+    parts = [{"type": "http.request", "body": json.dumps(body).encode()}]
+
+    async def receive() -> Any:
+        return parts.pop() if parts else await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await app({"type": "http", "method": "POST", "path": "/v1/completions", "headers": [], "client": None}, receive, send)
+    return sent
+
+
+def test_texts_that_are_written_are_counted(app: App, house: House) -> None:
+    def count(name: str, **labels: str) -> float:
+        return house.metrics.registry.get_sample_value(f"maskfork_{name}", {"model": "gpt", **labels}) or 0.0
+
+    before = count("texts_total"), count("tokens_total", direction="out"), count("tokens_total", direction="in")
+    seen: list[float] = []
+
+    async def work(client: httpx.AsyncClient) -> httpx.Response:
+        asking = asyncio.ensure_future(client.post("/v1/completions", json={"prompt": [PROMPT] * 3, "max_tokens": 20}))
+        while not asking.done():
+            seen.append(count("waiting_texts"))
+            await asyncio.sleep(0.001)
+        return await asking
+
+    usage = talk(app, work).json()["usage"]
+    assert max(seen) == 3
+    assert count("waiting_texts") == 0
+    assert count("texts_total") - before[0] == 3
+    assert count("tokens_total", direction="out") - before[1] == usage["completion_tokens"]
+    assert count("tokens_total", direction="in") - before[2] == usage["prompt_tokens"]
+
+
 def test_a_client_that_leaves_ends_its_text(app: App, house: House) -> None:
     served = house.batchers["gpt"].served
     assert isinstance(served, ServedWriter)
+    dropped = house.metrics.gone.labels("gpt")._value.get()
 
     async def work() -> None:
         sent: list[Any] = []
@@ -210,6 +299,8 @@ def test_a_client_that_leaves_ends_its_text(app: App, house: House) -> None:
         assert not any(b"[DONE]" in message.get("body", b"") for message in sent)
 
     asyncio.run(asyncio.wait_for(work(), 20))
+    assert house.metrics.gone.labels("gpt")._value.get() == dropped + 1
+    assert house.metrics.queue.labels("gpt")._value.get() == 0
 
 
 def test_where_it_is_saved_is_not_told(app: App, house: House) -> None:

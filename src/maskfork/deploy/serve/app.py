@@ -7,8 +7,6 @@ import time
 import traceback
 from typing import Any
 
-import msgspec
-
 from maskfork.deploy.serve.house import House
 from maskfork.deploy.serve.http import Answer, Gone, Receive, Request, Scope, Send, refusal, reply
 from maskfork.deploy.serve.keys import Keys
@@ -26,6 +24,7 @@ class App:
         self._routes: dict[str, dict[str, Route]] = {}
         for route in all_routes():
             self._routes.setdefault(route.path, {})[route.method] = route
+        self._open = {path.partition("{")[0]: path for path in self._routes if "{" in path}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -44,7 +43,7 @@ class App:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         request = Request(scope, receive, self.house.limits)
-        known = request.path if request.path in self._routes else "other"
+        known = self._path(request.path) or "other"
         status, size, close = 500, 0, self.house.draining
         try:
             answer = await self._told(request)
@@ -55,17 +54,28 @@ class App:
             self.note(request, known, GONE, 0, started)
             return
         except Exception as error:  # ours: the client learns that it is, the log learns what
-            traceback.print_exception(error, file=sys.stderr)
-            answer = Answer(msgspec.json.encode(Refused(500, "the server failed on this request").said(openai=False)), 500)
+            self._tell(request, error)
+            answer = refusal(request, Refused(500, "the server failed on this request"))
         status = answer.status
         try:
             size = await reply(send, answer, request, close=close or self.house.draining)
         except Gone:
             status = GONE
         except Exception as error:  # in the middle of a stream, which ends here
-            traceback.print_exception(error, file=sys.stderr)
+            self._tell(request, error)
             status = 500
         self.note(request, known, status, size, started)
+
+    def _path(self, path: str) -> str | None:
+        """The route's own, where it leaves a part open (/v1/models/{model}); None for no route."""
+        if path in self._routes:
+            return path
+        return next((own for begin, own in self._open.items() if path.startswith(begin) and path != begin), None)
+
+    def _tell(self, request: Request, error: Exception) -> None:
+        """What went wrong with which request: the access log has its id."""
+        print(f"request {request.id.decode()} ({request.method} {request.path[:200]!r}) failed:", file=sys.stderr)
+        traceback.print_exception(error, file=sys.stderr)
 
     def full(self, scope: Scope, receive: Receive, size: int) -> tuple[Request, Refused] | None:
         """Why a request whose body, of `size` bytes, nobody has looked at is refused whatever it says (429).
@@ -94,7 +104,8 @@ class App:
             raise Refused(422, plain(error, hidden)) from error
 
     async def _answer(self, request: Request) -> Answer:
-        methods = self._routes.get(request.path)
+        path = self._path(request.path)
+        methods = None if path is None else self._routes[path]
         if methods is None:
             if not self._keys.know(request.headers.get(b"authorization")):
                 raise _unknown()

@@ -34,7 +34,8 @@ Seen = Callable[[Sequence[Item], float], None]
 class Batcher:
     """`ask` from the event loop; `close` answers what was accepted first.
 
-    `seen` is told the texts and seconds of each pass, `waiting` how many texts are accepted and not answered.
+    `seen` is told the texts and seconds of each pass, `waiting` by how many more or fewer texts are accepted and
+    not answered.
     """
 
     def __init__(

@@ -39,7 +39,7 @@ class Lateness:
 
 
 class Gate:
-    """Of one model. `waiting` texts are accepted and not answered; `told` hears how many after every change.
+    """Of one model. `waiting` texts are accepted and not answered; `told` hears of every change by how many.
 
     `admit`, `leave` and `answered` are the event loop's; `read` tells what the model's thread has learnt.
     """
@@ -105,7 +105,7 @@ class Gate:
         self.waiting += texts
         self._guessed = max(0.0, self._guessed + guess) if self.waiting else 0.0
         if self._told is not None:
-            self._told(self.waiting)
+            self._told(texts)
 
     def _why(self, texts: int, expected: float) -> tuple[str, float] | None:
         """A sentence and seconds until it is worth asking again; where nothing waits everything is accepted.

@@ -31,7 +31,7 @@ class House:
         """Add a model, or let one of its name give way: it answers what it has accepted, what comes now is the new one's."""
         before = self.batchers.get(served.name)
         waiting = self.metrics.queue.labels(served.name)
-        self.batchers[served.name] = Batcher(served, self.limits, self.metrics.seen(served), waiting.set)
+        self.batchers[served.name] = Batcher(served, self.limits, self.metrics.seen(served), waiting.inc)
         if before is not None:
             before.close()
 
@@ -42,13 +42,16 @@ class House:
     def named(self, name: str | None, job: str, fits: Callable[[Served], bool]) -> Batcher:
         """The model of this name, else the first that can do the job. Raises Refused."""
         if name is not None and name not in self.batchers and len(self.batchers) > 1:
-            raise Refused(404, f"there is no model {name!r} here: there is {', '.join(self.batchers)}")
+            raise self.no_model(name)
         chosen = [self.batchers[name]] if name in self.batchers else list(self.batchers.values())
         found = next((batcher for batcher in chosen if fits(batcher.served)), None)
         if found is None:
             have = ", ".join(f"{b.served.name} ({b.served.kind})" for b in chosen)
-            raise Refused(404, f"no model here {job}: there is {have}")
+            raise Refused(404, f"no model here {job}: there is {have}", code="model_not_found")
         return found
+
+    def no_model(self, name: str) -> Refused:
+        return Refused(404, f"there is no model {name!r} here: there is {', '.join(self.batchers)}", code="model_not_found")
 
     def of_kind(self, name: str | None, job: str, *kinds: Kind) -> Batcher:
         return self.named(name, job, lambda served: served.kind in kinds)

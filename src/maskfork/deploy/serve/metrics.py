@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -15,6 +16,16 @@ from maskfork.deploy.serve.served.served import Served
 NAMESPACE = "maskfork"
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 TOKENS = tuple(2**n for n in range(3, 15))
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What is counted of texts that a model writes."""
+
+    waiting: Gauge
+    tokens: Counter
+    texts: Counter
+    gone: Counter
 
 
 class Metrics:
@@ -72,6 +83,10 @@ class Metrics:
             before = served.padding
 
         return seen
+
+    def written(self, name: str) -> Counted:
+        """Of the model of this name."""
+        return Counted(self.queue.labels(name), self.tokens.labels(name, "out"), self.texts.labels(name), self.gone.labels(name))
 
     def text(self) -> bytes:
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:

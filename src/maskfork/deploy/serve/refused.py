@@ -19,6 +19,8 @@ KINDS = {
     500: ("Backend", "server_error"),
     503: ("Unhealthy", "server_error"),
 }
+#: status -> OpenAI's code, which its clients look at, where a status has but one cause
+CODES = {401: "invalid_api_key", 429: "rate_limit_exceeded"}
 
 
 class TeiError(msgspec.Struct):
@@ -42,18 +44,28 @@ class OpenAIError(msgspec.Struct):
 
 
 class Refused(Exception):  # noqa: N818 (it says what happened)
-    """Ends a request with `status`. `after` are seconds until it is worth asking again; `close` ends the connection too."""
+    """Ends a request with `status`. `after` are seconds until it is worth asking again; `close` ends the connection too; `code`
+    is OpenAI's word for the cause.
+    """
 
     def __init__(
-        self, status: int, sentence: str, *, after: float | None = None, close: bool = False, allow: str | None = None
+        self,
+        status: int,
+        sentence: str,
+        *,
+        after: float | None = None,
+        close: bool = False,
+        allow: str | None = None,
+        code: str | None = None,
     ) -> None:
         super().__init__(sentence)
         self.status, self.sentence, self.after, self.close, self.allow = status, sentence, after, close, allow
+        self.code = code or CODES.get(status)
 
     def said(self, openai: bool) -> TeiError | OpenAIError:
         """As the API that was asked says it."""
         tei, theirs = KINDS[self.status]
-        return OpenAIError(OpenAIFault(self.sentence, theirs)) if openai else TeiError(self.sentence, tei)
+        return OpenAIError(OpenAIFault(self.sentence, theirs, code=self.code)) if openai else TeiError(self.sentence, tei)
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         found: list[tuple[bytes, bytes]] = []

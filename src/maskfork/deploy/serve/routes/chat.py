@@ -33,6 +33,8 @@ class ChatBody(WritingBody, kw_only=True):
     logprobs: bool | None = False
     top_logprobs: int | None = 0
     response_format: ResponseFormat | None = None
+    tools: list[Any] | None = None
+    functions: list[Any] | None = None
 
 
 class Message(msgspec.Struct):
@@ -66,6 +68,8 @@ async def chat(house: House, request: Request, body: ChatBody) -> Answer:
     served, tops = writer_of(house, body.model), body.top_logprobs or 0
     if not 0 <= tops <= BEST:
         raise Refused(422, f"top_logprobs is {tops}: ask for 0 to {BEST} tokens at each place")
+    if body.tools or body.functions:
+        raise Refused(422, "tools are not called here: leave them out, or ask for JSON of a shape by response_format")
     text = render(served.model.tokenizer, [_message(one) for one in body.messages], answer_next=True)
     ids, form = served.ids(text, special=False), _form(body.response_format)
     most = body.max_completion_tokens if body.max_completion_tokens is not None else body.max_tokens
@@ -85,7 +89,7 @@ async def chat(house: House, request: Request, body: ChatBody) -> Answer:
             logprobs = Content(entries(line.tokenizer, news)) if body.logprobs and news else None
             return {"index": line.index, "delta": {**role, "content": text}, "logprobs": logprobs, "finish_reason": reason}
 
-        return stream(request, lines, head, chunk, usage=wants_usage(body))
+        return stream(request, served, lines, head, chunk, usage=wants_usage(body))
     await whole(request, lines)
     choices = [
         Said(line.index, Message(line.text), Content(entries(line.tokenizer, line.said)) if body.logprobs else None, line.finish)

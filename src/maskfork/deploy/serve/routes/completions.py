@@ -26,7 +26,9 @@ class CompletionBody(WritingBody, kw_only=True):
 
     prompt: str | list[str | int | list[int]]
     logprobs: int | None = None
-    echo: bool = False
+    echo: bool | None = False
+    best_of: int | None = None
+    suffix: str | None = None
 
 
 class Completed(msgspec.Struct):
@@ -52,6 +54,10 @@ async def completions(house: House, request: Request, body: CompletionBody) -> A
     best = body.logprobs
     if best is not None and not 0 <= best <= BEST:
         raise Refused(422, f"logprobs is {best}: ask for 0 to {BEST} tokens at each place")
+    if body.best_of is not None and body.best_of > body.n:
+        raise Refused(422, f"best_of is {body.best_of}: ask for n texts with logprobs, and choose among them")
+    if body.suffix:
+        raise Refused(422, "suffix is not what a decoder reads: leave it out")
     if body.echo and body.stream:
         raise Refused(422, "echo and stream are both asked for: leave one of them out")
     if most == 0 and not body.echo:
@@ -71,7 +77,7 @@ async def completions(house: House, request: Request, body: CompletionBody) -> A
         def chunk(line: Line, text: str, news: list[Any], reason: str | None) -> Completed:
             return Completed(line.index, text, None if best is None or not news else _table(line, news), reason)
 
-        return stream(request, lines, head, chunk, usage=wants_usage(body))
+        return stream(request, served, lines, head, chunk, usage=wants_usage(body))
     await whole(request, lines)
     choices = []
     for line in lines:

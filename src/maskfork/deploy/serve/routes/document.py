@@ -48,6 +48,9 @@ def _operation(route: Route, body: Any, gives: Any) -> dict[str, Any]:
     faults = {} if route.free else {"401": "No API key, or a wrong one."}
     if route.path == "/ready":
         faults |= {"503": "The server is stopping."}
+    open_part = route.path.partition("{")[2].rstrip("}")
+    if open_part:
+        faults |= {"404": "There is none of this name."}
     if body is not None:
         faults |= {
             "400": "The body is no JSON.",
@@ -67,6 +70,8 @@ def _operation(route: Route, body: Any, gives: Any) -> dict[str, Any]:
         },
         "security": [] if route.free else [{"key": []}, {}],
     }
+    if open_part:
+        said["parameters"] = [{"name": open_part, "in": "path", "required": True, "schema": {"type": "string"}}]
     if body is not None:
         said["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
     return said

@@ -11,7 +11,8 @@ import msgspec
 
 from maskfork.deploy.serve.house import House
 from maskfork.deploy.serve.http import Answer, Gone, Request
-from maskfork.deploy.serve.refused import Refused
+from maskfork.deploy.serve.metrics import Counted
+from maskfork.deploy.serve.refused import Refused, plain
 from maskfork.deploy.serve.served.writer import ServedWriter, heard
 from maskfork.errors import MaskforkError
 from maskfork.models.tokenizers import Tokenizer
@@ -44,7 +45,7 @@ class Line:
     said: list[Said] = field(default_factory=list)
     text: str = ""
     ticket: Ticket | None = None
-    count: Callable[[float], None] | None = None  # told how many tokens were written
+    counted: Counted | None = None  # as long as it is being written
 
     def __post_init__(self) -> None:
         self._stream = TextStream(self.tokenizer, self.ids, self.asked.settings.get("stop_strings", ()))
@@ -52,8 +53,8 @@ class Line:
     def add(self, news: list[Said]) -> str:
         """The text that is certain now."""
         self.said += news
-        if self.count is not None:
-            self.count(len(news))
+        if self.counted is not None:
+            self.counted.tokens.inc(len(news))
         piece = "".join(self._stream.add(one.token) for one in news)
         self.text += piece
         return piece
@@ -61,14 +62,25 @@ class Line:
     def end(self) -> str:
         rest = self._stream.end()
         self.text += rest
+        if self.counted is not None:
+            self.counted.texts.inc()
         return rest
+
+    def over(self) -> None:
+        """It is wanted no more: all of it was heard, or nobody hears any more."""
+        if self.ticket is not None:
+            self.ticket.cancel()
+        if self.counted is not None:
+            self.counted.waiting.dec()
+        self.counted = None
 
     @property
     def finish(self) -> str | None:
         return "length" if self.ticket is None else FINISH.get(str(self.ticket.reason), "stop")
 
 
-News = asyncio.Queue[tuple[Line, str, list[Said], bool] | None]  # a piece of a line, with its tokens; None: the client left
+#: a piece of a line, with its tokens, and whether it is the last; what ended a line by a fault; None: the client left
+News = asyncio.Queue[tuple[Line, str, list[Said], bool] | Exception | None]
 
 
 def start_lines(served: ServedWriter, lines: list[Line], asked: Asked, house: House) -> None:
@@ -82,11 +94,12 @@ def start_lines(served: ServedWriter, lines: list[Line], asked: Asked, house: Ho
             seed = None if asked.seed is None else asked.seed + k
             line.ticket = served.engine.submit(line.ids, form=asked.form, logprobs=asked.best, **asked.settings, seed=seed)
     except MaskforkError:
-        _cancel(lines)
+        _over(lines)
         raise
     house.metrics.tokens.labels(served.name, "in").inc(sum(len(line.ids) for line in lines))
     for line in lines:
-        line.count = house.metrics.tokens.labels(served.name, "out").inc
+        line.counted = house.metrics.written(served.name)
+        line.counted.waiting.inc()
 
 
 async def whole(request: Request, lines: list[Line]) -> None:
@@ -97,24 +110,28 @@ async def whole(request: Request, lines: list[Line]) -> None:
 
     try:
         await request.unless_gone(asyncio.ensure_future(all_of_them()))
+    except Gone:
+        _count_gone(lines)
+        raise
     finally:
-        _cancel(lines)
+        _over(lines)
     request.note["tokens_out"] = sum(len(line.said) for line in lines)
 
 
 def stream(
     request: Request,
+    served: ServedWriter,
     lines: list[Line],
     head: dict[str, Any],
     chunk: Callable[[Line, str, list[Said], str | None], Any],
     usage: Callable[[list[Line]], Any] | None,
 ) -> Answer:
-    """Server-sent events, one as soon as there is text; [DONE] at the end."""
+    """Server-sent events, one as soon as there is text; [DONE] at the end, or what went wrong as OpenAI's clients read it."""
     encode = msgspec.json.Encoder().encode
 
     async def events() -> AsyncIterator[bytes]:
         news: News = asyncio.Queue()
-        tasks = [asyncio.ensure_future(_hear(line, news)) for line in lines]
+        tasks = [asyncio.ensure_future(_tell(line, news)) for line in lines]
         leaves = asyncio.ensure_future(request.leaves())
         leaves.add_done_callback(lambda _: news.put_nowait(None))
         left = sum(1 for line in lines if line.ticket is not None)
@@ -122,7 +139,10 @@ def stream(
             while left:
                 one = await news.get()
                 if one is None:
+                    _count_gone(lines)
                     raise Gone
+                if isinstance(one, Exception):
+                    raise one
                 line, text, said, ended = one
                 left -= ended
                 yield b"data: " + encode({**head, "choices": [chunk(line, text, said, line.finish if ended else None)]}) + b"\n\n"
@@ -130,11 +150,15 @@ def stream(
                 yield b"data: " + encode({**head, "choices": [], "usage": usage(lines)}) + b"\n\n"
             yield b"data: [DONE]\n\n"
             request.note["tokens_out"] = sum(len(line.said) for line in lines)
+        except Exception as error:
+            if not isinstance(error, Gone):  # the head has said 200: the last event says that it was none
+                yield b"data: " + encode(_fault(error, served).said(openai=True)) + b"\n\n"
+            raise
         finally:
             leaves.cancel()
             for task in tasks:
                 task.cancel()
-            _cancel(lines)
+            _over(lines)
 
     return Answer(events(), kind=EVENTS, headers=[(b"cache-control", b"no-store")])
 
@@ -153,7 +177,25 @@ async def _hear(line: Line, news: News | None) -> None:
         news.put_nowait((line, rest, held, True))
 
 
-def _cancel(lines: list[Line]) -> None:
+async def _tell(line: Line, news: News) -> None:
+    try:
+        await _hear(line, news)
+    except Exception as error:  # whoever reads the news must hear of it, and waits for ever otherwise
+        news.put_nowait(error)
+
+
+def _fault(error: Exception, served: ServedWriter) -> Refused:
+    if isinstance(error, MaskforkError):
+        return Refused(422, plain(error, served.hidden))
+    return Refused(500, "the server failed on this request: its log says more")
+
+
+def _count_gone(lines: list[Line]) -> None:
+    counted = next((line.counted for line in lines if line.counted is not None), None)
+    if counted is not None:
+        counted.gone.inc()
+
+
+def _over(lines: list[Line]) -> None:
     for line in lines:
-        if line.ticket is not None:
-            line.ticket.cancel()
+        line.over()

@@ -12,6 +12,7 @@ from maskfork.deploy.serve.refused import Refused
 from maskfork.deploy.serve.routes.lines import Asked, Line, start_lines
 from maskfork.deploy.serve.served.writer import ServedWriter
 
+MOST_BIAS, MOST_BIASED = 100, 300
 BEST = 20  # likeliest tokens that may be asked for at each place, and texts of one prompt
 
 
@@ -28,20 +29,27 @@ class Written(msgspec.Struct):
 
 
 class WritingBody(msgspec.Struct, kw_only=True):
-    """What both bodies say. `temperature` 0 takes the likeliest token."""
+    """What both bodies say; null is as if it were left out. `temperature` (1) 0 takes the likeliest token; `logit_bias` adds to
+    the scores of token ids, -100 forbids one as good as.
+    """
 
     model: str | None = None
     max_tokens: int | None = None
-    temperature: float = 1.0
-    top_p: float = 1.0
-    n: int = 1
-    stream: bool = False
+    temperature: float | None = None
+    top_p: float | None = None
+    texts: int | None = msgspec.field(default=None, name="n")
+    stream: bool | None = False
     stream_options: StreamOptions | None = None
     stop: str | list[str] | None = None
     seed: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | None = None
-    presence_penalty: float = 0.0
-    frequency_penalty: float = 0.0
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    logit_bias: dict[str, float] | None = None
     user: str | None = None
+
+    @property
+    def n(self) -> int:
+        return 1 if self.texts is None else self.texts
 
 
 def writer_of(house: House, name: str | None) -> ServedWriter:
@@ -55,18 +63,32 @@ def asked_of(body: WritingBody, most: int, best: int | None, form: Any = None) -
     """How a body wants its texts written, `most` tokens each. Raises Refused (422)."""
     if not 1 <= body.n <= BEST:
         raise Refused(422, f"n is {body.n}: ask for 1 to {BEST} texts")
-    if most < 0 or not 0 <= body.temperature <= 2 or not 0 < body.top_p <= 1:
+    temperature, top_p = (1.0 if given is None else given for given in (body.temperature, body.top_p))
+    if most < 0 or not 0 <= temperature <= 2 or not 0 < top_p <= 1:
         raise Refused(422, "max_tokens must be positive, temperature from 0 to 2 and top_p above 0 and at most 1: put them right")
     stops = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
-    settings: dict[str, Any] = {"max_new_tokens": most, "do_sample": body.temperature > 0}
-    if body.temperature > 0:
-        settings |= {"temperature": body.temperature, "top_p": body.top_p, "top_k": 0}
+    settings: dict[str, Any] = {"max_new_tokens": most, "do_sample": temperature > 0}
+    if temperature > 0:
+        settings |= {"temperature": temperature, "top_p": top_p, "top_k": 0}
     if any(stops):
         settings["stop_strings"] = tuple(stop for stop in stops if stop)
     for name in ("presence_penalty", "frequency_penalty"):
         if getattr(body, name):
             settings[name] = getattr(body, name)
+    if body.logit_bias:
+        settings["sequence_bias"] = _biases(body.logit_bias)
     return Asked(settings, body.seed, best, form)
+
+
+def _biases(given: dict[str, float]) -> tuple[tuple[tuple[int, ...], float], ...]:
+    wrong = next((token for token, bias in given.items() if not token.isdecimal() or not -MOST_BIAS <= bias <= MOST_BIAS), None)
+    if wrong is not None or len(given) > MOST_BIASED:
+        why = f"{wrong[:40]!r}: {given[wrong]}" if wrong is not None else f"{len(given)} tokens"
+        raise Refused(
+            422,
+            f"logit_bias has {why}: give token ids, {MOST_BIASED} at most, each a number from -{MOST_BIAS} to {MOST_BIAS}",
+        )
+    return tuple(((int(token),), bias) for token, bias in given.items())
 
 
 def start(house: House, request: Request, served: ServedWriter, lines: list[Line], asked: Asked) -> None:
@@ -75,6 +97,9 @@ def start(house: House, request: Request, served: ServedWriter, lines: list[Line
         raise Refused(
             413, f"the request asks for {len(lines)} texts, and {house.limits.texts} is the most at once: ask for fewer"
         )
+    most = served.model.spec.vocab_size - 1
+    if (wrong := next((ids[0] for ids, _ in asked.settings.get("sequence_bias", ()) if ids[0] > most), None)) is not None:
+        raise Refused(422, f"logit_bias names {wrong}, which is no token of this model: ids go from 0 to {most}")
     request.note |= {"model": served.name, "texts": len(lines)}
     start_lines(served, lines, asked, house)
 

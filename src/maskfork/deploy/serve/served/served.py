@@ -19,6 +19,7 @@ Row = Mapping[str, Any]
 Predict = Callable[[Sequence[Row]], list[dict[str, Any]]]
 Kind = Literal["classifier", "embedding", "reranker", "tagger", "reader", "writer", "other"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+DTYPES = {"fp32": "float32", "bf16": "bfloat16"}
 CHARACTERS = 4  # a token, about, where none is counted
 
 
@@ -58,6 +59,18 @@ class Served(ABC):
         """Tokens of padding that its passes have computed so far; packed batches have none but what rounds them up."""
         runtime = None if self.model is None else self.model.runtime
         return self._filled if runtime is None else runtime.padding.filling
+
+    @property
+    def dtype(self) -> str:
+        """What it multiplies in, by torch's name for it."""
+        if self.bf16:
+            return "bfloat16"
+        if self.model is None:
+            return "float32"
+        said = self.model.runtime.settings if self.model.runtime is not None else self.model.writing
+        if said is not None:
+            return DTYPES.get(said.precision, said.precision)
+        return str(next(self.model.parameters()).dtype).removeprefix("torch.")
 
     def end(self) -> None:
         """Called last in that thread."""
