@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from maskfork.errors import DataError
-from maskfork.learn.data.labels import in_order, refuse_lonely, refuse_non_classes, separator_of, spell
+from maskfork.learn.data.labels import in_order, refuse_lonely, refuse_non_classes, separator_for, separator_of, spell
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,7 @@ from maskfork.learn.data.labels import in_order, refuse_lonely, refuse_non_class
         (["v1.0", "v1"], ["v1.0", "v1"]),
         (["1.0", "x"], ["1.0", "x"]),
         (["1.5", "2.0"], ["1.5", "2"]),
+        (['["joy"]', "[2]", "[null]", '["a", "b"]', "[]"], ["joy", "2", None, '["a", "b"]', "[]"]),
     ],
 )
 def test_one_spelling(cells: list[object], labels: list[str | None]) -> None:
@@ -38,6 +39,7 @@ def test_order_is_by_size_for_numbers() -> None:
         ([f"row{i}" for i in range(50)], "nearly unique"),
         (["4", "27", "4,27"] * 5, "several labels in 33%"),
         (['["a", "b"]', '["a"]'] * 5, "several labels"),
+        (["a", "a,"] * 5, 'several labels.*"a,"'),
     ],
 )
 def test_what_is_no_class_is_refused(labels: list[str], message: str) -> None:
@@ -57,6 +59,19 @@ def test_what_is_no_class_is_refused(labels: list[str], message: str) -> None:
 )
 def test_classes_pass(labels: list[str]) -> None:
     refuse_non_classes(labels, "y", Path("x.csv"))
+
+
+def test_what_the_user_calls_classes_are_classes() -> None:
+    for labels in (["4", "27", "4,27"], [f"{i / 7:.3f}" for i in range(50)], [f"row{i}" for i in range(50)]):
+        refuse_non_classes(labels, "y", Path("x.csv"), as_they_stand=True)
+    with pytest.raises(DataError, match="several labels, or none, in 67%"):
+        refuse_non_classes(['["a", "b"]', "[]", "a"], "y", Path("x.csv"), as_they_stand=True)
+
+
+def test_few_cells_are_parted_by_the_labels_that_are_known() -> None:
+    assert separator_of(["joy|fear", "fear"]) is None
+    assert separator_for(["joy|fear", "fear"], ("fear", "joy", "rage")) == "|"
+    assert separator_for(["joy|fear", "fear"], ("fear",)) is None
 
 
 def test_lonely_labels_are_named() -> None:

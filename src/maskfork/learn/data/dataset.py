@@ -58,10 +58,11 @@ def load_dataset(
 
 
 def classes_of(
-    found: Gathered, path: Path, test_path: Path | None, *, test_share: float, seed: int, drop_rare: bool = False
-) -> Dataset:
-    """What `load_dataset` makes of files that are read."""
-    found, names = _check_labels(found, test_path or path, drop_rare)
+    found: Gathered, path: Path, test_path: Path | None, *, test_share: float, seed: int, drop_rare: bool = False,
+    as_they_stand: bool = False,
+) -> Dataset:  # fmt: skip
+    """What `load_dataset` makes of files that are read; `as_they_stand`: each cell is a class, because the user says so."""
+    found, names = _check_labels(found, test_path or path, drop_rare, as_they_stand)
     index = {name: i for i, name in enumerate(names)}
     labels = np.array([index[name] for name in found.source.labels], dtype=np.int64)
     parts = divide(found, labels, test_share, seed)
@@ -91,7 +92,9 @@ def divide(found: Gathered, labels: IntArray, test_share: float, seed: int) -> P
     return Parts(how, test, audit(copies, labels, train, test))
 
 
-def _check_labels(found: Gathered, test: Path, drop_rare: bool) -> tuple[Gathered, tuple[str, ...]]:
+def _check_labels(
+    found: Gathered, test: Path, drop_rare: bool, as_they_stand: bool
+) -> tuple[Gathered, tuple[str, ...]]:  # fmt: skip
     """Refuse what are no classes; the label names, in their order, as train has them."""
     source, held = found.source, found.held
     notes = list(found.notes)
@@ -100,7 +103,7 @@ def _check_labels(found: Gathered, test: Path, drop_rare: bool) -> tuple[Gathere
         raise DataError(f"{found.table.path.name} holds no rows to train on; give some with a text and a label.")
     if held is not None and not held.any():
         raise DataError(f"{test.name} holds no test rows; give some with a text and a label.")
-    refuse_non_classes(learnt, found.columns.label, found.table.path)
+    refuse_non_classes(learnt, found.columns.label, found.table.path, as_they_stand=as_they_stand)
     if drop_rare:
         source, held = drop_rare_labels(source, held, notes)
         learnt = source.labels if held is None else _some(source.labels, ~held)

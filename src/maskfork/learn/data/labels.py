@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 from maskfork.errors import DataError
 from maskfork.learn.data.names import listed, quoted
-from maskfork.learn.data.table import as_label
+from maskfork.learn.data.table import as_label, scalar
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _COMMA = re.compile(r"[+-]?\d+(,\d+)?")
@@ -21,8 +21,11 @@ DROP_RARE = "compare --drop-rare, train classify --set drop_rare=true"
 
 
 def spell(values: list[Any]) -> list[str | None]:
-    """Cells -> labels: blanks around are cut, an empty cell is None, 0, 0.0, "0" and "0.0" are "0", True is "true"."""
-    labels: list[str | None] = [None if value is None else as_label(value).strip() or None for value in values]
+    """Cells -> labels: blanks around are cut, an empty cell is None, 0, 0.0, "0" and "0.0" are "0", True is "true".
+
+    A list of one label is that label, as in files that have lists (`table.scalar`).
+    """
+    labels = [None if value is None else _unlisted(as_label(value).strip()) or None for value in values]
     known = {label for label in labels if label is not None}
     if all(_NUMBER.fullmatch(label) for label in known):
         renamed = {label: match[1] for label in known if (match := _WHOLE.fullmatch(label))}
@@ -40,18 +43,24 @@ def in_order(labels: set[str]) -> tuple[str, ...]:
     return tuple(sorted(labels))
 
 
-def refuse_non_classes(labels: list[str], column: str, path: Path) -> None:
-    """Raises DataError where a column is not one class a row: a score, an id, or a list of labels."""
+def refuse_non_classes(labels: list[str], column: str, path: Path, *, as_they_stand: bool = False) -> None:
+    """Raises DataError where a column is not one class a row: a score, an id, or a list of labels.
+
+    `as_they_stand`: the user has said that each cell is a class, and lists alone are refused.
+    """
     counts = Counter(labels)
     where = f"{path.name}: the label column {quoted(column)}"
     separator = separator_of(counts)
-    if separator is not None:
-        several = [label for label in counts if len(parts_of(label, separator)) > 1]
+    if separator == "json" or (separator is not None and not as_they_stand):
+        several = [label for label in counts if parts_of(label, separator) != (label,)]
         share = sum(counts[label] for label in several) / len(labels)
+        what = "several labels, or none," if separator == "json" else "several labels"
         raise DataError(
-            f"{where} holds several labels in {share:.0%} of the rows (such as {quoted(several[0])}); "
+            f"{where} holds {what} in {share:.0%} of the rows (such as {quoted(several[0])}); "
             "keep the rows with one label, or let `maskfork train classify` learn several."
         )
+    if as_they_stand:
+        return
     if _decimal_commas(set(counts)):
         shown = quoted(next(label for label in counts if "," in label))
         raise DataError(f"{where} holds numbers with decimal commas (such as {shown}); write them with points.")
@@ -115,6 +124,20 @@ def parts_of(label: str, separator: str) -> tuple[str, ...]:
     else:
         parts = label.split(separator)
     return tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
+
+
+def separator_for(labels: Iterable[str], names: Collection[str]) -> str | None:
+    """As `separator_of`, where the labels are known: too few cells to tell are told by what their parts are."""
+    known = set(labels)
+    return separator_of(known) or next((s for s in ",;|" if all(p in names for cell in known for p in parts_of(cell, s))), None)
+
+
+def _unlisted(label: str) -> str:
+    parts = json.loads(label) if _is_list(label) else []
+    if len(parts) != 1 or isinstance(parts[0], list | dict):
+        return label
+    value = scalar(parts)
+    return "" if value is None else as_label(value).strip()
 
 
 def _is_list(label: str) -> bool:

@@ -72,6 +72,39 @@ def test_lists_are_several_labels(tmp_path: Path) -> None:
     assert any("25% of the rows have several, 75 have none" in note for note in split.notes)
 
 
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_lists_of_one_label_are_one_label_unless_said(tmp_path: Path, ending: str) -> None:
+    """As `maskfork label` writes several labels a text where every text has one: alike from files with lists and without."""
+    labels = [["a"], ["b"], ["c"]] * 100
+    file = tmp_path / f"x.{ending}"
+    if ending == "jsonl":
+        file.write_text("".join(json.dumps({"text": t, "labels": y}) + "\n" for t, y in zip(TEXTS, labels, strict=True)), "utf-8")
+    else:
+        file.write_text("text,labels\n" + "".join(f'{t},"[""{y[0]}""]"\n' for t, y in zip(TEXTS, labels, strict=True)), "utf-8")
+    split = read(file)
+    assert (split.train.problem, split.train.label_names) == ("single", ("a", "b", "c"))
+    assert "--set problem=multi" in split.notes[0]
+    several = read(file, {"problem": "multi"})
+    assert (several.train.problem, several.train.label_names) == ("multi", ("a", "b", "c"))
+    assert several.train.targets.sum(1).tolist() == [1] * len(several.train)
+
+
+def test_each_cell_is_a_label_where_that_is_said(tmp_path: Path) -> None:
+    """As the note on several labels offers."""
+    file = write(tmp_path / "x.jsonl", ["4", "27", "4,27"] * 100)
+    assert "--set problem=single" in read(file).notes[0]
+    assert read(file, {"problem": "single"}).train.label_names == ("27", "4", "4,27")
+
+
+def test_validation_cells_are_parted_as_training_cells(tmp_path: Path) -> None:
+    train = write(tmp_path / "x.jsonl", ["a", "b", "a,b", "c"] * 50, TEXTS[:200])
+    validation = write(tmp_path / "v.jsonl", ["a,c", "b,c"] * 25, TEXTS[200:250])
+    test = write(tmp_path / "t.jsonl", ["a", "b,c"] * 25, TEXTS[250:])
+    split = read(train, validation=validation, test=test)
+    assert split.validation is not None
+    assert split.validation.targets[0].tolist() == [True, False, True]
+
+
 def test_numbers_are_a_regression_unless_said(tmp_path: Path) -> None:
     values = [round(i % 40 / 7, 3) for i in range(300)]
     file = write(tmp_path / "x.jsonl", values)
@@ -80,8 +113,7 @@ def test_numbers_are_a_regression_unless_said(tmp_path: Path) -> None:
     assert split.train.label_names == ("label",)
     known = dict(zip(TEXTS, values, strict=True))
     assert [known[t] for t in split.train.texts] == split.train.targets.tolist()
-    with pytest.raises(DataError, match="looks like a score"):
-        read(file, {"problem": "single"})
+    assert len(read(file, {"problem": "single"}).train.label_names) == 40
     with pytest.raises(DataError, match="is no number"):
         read(write(tmp_path / "y.jsonl", ["a", "b"] * 150), {"problem": "regression"})
 

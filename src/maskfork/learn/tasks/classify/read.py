@@ -15,8 +15,8 @@ from maskfork.learn.data.columns import NO_PAIR
 from maskfork.learn.data.dataset import classes_of, divide
 from maskfork.learn.data.duplicates import audit, clusters
 from maskfork.learn.data.gather import Gathered, gather
-from maskfork.learn.data.labels import in_order, looks_like_scores, parts_of, separator_of
-from maskfork.learn.data.names import listed, quoted, suggestion
+from maskfork.learn.data.labels import in_order, looks_like_scores, parts_of, separator_for, separator_of
+from maskfork.learn.data.names import listed, quoted, simplify, suggestion
 from maskfork.learn.tasks.classify.examples import NO_LABEL, Labelled, Problem
 from maskfork.learn.tasks.classify.settings import UNKNOWN, ClassifySettings
 from maskfork.learn.tasks.common.contract import Sources, Split
@@ -32,6 +32,7 @@ def read(sources: Sources, settings: ClassifySettings) -> Split[Labelled]:
         data = classes_of(
             found, sources.train, sources.test,
             test_share=sources.test_share, seed=sources.seed, drop_rare=settings.drop_rare,
+            as_they_stand=settings.problem == "single",
         )  # fmt: skip
         known = data.train.label_names
         if settings.out_of_scope not in (None, UNKNOWN) and settings.out_of_scope not in known:
@@ -76,11 +77,14 @@ def _problem(found: Gathered, settings: ClassifySettings) -> tuple[Problem, str]
     if settings.problem != "auto":
         return settings.problem, f"The problem is {settings.problem}, as you said."
     if (separator := separator_of(labels)) is not None:
-        how = "lists" if separator == "json" else f"labels with {separator!r} between them"
+        if separator == "json":
+            return "multi", f"Several labels a text: {column} holds lists."
+        how = f"labels with {separator!r} between them"
         return "multi", f"Several labels a text: {column} holds {how} (--set problem=single takes each cell as one label)."
     if looks_like_scores(labels):
         return "regression", f"A regression: {column} holds {len(labels):,} numbers (--set problem=single takes them as labels)."
-    return "single", f"One label a text: {column} holds {len(labels):,} labels."
+    more = ", and no row two (--set problem=multi learns any number a text)" if simplify(found.columns.label) == "labels" else ""
+    return "single", f"One label a text: {column} holds {len(labels):,} labels{more}."
 
 
 def _labelled(found: Gathered, problem: Problem, names: tuple[str, ...] | None = None) -> tuple[Labelled, list[str]]:
@@ -90,7 +94,8 @@ def _labelled(found: Gathered, problem: Problem, names: tuple[str, ...] | None =
     if problem == "regression":
         targets = _numbers(source.labels, where)
         return Labelled(problem, source.texts, source.pairs, targets, names or (found.columns.label,)), []
-    separator = separator_of(set(source.labels)) if problem == "multi" else None
+    own = () if names is None else names
+    separator = separator_for(source.labels, own) if problem == "multi" else None
     cells = [parts_of(label, separator) if separator else (label,) for label in source.labels]
     inside = found.held if names is None else None  # the names are those of the training rows
     seen = in_order({p for i, parts in enumerate(cells) for p in parts if inside is None or not inside[i]})
