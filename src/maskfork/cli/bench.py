@@ -144,6 +144,8 @@ def _alone(folder: Path, rows: list[dict[str, Any]], turns: int, moved: Any, *, 
     from maskfork.deploy.bench.peak import operations, peaks
     from maskfork.deploy.bench.peers import installed
     from maskfork.deploy.optimize.opened import kind_in
+    from maskfork.models.packing import filling
+    from maskfork.models.runtimes.contract import Padding
     from maskfork.models.runtimes.settings import read_settings
     from maskfork.models.tokenizers.read import has_tokenizer, load_tokenizer
 
@@ -158,9 +160,12 @@ def _alone(folder: Path, rows: list[dict[str, Any]], turns: int, moved: Any, *, 
     if has_tokenizer(folder):
         texts = [" ".join(value for value in row.values() if isinstance(value, str)) for row in rows]
         lengths = [len(one.ids) for one in load_tokenizer(folder).encode_many(texts)]
+    padding = found[0]["padding"]
+    if padding is None and lengths and settings is None:  # torch, which packs: what rounds its batches up
+        padding = Padding(sum(lengths), filling(lengths)).share
     work_each = operations(folder, lengths)
     share = None if work_each is None or precision not in reached else found[0]["per_second"] * work_each / reached[precision]
     return {
-        "alone": found, "not_measured": left, "peaks": reached, "share": share, "precision": precision,
+        "alone": found, "not_measured": left, "peaks": reached, "share": share, "precision": precision, "padding": padding,
         "texts": len(rows), "tokens_a_text": sum(lengths) / len(lengths) if lengths else None,
     }  # fmt: skip

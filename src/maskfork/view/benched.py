@@ -28,6 +28,8 @@ def benched_text(found: Mapping[str, Any]) -> str:
         lines.append(", ".join(f"{name} {rate / 1e9:.0f} GFLOP/s" for name, rate in found["peaks"].items()) + " at most here")
     if found.get("share") is not None:
         lines.append(f"the model is at {percent(found['share'], 0)} of the {found['precision']} peak")
+    if found.get("padding") is not None:
+        lines.append(f"{percent(found['padding'])} of the tokens that it computes are padding")
     if found.get("served"):
         served = found["served"]
         loads: list[tuple[str, ...]] = [

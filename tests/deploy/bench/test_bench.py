@@ -76,6 +76,25 @@ def test_refusals_and_broken_connections_are_counted() -> None:
     assert said["failed"] == seen.statuses[0] + seen.statuses[500] > 0
 
 
+@pytest.mark.parametrize("rate", [None, 20.0])
+def test_a_server_that_never_answers_ends_the_load(rate: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("maskfork.deploy.bench.load.LAST_S", 0.2)
+    monkeypatch.setattr("maskfork.deploy.bench.client.WAIT_S", 0.2)
+
+    async def answer(request: bytes, number: int) -> tuple[int, bytes]:
+        if number > 2 or b"GET" in request:
+            await asyncio.sleep(60)
+        return 200, b"{}"
+
+    seen = asyncio.run(served(answer, lambda port: load(Target("127.0.0.1", port, "/predict"), ["a"], 0.3, 4, rate=rate)))
+    said = seen.summary()
+    assert len(seen.ms) == 2
+    assert said["failed"] == 4  # each connection waits; of the open loop six were due
+    assert sum(seen.statuses.values()) == seen.due
+    with pytest.raises(UsageError, match=r"says nothing for 0\.2 s"):
+        asyncio.run(served(answer, lambda port: find_target(f"http://127.0.0.1:{port}", None, None, None)))
+
+
 def test_the_route_is_found_by_info() -> None:
     said = b'{"model_id": "m", "model_type": {"reranker": {}}}'
 
@@ -125,7 +144,8 @@ def test_what_was_measured_is_shown() -> None:
     }  # fmt: skip
     text = benched_text({
         "alone": [one, peer, {"name": "third", "error": "why"}], "not_measured": {"fourth": "absent"}, "peaks": {"int8": 8e11},
-        "share": 0.5, "precision": "int8", "served": {"route": "/predict", "seconds": 5.0, "closed": [load_], "open": load_},
+        "share": 0.5, "precision": "int8", "padding": 0.012,
+        "served": {"route": "/predict", "seconds": 5.0, "closed": [load_], "open": load_},
     }).replace("\xa0", " ")  # fmt: skip
     assert "4.00" in text  # times the other
     for said in (
@@ -133,6 +153,7 @@ def test_what_was_measured_is_shown() -> None:
         "not measured: fourth: absent",
         "int8 800 GFLOP/s",
         "50 % of the int8 peak",
+        "1.2 % of the tokens that it computes are padding",
         "/predict for 5 s",
     ):
         assert said in text
@@ -164,3 +185,4 @@ def test_a_real_model_beside_a_peer_and_behind_its_own_server(tmp_path: Path, ca
     assert [one["name"] for one in found["alone"]][:2] == ["maskfork", "transformers-pipeline"]
     assert all(one["per_second"] > 0 for one in found["alone"])
     assert found["served"]["open"]["answered_per_second"] > 0
+    assert 0 <= found["padding"] < 0.2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,9 @@ def test_a_bad_candidate_is_refused_by_name_and_the_winner_answers_as_the_model(
     assert not any(one["name"].startswith("planted, torch") for one in record["measured"])
     assert not record["winner"].startswith("planted")
     assert record["finalists"]
+    padded = {one["name"]: one["padding"] for one in record["measured"]}
+    assert padded["as it is"] is None  # torch packs
+    assert 0 <= padded["torch int8"] < 1
     assert all(one["per_second"] > 0 and one["p50"] > 0 and one["turns"] == 2 for one in record["finalists"])
     text = optimised_text(record)
     assert "refused: planted, as it is: it loses" in text
@@ -143,6 +147,28 @@ def test_a_search_that_was_stopped_goes_on(folder: Path, rows: UserRows, tmp_pat
     assert (tmp_path / "out" / LOCK).is_file()
     others = [one["name"] for one in json.loads((tmp_path / "out" / LOCK).read_text("utf-8"))["measured"]]
     assert others[:2] == ["as it is", "torch int8"]
+
+
+def test_a_search_that_was_stopped_at_its_very_end_goes_on(
+    folder: Path, rows: UserRows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With some of the winner's files in their place: they are this search's own, and no others'."""
+    out, moved = tmp_path / "out", os.replace
+
+    def stops(source: Path, target: Path) -> None:
+        if Path(target).parent == out and len(list(out.iterdir())) > 2:
+            raise KeyboardInterrupt
+        moved(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", stops)
+        with pytest.raises(KeyboardInterrupt):
+            optimise(folder, rows, out, Plan(QUICK))
+    assert not (out / LOCK).exists()
+    record = optimise(folder, rows, out, Plan(QUICK))
+    assert json.loads((out / LOCK).read_text("utf-8")) == record
+    assert not (out / WORK).exists()
+    assert {path.name for path in folder.iterdir()} <= {path.name for path in out.iterdir()}
 
 
 def heard(labels: str, numbers: Any = None) -> Heard:

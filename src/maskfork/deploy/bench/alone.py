@@ -28,7 +28,8 @@ def alone(
     moved: Callable[[str], None] = lambda doing: None,
 ) -> list[dict[str, Any]]:
     """For the model and each peer: texts a second (the median of the turns, and their range), milliseconds of one text, seconds
-    to load, memory of the process. A peer that fails is listed with its `error`. `work` is a folder to write into.
+    to load, memory of the process, the share of padding where it counts that. A peer that fails is listed with its `error`.
+    `work` is a folder to write into.
     """
     asked = work / "rows.json"
     asked.write_bytes(msgspec.json.encode(list(rows)))
@@ -54,7 +55,7 @@ def alone(
                 moved(f"{one['name']}, round {turn + 1} of {turns}")
                 many = model.ask("throughput", rows=len(rows), passes=1, warm_up=int(turn == 0))
                 one["rates"].append(many["per_second"])
-                one["memory_mb"] = many["memory_mb"]
+                one["memory_mb"], one["padding"] = many["memory_mb"], many["padding"]
                 one["waits"].append(model.ask("latency", rows=len(rows), count=count))
     for one, _ in running:
         rates, waits = np.array(one.pop("rates")), one.pop("waits")

@@ -161,7 +161,7 @@ class Bench:
     def time(self, found: Measured, model: Asking) -> None:
         many = model.ask("throughput", rows=self.timed, passes=self.limits.passes, warm_up=1)
         one = model.ask("latency", rows=self.timed, count=self.calls)
-        found.per_second, found.memory_mb = many["per_second"], many["memory_mb"]
+        found.per_second, found.memory_mb, found.padding = many["per_second"], many["memory_mb"], many["padding"]
         found.p50, found.p99, found.first = one["p50"], one["p99"], one["first"]
         found.others = max((x for x in (many["others"], one["others"]) if x is not None), default=None)
 

@@ -15,10 +15,10 @@ from maskfork.measure.intervals import Interval
 class Measured(msgspec.Struct, kw_only=True):
     """`per_second`: texts a second over the timed rows, the quickest pass; `p50` and `p99`: milliseconds of one text; `load_s`:
     from the folder to the first answer; `memory_mb`: the whole process at its highest; `others`: what other processes took of
-    the machine meanwhile, at most. `refused` says why, and then the speed may be missing. `turns`: how often it was timed in turn
-    with the other finalists; the figures then are the medians. Of a decoder: `per_second` counts tokens, `p50` and `p99` are of a
-    text with all its tokens, `first` milliseconds to the first of them; `loss` nats a token and how much it rose; `rows`: texts
-    written together.
+    the machine meanwhile, at most; `padding`: the share of what an exported runtime computed that only filled up its batches.
+    `refused` says why, and then the speed may be missing. `turns`: how often it was timed in turn with the other finalists; the
+    figures then are the medians. Of a decoder: `per_second` counts tokens, `p50` and `p99` are of a text with all its tokens,
+    `first` milliseconds to the first of them; `loss` nats a token and how much it rose; `rows`: texts written together.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Measured(msgspec.Struct, kw_only=True):
     memory_mb: float | None = None
     disk_mb: float | None = None
     others: float | None = None
+    padding: float | None = None
     turns: int = 0
     rows: int | None = None
     cache: str | None = None

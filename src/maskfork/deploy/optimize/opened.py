@@ -14,6 +14,7 @@ from maskfork.decide.compare.winner import answerer, open_predictor
 from maskfork.learn.tasks import task_in
 from maskfork.learn.tasks.classify.rules import answers_of
 from maskfork.models.about import said_of
+from maskfork.models.runtimes.contract import Padding
 
 Rows = Sequence[Mapping[str, Any]]
 Answers = list[dict[str, Any]]
@@ -28,13 +29,15 @@ BESIDE = ("probabilities", "tokens_lost", "vector", "score", "low", "high", "set
 class Opened:
     """`heard`: answers to N rows with the numbers behind them [N, C] float32, None where a model has none to show.
 
-    Of a decoder that writes `tokens` for a row: `first` writes the first of them.
+    Of a decoder that writes `tokens` for a row: `first` writes the first of them. `padding`: what an exported runtime counts of
+    the tokens that it reads and of those that only fill up its batches; None for torch, which packs.
     """
 
     answer: Callable[[Rows], Answers]
     heard: Callable[[Rows], tuple[Answers, np.ndarray | None]]
     first: Callable[[Rows], Answers] | None = None
     tokens: int = 1
+    padding: Padding | None = None
 
 
 def open_for(folder: Path) -> Opened:
@@ -50,9 +53,11 @@ def open_for(folder: Path) -> Opened:
             logits = sorter.logits(*_columns(rows))
             return answers_of(sorter.problem, sorter.label_names, sorter.rules, logits), logits
 
-        return Opened(sorter.predict, heard)
-    answer = answerer(open_predictor(folder)) if task is None else task.open(folder).predict
-    return Opened(answer, lambda rows: (said := answer(rows), _numbers(said)))
+        return Opened(sorter.predict, heard, padding=_padding(sorter.reader))
+    trained = None if task is None else task.open(folder)
+    answer = answerer(open_predictor(folder)) if trained is None else trained.predict
+    padding = _padding(trained, getattr(trained, "encoder", None))
+    return Opened(answer, lambda rows: (said := answer(rows), _numbers(said)), padding=padding)
 
 
 def kind_in(folder: Path) -> Kind:
@@ -68,6 +73,12 @@ def kind_in(folder: Path) -> Kind:
 def key(answer: Mapping[str, Any]) -> str:
     """An answer itself, without how sure it is: equal keys are equal answers."""
     return json.dumps({k: v for k, v in answer.items() if k not in BESIDE}, sort_keys=True, default=str)
+
+
+def _padding(*holders: object) -> Padding | None:
+    """Of the first that holds a model with a runtime."""
+    runtimes = (getattr(getattr(one, "model", None), "runtime", None) for one in holders)
+    return next((runtime.padding for runtime in runtimes if runtime is not None), None)
 
 
 def _columns(rows: Rows) -> tuple[list[str], list[str] | None]:

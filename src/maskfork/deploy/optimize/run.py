@@ -35,7 +35,7 @@ from maskfork.models.runtimes import writing as writing_json
 from maskfork.models.runtimes.settings import FILE, read_settings, write_settings
 from maskfork.prompt.tasks import read_task
 
-LOCK, WORK = "optimize.json", ".work"
+LOCK, WORK, WINNER = "optimize.json", ".work", "winner"
 Goal = Literal["throughput", "latency"]
 
 
@@ -189,6 +189,8 @@ def _before(out: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
     held = sorted(path.name for path in out.iterdir() if path.name != WORK) if out.is_dir() else []
     if not held:
         return None
+    if (out / WORK / WINNER).is_dir():  # it was stopped while the winner was put in its place
+        return None
     if not (out / LOCK).is_file():
         raise UsageError(f"{out} holds other files ({held[0]}, ...) and nothing is overwritten: name a new folder")
     record = _read(out)
@@ -201,7 +203,7 @@ def _before(out: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
 
 def _write(folder: Path, winner: Measured, out: Path, record: dict[str, Any]) -> None:
     """The winner's folder into `out`, the lock last: a folder without it is not done."""
-    part = out / WORK / "winner"
+    part = out / WORK / WINNER
     shutil.rmtree(part, ignore_errors=True)
     linked(folder, part)
     measured = {f"{record['unit']}_per_second": winner.per_second, "p50_ms": winner.p50, "p99_ms": winner.p99, "lock": LOCK}
@@ -213,6 +215,8 @@ def _write(folder: Path, winner: Measured, out: Path, record: dict[str, Any]) ->
         writing_json.write_writing(part, msgspec.structs.replace(how, measured=measured))
     (part / LOCK).write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
     for path in sorted(part.iterdir(), key=lambda p: p.name == LOCK):
+        if (out / path.name).is_dir():  # of a run that was stopped right here
+            shutil.rmtree(out / path.name)
         os.replace(path, out / path.name)
     shutil.rmtree(out / WORK)
 

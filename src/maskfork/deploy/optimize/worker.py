@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from maskfork.measure.load import OtherLoad
 from maskfork.measure.memory import peak_memory_mb
 from maskfork.measure.speed import latency, throughput
 from maskfork.models.cores import usable_cores
+from maskfork.models.runtimes.contract import Padding
 
 
 class Worker:
@@ -66,11 +68,21 @@ class Worker:
         }
 
     def throughput(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """Texts (a decoder's tokens) a second of the quickest of some passes, and what others took of the machine meanwhile."""
+        """Texts (a decoder's tokens) a second of the quickest of some passes, what others took of the machine meanwhile, and the
+        share of what was computed that was padding, where that is counted.
+        """
         assert self.model is not None
+        padding = self.model.padding
+        before = None if padding is None else replace(padding)
         with OtherLoad() as other:
             found = throughput(self.model.answer, self.rows[: asked["rows"]], int(asked["passes"]), int(asked["warm_up"]))
-        return {"per_second": found.per_second * self.model.tokens, "others": other.share, "memory_mb": peak_memory_mb()}
+        share = None
+        if padding is not None and before is not None:
+            share = Padding(padding.tokens - before.tokens, padding.filling - before.filling).share
+        return {
+            "per_second": found.per_second * self.model.tokens, "others": other.share, "memory_mb": peak_memory_mb(),
+            "padding": share,
+        }  # fmt: skip
 
     def latency(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Milliseconds of one row at a time; `first`: until a decoder's first token."""
