@@ -365,6 +365,35 @@ def test_a_log_that_cannot_be_written_ends_nothing(capfd: pytest.CaptureFixture[
     assert capfd.readouterr().err.count("the access log cannot be written (No space left on device)") == 1
 
 
+def test_a_log_that_was_rotated_is_opened_anew(tmp_path: Path) -> None:
+    log = AccessLog(str(tmp_path / "access.jsonl"))
+    app = App(House([Slow()], Limits()), log=log)
+    assert get(app, "/health").status_code == 200
+    (tmp_path / "access.jsonl").rename(tmp_path / "access.jsonl.1")
+    app.log.reopen()
+    assert get(app, "/ready").status_code == 200
+    old, new = ([json.loads(line)["path"] for line in (tmp_path / name).read_text().splitlines()]
+                for name in ("access.jsonl.1", "access.jsonl"))  # fmt: skip
+    assert (old, new) == (["/health"], ["/ready"])
+
+
+def test_a_reranker_predicts_as_teis_does(app: App, places: dict[str, Path]) -> None:
+    pairs = [["a film", "it is warm"], ["a film", "the market"]]
+    ranked = post(app, "/rerank", {"query": "a film", "texts": [text for _, text in pairs], "raw_scores": True}).json()
+    wanted = [one["score"] for one in sorted(ranked, key=lambda one: one["index"])]
+    asked = {"model": "reranker", "raw_scores": True}
+    batch = post(app, "/predict", {"inputs": pairs, **asked}).json()
+    assert [[one["label"] for one in own] for own in batch] == [["LABEL_0"]] * 2
+    assert [own[0]["score"] for own in batch] == pytest.approx(wanted, abs=1e-6)
+    assert post(app, "/predict", {"inputs": pairs[0], **asked}).json()[0]["score"] == pytest.approx(wanted[0], abs=1e-6)
+    assert post(app, "/predict", {"inputs": "a film", **asked}).status_code == 422
+    labels = {one["label"] for one in post(app, "/predict", {"inputs": "a film"}).json()}
+    assert labels  # where nobody is named the classifier is asked
+    assert "LABEL_0" not in labels
+    alone = App(house_of(only=places["reranker"]))
+    assert post(alone, "/predict", {"inputs": pairs[0]}).json()[0]["label"] == "LABEL_0"
+
+
 def test_keys(places: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "keys").write_text("first-key # mine\n\n# none\nsecond-key\n")
     monkeypatch.setenv("MASKFORK_API_KEYS", "third-key, ")

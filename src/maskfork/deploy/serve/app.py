@@ -20,7 +20,7 @@ GONE = 499  # what the log says of a client that went away
 
 class App:
     def __init__(self, house: House, keys: Keys | None = None, log: AccessLog | None = None) -> None:
-        self.house, self._keys, self._log = house, keys or Keys([]), log or AccessLog("none")
+        self.house, self.log, self._keys = house, log or AccessLog("none"), keys or Keys([])
         self._routes: dict[str, dict[str, Route]] = {}
         for route in all_routes():
             self._routes.setdefault(route.path, {})[route.method] = route
@@ -89,7 +89,7 @@ class App:
         if refused is None:
             return None
         request = Request(scope, receive, self.house.limits)
-        forwarded = self._log and b"x-forwarded-for" in request.headers  # for whom is found out on the way to the application
+        forwarded = self.log and b"x-forwarded-for" in request.headers  # for whom is found out on the way to the application
         if forwarded or not (route.free or self._keys.know(request.headers.get(b"authorization"))):
             return None
         request.note["bytes_in"] = size
@@ -124,10 +124,10 @@ class App:
     def note(self, request: Request, route: str, status: int, size: int, started: float) -> None:
         seconds = time.perf_counter() - started
         self.house.metrics.answered(route, status, seconds)
-        if not self._log:
+        if not self.log:
             return
         client = request.scope.get("client") or ("", 0)
-        self._log.write(
+        self.log.write(
             {
                 "id": request.id.decode(),
                 "client": client[0],

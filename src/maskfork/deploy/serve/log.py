@@ -17,19 +17,23 @@ class AccessLog:
     """To a file, to standard output (`-`), or nowhere (`none`). Where it cannot be written any more requests are answered on."""
 
     def __init__(self, where: str) -> None:
-        self._out: IO[bytes] | None = None
-        if where == "-":
-            self._out = sys.stdout.buffer
-        elif where != "none":
-            try:
-                self._out = Path(where).open("ab")  # noqa: SIM115 (open as long as the server)
-            except OSError as error:
-                raise UsageError(f"the access log {where} cannot be written ({error.strerror}): give another file") from error
+        """Raises UsageError for a file that cannot be written."""
+        self._file = None if where in ("-", "none") else Path(where)
+        self._out: IO[bytes] | None = sys.stdout.buffer if where == "-" else None
+        if self._file is not None:
+            self._out = _opened(self._file)
         self._encoder = msgspec.json.Encoder()
         self._failed = False
 
     def __bool__(self) -> bool:
         return self._out is not None
+
+    def reopen(self) -> None:
+        """The file by its name again: whoever rotates logs has given the old one another. Raises UsageError, and stays there."""
+        if self._file is not None and self._out is not None:
+            new = _opened(self._file)
+            self._out.close()
+            self._out = new
 
     def write(self, said: Mapping[str, Any]) -> None:
         if self._out is None:
@@ -44,3 +48,10 @@ class AccessLog:
             self._failed = True
         else:
             self._failed = False
+
+
+def _opened(file: Path) -> IO[bytes]:
+    try:
+        return file.open("ab")
+    except OSError as error:
+        raise UsageError(f"the access log {file} cannot be written ({error.strerror}): give another file") from error

@@ -27,7 +27,7 @@ LAST_S = 0.25  # for taking the connections that were made before the door was s
 class Server(uvicorn.Server):
     """On SIGTERM or SIGINT: /ready says no and every answer closes its connection; `drain_s` later no connection is taken any
     more, and what was accepted is answered. A second signal ends it at once. On SIGHUP every model is opened anew, beside the
-    old one, which answers what it has accepted.
+    old one, which answers what it has accepted, and so is the access log.
 
     `ready` is given the addresses as soon as requests are taken. A `worker` leaves SIGINT to the process that started it.
     """
@@ -53,6 +53,10 @@ class Server(uvicorn.Server):
             self._swapping = asyncio.ensure_future(self._swapped())
 
     async def _swapped(self) -> None:
+        try:
+            self.app.log.reopen()
+        except UsageError as error:
+            self._say(f"the access log goes on where it was: {error}")
         try:
             opened = await asyncio.to_thread(self._plan.models)
         except (MaskforkError, OSError) as error:

@@ -6,13 +6,14 @@ from typing import Any
 
 import msgspec
 
+from maskfork.deploy.serve.batcher import Batcher
 from maskfork.deploy.serve.house import House
 from maskfork.deploy.serve.http import Answer, Request
 from maskfork.deploy.serve.job import Done
 from maskfork.deploy.serve.refused import Refused
 from maskfork.deploy.serve.routes.asked import Direction, last, refuse_cut
 from maskfork.deploy.serve.routes.route import Route, answer_of, headers_of
-from maskfork.deploy.serve.served import Labels
+from maskfork.deploy.serve.served import Kind, Labels, Relevance
 
 
 class PredictBody(msgspec.Struct):
@@ -53,7 +54,9 @@ def sequences(inputs: str | list[str | list[str]]) -> tuple[list[list[str]], boo
 
 async def predict(house: House, request: Request, body: PredictBody) -> Answer:
     asked, batch = sequences(body.inputs)
-    batcher = house.of_kind(body.model, "classifies", "classifier")
+    batcher = house.of_kind(body.model, "classifies", *_kinds(house, body.model))
+    if batcher.served.kind == "reranker":
+        return await _scored(house, request, body, batcher, asked, batch=batch)
     rows = [{"text": one[0], "pair": one[1]} if len(one) == 2 else {"text": one[0]} for one in asked]
     how, truncate = Labels(last(body.truncation_direction)), body.truncate is not False
     done = await house.ask(request, batcher, rows, how, truncate=truncate)
@@ -64,6 +67,24 @@ async def predict(house: House, request: Request, body: PredictBody) -> Answer:
     made = answer_of(found if batch else found[0])
     made.headers += headers_of(done.tokens, lost)
     return made
+
+
+def _kinds(house: House, name: str | None) -> tuple[Kind, ...]:
+    """A reranker is a classifier of one label, to TEI too; where nobody is named it is asked if there is no other."""
+    others = any(batcher.served.kind == "classifier" for batcher in house.batchers.values())
+    return ("classifier",) if name is None and others else ("classifier", "reranker")
+
+
+async def _scored(
+    house: House, request: Request, body: PredictBody, batcher: Batcher, asked: list[list[str]], *, batch: bool
+) -> Answer:
+    if any(len(one) != 2 for one in asked):
+        raise Refused(422, f"{batcher.served.name} scores pairs, and a single text is none: give [query, text]")
+    rows = [{"query": query, "document": text} for query, text in asked]
+    how = Relevance(body.raw_scores, last(body.truncation_direction))
+    done = await house.ask(request, batcher, rows, how, truncate=body.truncate is not False)
+    found = [[Prediction(score, "LABEL_0", None, lost)] for score, lost in zip(done.answers, done.lost, strict=True)]
+    return answer_of(found if batch else found[0], done)
 
 
 def _predictions(served: Any, done: Done, lost: list[int], *, raw: bool) -> list[list[Prediction]]:
@@ -81,5 +102,5 @@ def _predictions(served: Any, done: Done, lost: list[int], *, raw: bool) -> list
 
 ROUTES = [
     Route("POST", "/predict", predict, "Labels of a text, a pair or a batch, likeliest first.", PredictBody,
-          (list[Prediction], list[list[Prediction]]), asks=("classifier",)),
+          (list[Prediction], list[list[Prediction]]), asks=("classifier", "reranker")),
 ]  # fmt: skip
