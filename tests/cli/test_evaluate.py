@@ -45,7 +45,12 @@ def test_an_encoder(capsys: pytest.CaptureFixture[str]) -> None:
     ("words", "sentence"),
     [
         (["bert", "gpt", "--pseudo-perplexity", "text.txt"], "bert and gpt cannot be ranked by these numbers"),
-        (["bert", "gpt", "--perplexity", "text.txt", "--pseudo-perplexity", "text.txt"], "cannot be ranked by these numbers"),
+        (["nowhere", "--perplexity", "text.txt", "--pseudo-perplexity", "text.txt"], "say different things: give one"),
+        (["nowhere", "rows.csv", "--few-shot", "0", "--perplexity", "text.txt"], "--few-shot asks on labelled rows and"),
+        (["nowhere", "--perplexity", "nowhere.txt"], "nowhere.txt"),
+        (["nowhere", "--perplexity", "text.txt", "--column", "text=x"], "--column names columns"),
+        (["nowhere", "rows.csv", "--context", "8"], "--context is how much of a text"),
+        (["nowhere", "rows.csv", "--limit", "8"], "--limit is of a perplexity or of --few-shot"),
         (["bert", "--perplexity", "text.txt"], "ask for its --pseudo-perplexity"),
         (["gpt"], "say what to measure"),
         (["gpt", "--perplexity", "nowhere.txt"], "nowhere.txt"),

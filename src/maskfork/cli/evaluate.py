@@ -71,6 +71,7 @@ def evaluate(
     picture
         With --few-shot: a .png, .svg or .pdf file that is drawn.
     """
+    _check_options(perplexity, pseudo_perplexity, context, limit, column, few_shot)
     if few_shot is not None:
         if len(models) < 2 or not Path(models[-1]).is_file():
             raise UsageError("--few-shot asks on labelled rows: maskfork evaluate MODELS DATA --few-shot 0,1,2,4,8")
@@ -97,15 +98,12 @@ def evaluate(
     from maskfork.measure.perplexity import pseudo_perplexity as of_encoder
     from maskfork.models.hub import load
 
+    texts = whole_texts([file for file in (perplexity, pseudo_perplexity) if file is not None])
     loaded = [load(model_place(name)) for name in models]
     check_ranking(loaded, models)
-    file = perplexity or pseudo_perplexity
-    if file is None or (perplexity is not None and pseudo_perplexity is not None):
-        raise UsageError("say what to measure: --perplexity FILE of decoders, or --pseudo-perplexity FILE of encoders")
     kind, measure = ("perplexity", of_decoder) if perplexity is not None else ("pseudo-perplexity", of_encoder)
     for model in loaded:
         check_kind(model, kind)
-    texts = whole_texts([file])
     found = {name: measure(model, texts, context=context, limit=limit) for name, model in zip(models, loaded, strict=True)}
     ranked = dict(sorted(found.items(), key=lambda item: item[1].bits_per_byte))
     if json:
@@ -115,6 +113,26 @@ def evaluate(
     for note in [*dict.fromkeys(note for one in ranked.values() for note in one.notes), _note(kind, len(ranked))]:
         if note:
             say(note)
+
+
+def _check_options(
+    perplexity: Path | None, pseudo: Path | None, context: int | None, limit: int | None, column: list[str] | None,
+    few_shot: str | None,
+) -> None:  # fmt: skip
+    """Raises UsageError for two measures at once, and for options that what is measured would not heed."""
+    if perplexity is not None and pseudo is not None:
+        raise UsageError(
+            "--perplexity is of decoders and --pseudo-perplexity of encoders, and their numbers say different things: give one"
+        )
+    texts = perplexity is not None or pseudo is not None
+    if few_shot is not None and texts:
+        raise UsageError("--few-shot asks on labelled rows and a perplexity is of a text: give one of them")
+    if column and (texts or few_shot is not None):
+        raise UsageError("--column names columns of the labelled rows of a trained model: leave it out")
+    if context is not None and not texts:
+        raise UsageError("--context is how much of a text is read for a perplexity: leave it out")
+    if limit is not None and not texts and few_shot is None:
+        raise UsageError("--limit is of a perplexity or of --few-shot, and a trained model is scored on all rows: leave it out")
 
 
 def _nothing_to_measure(models: list[str]) -> NoReturn:
