@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -111,9 +112,9 @@ def train(
         "on_long": on_long, "adapter": adapter, "teacher": teacher, "precision": precision,
     }  # fmt: skip
     given = {k: v for k, v in values.items() if v is not None} | assignments(set_ or [])
-    if given.get("teacher") is not None:
-        given["teacher"] = str(model_folder(given["teacher"]))
     settings = settings_of(chosen.settings, given)
+    if settings.teacher is not None:
+        settings = replace(settings, teacher=str(model_folder(settings.teacher)))
     sources = Sources(data, validation, test, columns_of(chosen, text, pair, label, column), test_share, split_seed)
     with share_of(f"training to {chosen.name}") as moved:
         command = shlex.join(["maskfork", *sys.argv[1:]])

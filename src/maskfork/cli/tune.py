@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -87,7 +88,7 @@ def tune(
     from maskfork.learn.tasks import task_of
 
     chosen = task_of(task)
-    from maskfork.cli.where import model_place
+    from maskfork.cli.where import model_folder, model_place
     from maskfork.learn.tasks.common.contract import Sources
     from maskfork.learn.tasks.common.settings import assignments, settings_of
     from maskfork.learn.tune.job import tune_task
@@ -95,6 +96,8 @@ def tune(
     out, base = out_and_base(chosen, out, model)
     fixed = assignments(set_ or [])
     settings = settings_of(chosen.settings, fixed)
+    if settings.teacher is not None:
+        settings = replace(settings, teacher=str(model_folder(settings.teacher)))
     given = {name: getattr(settings, name) for name in (key.replace("-", "_") for key in fixed)}
     sources = Sources(data, validation, test, columns_of(chosen, text, pair, label, column), test_share, split_seed)
     with share_of(f"tuning {chosen.name}") as moved:

@@ -64,7 +64,7 @@ def assignments(given: Sequence[str]) -> dict[str, str]:
 
 def _value(name: str, value: Any, hint: Any) -> Any:
     kinds = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
-    if value is None or (isinstance(value, str) and value.lower() in ("none", "") and type(None) in kinds):
+    if value is None or (isinstance(value, str) and value.lower() in ("none", "null", "") and type(None) in kinds):
         return None
     for kind in kinds:
         if get_origin(kind) is Literal:
