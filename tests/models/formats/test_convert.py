@@ -213,6 +213,15 @@ def test_a_sentence_encoders_modules_come_along(tmp_path: Path) -> None:
     assert (opened(tmp_path / "new").encode(TEXTS) == theirs.encode(TEXTS)).all()
 
 
+@pytest.mark.parametrize("text", ['[{"path": "1_Pooling"', "\xff", '{"path": "1_Pooling"}'])
+def test_damaged_modules_are_named(text: str, model: Path, tmp_path: Path) -> None:
+    """Without them a Dense layer would stay behind."""
+    (model / "modules.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(ModelError, match=r"modules\.json is not (valid JSON|a JSON list).*download it again"):
+        convert(model, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
 def test_progress_reaches_the_end(model: Path, tmp_path: Path) -> None:
     seen: list[tuple[float, str]] = []
     convert(model, tmp_path / "out", progress=lambda share, said: seen.append((share, said)))

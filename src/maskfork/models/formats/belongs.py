@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+from maskfork.errors import ModelError
 from maskfork.models.formats.tensors import INDEX
 from maskfork.models.runtimes import writing
 
@@ -18,10 +19,15 @@ MODULES = "modules.json"
 
 
 def module_folders(folder: Path) -> list[Path]:
-    """The folders that sentence-transformers' modules.json names; none where there is no such file."""
+    """The folders that sentence-transformers' modules.json names; none where there is no such file. Raises ModelError."""
     file = folder / MODULES
-    listed = json.loads(file.read_text("utf-8")) if file.is_file() else []
-    named = {str(entry.get("path", "")) for entry in listed if isinstance(entry, dict)} if isinstance(listed, list) else set()
+    try:
+        listed = json.loads(file.read_text("utf-8")) if file.is_file() else []
+    except ValueError as error:  # neither UTF-8 nor JSON
+        raise ModelError(f"{file} is not valid JSON ({error}): download it again") from error
+    if not isinstance(listed, list):
+        raise ModelError(f"{file} is not a JSON list: download it again")
+    named = {str(entry.get("path", "")) for entry in listed if isinstance(entry, dict)}
     return sorted(place for place in folder.iterdir() if place.is_dir() and place.name in named)
 
 
