@@ -29,6 +29,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make("bert", "classify", labels=NAMES, num_hidden_layers=4).save(tmp_path_factory.mktemp("teacher"))
 
 
+def test_a_training_that_leads_away_is_taken_back(folder: Path, tmp_path: Path) -> None:
+    """At steps that are far too large, for a student that begins near its teacher."""
+    given = students.lesson(students.open_teacher(folder), sentences(300)[0], tmp_path, most=450)
+    wild = TaskSettings(epochs=1.0, learning_rate=0.3, batch_size=32, min_steps=8, precision="fp32")
+    made = Sorter.open(students.train("narrow", given, tmp_path / "narrow", settings=wild))
+    texts = sentences(60, 7)[0]
+    wanted, start = (
+        given.teacher.logits(texts),
+        Sorter(Reader(students._start("narrow", given).eval()), "single", NAMES).logits(texts),
+    )
+    np.testing.assert_array_equal(made.logits(texts).argmax(1), start.argmax(1))
+    assert (made.logits(texts).argmax(1) == wanted.argmax(1)).mean() > 0.9
+
+
 def test_students_with_layers(folder: Path, tmp_path: Path) -> None:
     teacher = students.open_teacher(folder)
     given = students.lesson(teacher, sentences(80)[0], tmp_path, most=100)
@@ -48,7 +62,10 @@ def test_students_with_layers(folder: Path, tmp_path: Path) -> None:
         made = students.train(name, given, tmp_path / name, settings=BRIEF)  # type: ignore[arg-type]
         student = Sorter.open(made)
         before = Sorter(type(student.reader)(start.eval()), "single", NAMES)
-        assert apart(student) < apart(before)
+        if name == "narrow":  # what the units did that left has been taken over: there is little to learn
+            assert apart(before) < 0.02
+        else:
+            assert apart(student) < apart(before)
         assert student.label_names == NAMES
         assert students.train(name, given, made) == made  # it is there: nothing is trained
         assert not [path for path in tmp_path.iterdir() if path.name.startswith(f".{name}")]

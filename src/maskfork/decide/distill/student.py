@@ -22,6 +22,7 @@ from maskfork.learn.tasks.classify.rules import Rules
 from maskfork.learn.tasks.classify.sorter import Sorter
 from maskfork.learn.tasks.common.fitting import fit_rows
 from maskfork.learn.tasks.common.settings import TaskSettings
+from maskfork.learn.train.best import Best
 from maskfork.models.device import best_device
 from maskfork.models.hub import load
 from maskfork.models.model import Model
@@ -60,9 +61,11 @@ def train_student(
     work: Path | None = None,
 ) -> Sorter:
     """A classifier of N texts whose labels are believed to be `beliefs` [N, C]; the best epoch and the temperature are chosen by
-    the beliefs of rows that are kept back. `like`: a model with the same tokens whose states are learnt too, layer by layer
-    (Jiao et al. 2020). `several`: each label holds or not by itself, and `robust` is not asked. With `work` a run that was cut
-    off goes on. Raises what training raises.
+    the beliefs of rows that are kept back.
+
+    `like`: a model with the same tokens whose states are learnt too, layer by layer (Jiao et al. 2020), and of which the base is
+    a part: it stays as it is where no epoch brings it nearer. `several`: each label holds or not by itself, and `robust` is not
+    asked. With `work` a run that was cut off goes on. Raises what training raises.
     """
     model = load(base, "classify", labels=names, seed=seed).to(best_device())
     problem: Problem = "multi" if several else "single"
@@ -94,12 +97,18 @@ def train_student(
         right = np.where(logits > 0, beliefs[held], 1 - beliefs[held]) if several else beliefs[held][_likeliest(logits)]
         return float(right.mean()), float(likelihood(logits, beliefs[held], several=several))
 
+    start = Best()
+    if pupil is not None and len(held):
+        start.keep(evaluate(made.reader), model, last=False)
     lengths = [read.lengths[i] for i in inside]
     made.record = fit_rows(
         pupil or made.reader, lengths, make, loss, settings, seed=seed, evaluate=evaluate if len(held) else None,
         progress=progress, work=work,
     )  # fmt: skip
     made.notes += made.record.notes
+    if start.score is not None and evaluate(made.reader) < start.score:
+        start.put_back(model)
+        made.notes.append("it answers more as its teacher does as it began than after any epoch, and stays so")
     if len(held):
         temperature = _temperature(answers(made.reader, read, held).numpy(), beliefs[held], several=several)
         head: Any = model.head

@@ -34,6 +34,7 @@ LAYERS: dict[Name, float] = {"two-thirds": 2 / 3, "half": 1 / 2, "third": 1 / 3}
 #: texts that are learnt from, parts of the user's own among them, and how many parts a text gives at most
 TEXTS, PARTS = 10_000, 4
 CHOOSING = 200  # texts by which layers are chosen
+WATCHED = 1000  # and inner units
 SETTINGS = TaskSettings(epochs=2.0, learning_rate=1e-4, head_rate=1.0, batch_size=32)  # the head is the teacher's
 NARROW = replace(SETTINGS, learning_rate=3e-5)  # it begins near its teacher
 
@@ -62,6 +63,10 @@ class Lesson:
     def several(self) -> bool:
         """Whether several labels may hold."""
         return self.teacher.problem == "multi"
+
+    def some(self, most: int) -> tuple[Sequence[str], Sequence[str] | None]:
+        """The first texts, and what they are paired with."""
+        return list(self.texts[:most]), None if self.pairs is None else list(self.pairs[:most])
 
 
 def open_teacher(folder: Path) -> Sorter:
@@ -146,10 +151,10 @@ def _start(name: Name, given: Lesson) -> Model:
     """A student that has learnt nothing yet."""
     teacher = given.teacher.reader.model
     if name == "narrow":
-        return narrow_from(teacher, max(1, getattr(teacher.spec.main.feed_forward, "size", 0) // 2))
-    own = given.teacher
-    texts, beliefs = list(given.texts[:CHOOSING]), given.beliefs[:CHOOSING]
-    pairs = None if given.pairs is None else list(given.pairs[:CHOOSING])
+        half = max(1, getattr(teacher.spec.main.feed_forward, "size", 0) // 2)
+        return narrow_from(teacher, half, lambda: given.teacher.logits(*given.some(WATCHED)))
+    own, beliefs = given.teacher, given.beliefs[:CHOOSING]
+    texts, pairs = given.some(CHOOSING)
 
     def worth(model: Model) -> float:
         """How likely the teacher's beliefs are to a model with some of its layers."""
