@@ -19,8 +19,9 @@ class FineTuneSettings:
     which is new while the body has learnt before, takes `head_rate` times that, up to 1e-3 (`rate_of_head`; an adapter's head
     takes the adapter's rate).
     `min_steps` lengthens the training of small sets; `validation_share` of the rows picks the best epoch and the
-    temperature, where at least `validation_min` rows are left for it; `precision` auto takes bf16 where the processor has
-    it and the loss agrees with float32's.
+    temperature, where at least `validation_min` rows are left for it; where there are fewer, `calibrate` takes the temperature of
+    labels from two trainings more, on half of the rows each. `precision` auto takes bf16 where the processor has it and the loss
+    agrees with float32's.
     """
 
     epochs: float = 3.0
@@ -38,6 +39,7 @@ class FineTuneSettings:
     validation_share: float = 0.1
     validation_min: int = 40
     validation_max: int = 1000
+    calibrate: bool = True
     precision: Literal["auto", "fp32", "bf16"] = "auto"
 
     def __post_init__(self) -> None:
@@ -65,6 +67,11 @@ class FineTuneSettings:
     def rate_of_head(self, rate: float) -> float:
         """The head's learning rate beside the body's."""
         return max(rate, min(self.head_rate * rate, QUICKEST))
+
+    def kept_back(self, rows: int) -> int:
+        """How many of so many rows are kept back for validation: none where they would be too few."""
+        wanted = min(round(rows * self.validation_share), self.validation_max)
+        return 0 if wanted < self.validation_min else wanted
 
     def rows_a_step(self, rows: int) -> int:
         """Batch size for so many training rows."""

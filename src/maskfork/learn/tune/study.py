@@ -106,7 +106,7 @@ def search(
     def objective(trial: Trial) -> float:
         nonlocal metric
         began, value = time.perf_counter(), 0.0
-        own = replace(settings, **drawn(space, trial))
+        own = replace(settings, **{"calibrate": False, **drawn(space, trial)})  # labels are judged, whatever their probabilities
         sitting.number, sitting.may_stop = trial.number, bool(_whole(study))
         try:
             for rung, rows in enumerate(parts):

@@ -17,6 +17,7 @@ from maskfork import Model
 from maskfork.errors import DataError, ModelError
 from maskfork.learn.data.rows import Rows
 from maskfork.learn.tasks.classify import Classifier, class_weights, reading, run, validation_split
+from maskfork.learn.tasks.classify import classifier as classifier_module
 from maskfork.learn.train.settings import FineTuneSettings
 from maskfork.measure.calibration import fit_temperature
 from maskfork.models.encode import encode
@@ -154,16 +155,16 @@ def test_the_same_seed_gives_the_same_bits(tmp_path: Path) -> None:
 
 def test_the_temperature_is_in_the_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is saved gives softmax(logits / T), T fitted on the validation rows; no answer changes."""
-    before: list[Model] = []
-    plain = Classifier._calibrate
-
-    def watched(self: Classifier, logits: np.ndarray, labels: np.ndarray) -> None:
-        before.append(run(self.model, encode(self.model, TEXTS)))  # type: ignore[arg-type]
-        seen.append(fit_temperature(logits, labels))
-        plain(self, logits, labels)
-
+    before: list[torch.Tensor] = []
     seen: list[float] = []
-    monkeypatch.setattr(Classifier, "_calibrate", watched)
+    plain = classifier_module.cool
+
+    def watched(model: Model, temperature: float) -> None:
+        before.append(run(model, encode(model, TEXTS)))
+        seen.append(temperature)
+        plain(model, temperature)
+
+    monkeypatch.setattr(classifier_module, "cool", watched)
     data = rows(400)
     noisy = data.labels.copy()
     noisy[::5] = 1 - noisy[::5]  # a model that is too sure
@@ -172,9 +173,9 @@ def test_the_temperature_is_in_the_weights(tmp_path: Path, monkeypatch: pytest.M
     trained = Classifier.train(saved(tmp_path / "base"), data, settings=settings)
     (logits,), (temperature,) = before, seen
     assert abs(temperature - 1) > 0.05
-    wanted = softmax(logits.double().numpy() / temperature, axis=-1)  # type: ignore[attr-defined]
+    wanted = softmax(logits.double().numpy() / temperature, axis=-1)
     np.testing.assert_allclose(trained.predict(TEXTS), wanted, atol=1e-5)
-    np.testing.assert_array_equal(trained.predict(TEXTS).argmax(-1), logits.argmax(-1).numpy())  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(trained.predict(TEXTS).argmax(-1), logits.argmax(-1).numpy())
     opened = Classifier.open(trained.save(tmp_path / "made"))
     np.testing.assert_allclose(opened.predict(TEXTS), wanted, atol=1e-5)
     assert f"on 40 validation rows (temperature {temperature:.2f})" in trained.notes[-1]

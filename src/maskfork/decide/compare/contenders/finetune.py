@@ -46,7 +46,8 @@ class FineTuneContender(Contender):
     def seconds(self, budget: int, held_out: HeldOut) -> float:
         per_text = 2 * compute_parameters(find_base(self.base)) * tokens(held_out.texts, held_out.pairs)
         steps, _ = self.settings.steps(budget)
-        passes = 3 * steps * self.settings.rows_a_step(budget) + len(held_out)  # backward is about two forwards
+        trainings = 2 if self.settings.calibrate and not self.settings.kept_back(budget) else 1
+        passes = 3 * trainings * steps * self.settings.rows_a_step(budget) + len(held_out)  # backward is about two forwards
         return 1.0 + per_text * passes / flops_per_second()
 
     def run(self, train: Rows, held_out: HeldOut, *, seed: int, progress: Progress) -> Outcome:

@@ -13,9 +13,9 @@ def validation_split(labels: np.ndarray, settings: FineTuneSettings, seed: int) 
     Each label gives its share in whole rows; what rounding leaves goes to the largest remainders, ties by the seed, so that
     a hundred labels of four rows are not all rounded down to none. Every label keeps a row to train on.
     """
-    wanted = min(round(len(labels) * settings.validation_share), settings.validation_max)
+    wanted = settings.kept_back(len(labels))
     everything = np.arange(len(labels))
-    if wanted < settings.validation_min:
+    if not wanted:
         return everything, np.array([], dtype=np.int64)
     rng = np.random.default_rng([seed, 7])
     names, counts = np.unique(labels, return_counts=True)

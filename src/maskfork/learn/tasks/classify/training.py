@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,37 +10,26 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from maskfork.errors import DataError, UsageError
-from maskfork.learn.tasks.classify.classifier import fold_temperature
+from maskfork.learn.tasks.classify.classifier import cool, fold_temperature
 from maskfork.learn.tasks.classify.distil import Student, Teacher
-from maskfork.learn.tasks.classify.examples import HUB, NO_LABEL, Labelled
-from maskfork.learn.tasks.classify.hold import validation_split
+from maskfork.learn.tasks.classify.examples import HUB, Labelled
+from maskfork.learn.tasks.classify.halves import said_of_halves, temperature_of_halves
 from maskfork.learn.tasks.classify.losses import loss_of
+from maskfork.learn.tasks.classify.parts import Parts, parts_of
 from maskfork.learn.tasks.classify.reading import Reader, Reading, TextBatch, answers, batch_of, encode_for
 from maskfork.learn.tasks.classify.rules import Rules, probabilities
 from maskfork.learn.tasks.classify.settings import ClassifySettings
 from maskfork.learn.tasks.classify.sorter import Sorter
 from maskfork.learn.tasks.classify.tune import scope_name, tune_abstention, tune_scope, tune_sets, tune_thresholds
-from maskfork.learn.tasks.common.contract import Progress, Split
+from maskfork.learn.tasks.common.contract import Progress, Split, part_of
 from maskfork.learn.tasks.common.fitting import fit_rows, within
 from maskfork.learn.tasks.common.teach import mixed
-from maskfork.measure.conformal import least_rows
 from maskfork.measure.multilabel import multilabel_f1
 from maskfork.models.device import best_device
 from maskfork.models.hub import load
 from maskfork.models.model import Model
 
 Fed = tuple[TextBatch, Tensor, Tensor]  # texts, their targets, their places in the training rows
-
-
-@dataclass(frozen=True)
-class Parts:
-    """Rows to fit, to choose by, to calibrate sets by, and those out of scope, which only the choosing sees."""
-
-    fit: Labelled
-    choose: Labelled
-    calibrate: Labelled
-    outside: Labelled
 
 
 def train_sorter(
@@ -53,8 +42,19 @@ def train_sorter(
     work: Path | None = None,
 ) -> Sorter:
     """Raises DataError for rows that cannot be trained on, UsageError for settings that do not fit the problem."""
-    _check(split.train, settings)
-    parts = _parts(split, settings, seed)
+    parts = parts_of(split, settings, seed)
+    apart = _in_halves(parts, settings)
+    made = _made(base, parts, settings, seed, part_of(progress, 0.0, 0.5 if apart else 1.0), work)
+    if apart:
+        _calibrate_by_halves(base, made, parts.fit, settings, seed, part_of(progress, 0.5, 1.0), work)
+    _tune(made, parts, settings)
+    return made
+
+
+def _made(
+    base: str | Path, parts: Parts, settings: ClassifySettings, seed: int, progress: Progress | None, work: Path | None
+) -> Sorter:
+    """Fitted, and nothing tuned yet."""
     teacher = None if settings.teacher is None else Teacher(Path(settings.teacher), parts.fit)
     if settings.student == "layers" and teacher is not None:
         model = teacher.student().to(best_device())
@@ -66,57 +66,31 @@ def train_sorter(
     reader = Reader(model, settings.aggregate if reading.windows else "mean")
     made = Sorter(reader, parts.fit.problem, parts.fit.label_names, reading)
     _fit(made, parts, settings, teacher, seed, progress, work)
-    _tune(made, parts, settings)
     return made
 
 
-def _check(rows: Labelled, settings: ClassifySettings) -> None:
-    known = rows.targets != NO_LABEL if rows.problem == "single" else np.ones(len(rows), dtype=np.bool_)
-    if rows.problem == "single" and len(set(rows.targets[known].tolist())) < 2:
-        raise DataError("training needs rows of two labels at least: take more labelled rows")
-    if rows.problem != "single" and (settings.out_of_scope or settings.max_error):
-        raise UsageError(f"out_of_scope and max_error are for one label a text, and this problem is {rows.problem}")
-    if rows.problem == "multi" and settings.coverage:
-        raise UsageError("coverage is for one label a text, or for a number; several labels have thresholds")
+def _in_halves(parts: Parts, settings: ClassifySettings) -> bool:
+    """Whether a temperature is wanted for which there are no rows; a teacher's beliefs are not as sure as labels are."""
+    return settings.calibrate and parts.fit.problem == "single" and not len(parts.choose) and settings.teacher is None
 
 
-def _parts(split: Split[Labelled], settings: ClassifySettings, seed: int) -> Parts:
-    train, given = split.train, split.validation
-    none = np.array([], dtype=np.int64)
-    outside: list[Labelled] = []
-    if train.problem == "single":
-        for part in (train, given):
-            if part is not None:
-                outside.append(part.take(np.flatnonzero(part.targets == NO_LABEL)))
-        train = train.take(np.flatnonzero(train.targets != NO_LABEL))
-        given = None if given is None else given.take(np.flatnonzero(given.targets != NO_LABEL))
-    calibrate = train.take(none)
-    if settings.coverage is not None:
-        least = least_rows(settings.coverage)
-        pool, share, most = (
-            (train, settings.calibration_share, settings.calibration_max) if given is None else (given, 0.5, 10**9)
-        )
-        wanted = replace(settings, validation_share=share, validation_max=most, validation_min=least)
-        kept, own = validation_split(pool.strata, wanted, seed + 1)
-        if len(own) < least:
-            raise DataError(
-                f"sets that cover {settings.coverage:g} need {least} rows that nothing else sees, and {len(pool)} rows give "
-                f"{round(len(pool) * share)}: give more rows, or raise calibration_share"
-            )
-        calibrate = pool.take(own)
-        train, given = (train.take(kept), None) if given is None else (train, given.take(kept))
-    if given is None:
-        inside, held = validation_split(train.strata, settings, seed)
-        train, given = train.take(inside), train.take(held)
-    return Parts(train, given, calibrate, _joined(outside) if outside else train.take(none))
+def _calibrate_by_halves(
+    base: str | Path, made: Sorter, rows: Labelled, settings: ClassifySettings, seed: int, progress: Progress | None,
+    work: Path | None,
+) -> None:  # fmt: skip
+    none = rows.take(np.array([], dtype=np.int64))
 
+    def answered(learnt: np.ndarray, asked: np.ndarray, own: ClassifySettings, number: int) -> np.ndarray:
+        half = None if work is None else work / f"half-{number}"
+        moved = part_of(progress, number / 2, (number + 1) / 2)
+        other, wanted = _made(base, Parts(rows.take(learnt), none, none, none), own, seed, moved, half), rows.take(asked)
+        return other.logits(wanted.texts, wanted.pairs)
 
-def _joined(parts: list[Labelled]) -> Labelled:
-    """Out-of-scope rows of the training and the validation file."""
-    first = parts[0]
-    pairs = None if first.pairs is None else tuple(pair for part in parts for pair in part.pairs or ())
-    texts = tuple(text for part in parts for text in part.texts)
-    return replace(first, texts=texts, pairs=pairs, targets=np.concatenate([part.targets for part in parts]))
+    temperature = temperature_of_halves(rows.targets, settings, seed, answered)
+    if temperature is not None:
+        cool(made.reader.model, temperature)
+        made.rules = replace(made.rules, temperature=temperature)
+        made.notes.append(said_of_halves(temperature))
 
 
 def _fit(
@@ -162,10 +136,10 @@ def _fit(
         def inside_loss(_: nn.Module, batch: Fed) -> Tensor:
             return student.insides(batch[0].to(model.device), attention=True)
 
-        first = fit_rows(module, texts.lengths, make, inside_loss, settings, seed=seed, progress=_half(progress, 0.0),
+        first = fit_rows(module, texts.lengths, make, inside_loss, settings, seed=seed, progress=part_of(progress, 0.0, 0.5),
                          work=None if work is None else work / "first")  # fmt: skip
         made.notes.append(f"stage 1: states and attention of the teacher, to a loss of {np.mean(first.losses[-10:]):.4f}")
-        progress, work = _half(progress, 0.5), None if work is None else work / "second"
+        progress, work = part_of(progress, 0.5, 1.0), None if work is None else work / "second"
     made.record = fit_rows(
         module, texts.lengths, make, loss, settings, seed=seed, evaluate=evaluate if held is not None else None,
         progress=progress, work=work,
@@ -188,10 +162,6 @@ def _start_at_shares(model: Model, targets: np.ndarray) -> None:
         head.out.bias.copy_(torch.from_numpy(np.log(shares / (1.0 - shares))))
 
 
-def _half(progress: Progress | None, start: float) -> Progress | None:
-    return None if progress is None else lambda share, doing: progress(start + share / 2.0, doing)
-
-
 def _quality(made: Sorter, logits: np.ndarray, rows: Labelled, scale: tuple[float, float]) -> tuple[float, float]:
     """(what the best epoch is chosen by, what decides between equals), both higher for better."""
     if made.problem == "regression":
@@ -209,7 +179,7 @@ def _quality(made: Sorter, logits: np.ndarray, rows: Labelled, scale: tuple[floa
 
 def _tune(made: Sorter, parts: Parts, settings: ClassifySettings) -> None:
     """Temperature, thresholds, scope, abstention and sets, each from rows that were kept back."""
-    rules, chosen = Rules(), parts.choose
+    rules, chosen = made.rules, parts.choose
     if len(chosen):
         logits = made.logits(chosen.texts, chosen.pairs)
         if made.problem == "single":
@@ -220,8 +190,6 @@ def _tune(made: Sorter, parts: Parts, settings: ClassifySettings) -> None:
             rules = replace(rules, thresholds=tune_thresholds(probabilities("multi", logits), chosen.targets))
             made.notes.append(f"a threshold for each label, the best for its F1 on {len(chosen):,} validation rows")
         rules = _refusals(made, parts, settings, rules, logits)
-    elif settings.out_of_scope or settings.max_error:
-        raise DataError("out_of_scope and max_error are chosen on validation rows, and there are too few rows to keep any back")
     elif made.problem == "multi":
         made.notes.append("thresholds of 0.5: there are too few rows to keep any back for better ones")
     if settings.coverage is not None:

@@ -26,6 +26,11 @@ Answer = dict[str, Any]
 Progress = Callable[[float, str], None]  # share done in [0, 1], what is being done
 
 
+def part_of(progress: Progress | None, begin: float, end: float) -> Progress | None:
+    """For a stage that takes a job from the share `begin` to `end`."""
+    return None if progress is None else lambda share, doing: progress(begin + (end - begin) * share, doing)
+
+
 class Examples(Protocol):
     """N rows of one task's own kind."""
 

@@ -80,8 +80,8 @@ def hold_out(keys: Sequence[str], share: float, seed: int) -> tuple[IntArray, In
 
 def kept_back(keys: Sequence[str], settings: FineTuneSettings, seed: int) -> tuple[IntArray, IntArray]:
     """(rows to train on, rows to validate on), none of the latter where fewer than `settings.validation_min` would be."""
-    wanted = min(round(len(keys) * settings.validation_share), settings.validation_max)
-    if wanted < settings.validation_min:
+    wanted = settings.kept_back(len(keys))
+    if not wanted:
         return np.arange(len(keys)), np.array([], dtype=np.int64)
     return stratified(np.zeros(len(keys), dtype=np.int64), _units(keys), wanted, seed)
 
