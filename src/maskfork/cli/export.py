@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from maskfork.cli.config import ConfigFile
 from maskfork.cli.output import JsonFlag, emit, emit_json, progress, say
+from maskfork.errors import UsageError
 
 if TYPE_CHECKING:
     from maskfork.deploy.export.run import Export
@@ -21,6 +22,8 @@ def export(
     output: Annotated[Path, Parameter(alias="-o")],
     precision: Literal["fp32", "bf16", "int8", "int4"] | None = None,
     calibrate: Path | None = None,
+    text: str | None = None,
+    pair: str | None = None,
     agree: float | None = None,
     static: bool = False,
     force: bool = False,
@@ -47,6 +50,10 @@ def export(
     calibrate
         A file of rows as the model reads them: the export is checked on them, and int8 takes its scales from them. Without it
         embedded sentences serve.
+    text
+        With --calibrate: the column of the texts, where its name does not tell.
+    pair
+        With --calibrate: the column of the second texts.
     agree
         The least agreement with the original that is still the same model: share of the same labels, mean cosine of vectors,
         correlation of numbers. 0.98 for bf16, 0.95 for int8; of fp32 every number must be the same to 1e-4.
@@ -56,11 +63,15 @@ def export(
         Replace what stands at OUT.
     """
     from maskfork.cli.where import model_place
+    from maskfork.deploy.export.rows import Given
     from maskfork.deploy.export.run import export as run
 
+    if calibrate is None and (text or pair):
+        raise UsageError("--text and --pair name columns of rows: give the file with --calibrate")
+    rows = None if calibrate is None else Given(calibrate, text, pair)
     with progress("exporting", 100) as step:
         done = run(
-            model_place(model), output, to=to, precision=precision, calibrate=calibrate, agree=agree, static=static, force=force,
+            model_place(model), output, to=to, precision=precision, calibrate=rows, agree=agree, static=static, force=force,
             step=lambda share, said: step(100 * share, said),
         )  # fmt: skip
     if json:

@@ -77,6 +77,19 @@ def test_predict_asks_the_runtime(exported: Path, capsys: pytest.CaptureFixture[
     assert said[0]["label"] in ("bad", "fine", "good")
 
 
+def test_columns_whose_names_do_not_tell_are_named(classifier: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The sentence that says so names options that are there."""
+    rows = tmp_path / "rows.csv"
+    rows.write_text("one,two\n" + "\n".join(f"{a},{b}" for a, b in zip(TEXTS, TEXTS[::-1], strict=True)) + "\n", "utf-8")
+    command = ["export", str(classifier), "--to", "onnx", "-o", str(tmp_path / "out"), "--calibrate", str(rows)]
+    assert main(command) == 2
+    assert "name one with --text" in capsys.readouterr().err
+    assert main([*command, "--text", "one", "--pair", "two"]) == 0
+    assert f"calibrated on {len(TEXTS)} rows of rows.csv" in capsys.readouterr().err
+    assert main([*command[:6], "--text", "one"]) == 2
+    assert "give the file with --calibrate" in capsys.readouterr().err
+
+
 def test_an_export_is_not_exported_again(exported: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="exported already"):
         export(exported, tmp_path / "again", to="onnx")
@@ -167,6 +180,9 @@ def test_a_reranker(tmp_path: Path) -> None:
         ({"to": "onnx", "precision": "bf16"}, "no bf16"),
         ({"to": "openvino", "precision": "int4"}, "for a decoder"),
         ({"to": "gguf"}, "no place for gguf"),
+        ({"to": "openvino", "static": True}, "--static is for an encoder's int8 in onnx"),
+        ({"to": "safetensors", "agree": 0.9}, "leave --calibrate and --agree out"),
+        ({"to": "onnx", "agree": 98.0}, "a share above 0"),
     ],
 )
 def test_what_cannot_be_is_said(how: Any, said: str, classifier: Path, tmp_path: Path) -> None:

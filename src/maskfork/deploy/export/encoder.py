@@ -16,7 +16,7 @@ from maskfork.deploy.export.agreement import Agreement, Kind, agreement
 from maskfork.deploy.export.graph import EncoderGraph, trace
 from maskfork.deploy.export.onnx import quantise_dynamic, quantise_static, write_onnx
 from maskfork.deploy.export.openvino import write_openvino
-from maskfork.deploy.export.rows import MOST, Recorder, given_rows, own_rows, read_as_asked
+from maskfork.deploy.export.rows import MOST, Given, Recorder, given_rows, own_rows, read_as_asked
 from maskfork.deploy.export.smooth import smoothed
 from maskfork.errors import ModelError, UsageError
 from maskfork.learn.tasks import task_in, task_of
@@ -91,14 +91,14 @@ def open_encoder(folder: Path) -> Encoder:
     return Encoder(folder, task, trained, Whole(asked.model).eval())
 
 
-def asked_of(encoder: Encoder, file: Path | None) -> tuple[Recorder, list[Any]]:
+def asked_of(encoder: Encoder, given: Given | None) -> tuple[Recorder, list[Any]]:
     """The token ids that the original reads of the rows, and what it answers."""
-    rows = own_rows(encoder.task) if file is None else given_rows(encoder.task, file)
-    encoder.notes.append(
-        f"checked and calibrated on {len(rows)} embedded sentences: --calibrate takes rows of your own"
-        if file is None
-        else f"checked and calibrated on {len(rows)} rows of {file.name}" + (f", the first {MOST}" if len(rows) == MOST else "")
-    )
+    rows = own_rows(encoder.task) if given is None else given_rows(encoder.task, given)
+    if given is None:
+        which = "embedded sentences: --calibrate takes rows of your own"
+    else:
+        which = f"rows of {given.file.name}" + (f", the first {MOST}" if len(rows) == MOST else "")
+    encoder.notes.append(f"checked and calibrated on {len(rows)} {which}")
     plain = RuntimeSettings(runtime="torch", precision="fp32", gives=encoder.whole.gives, width=encoder.whole.width, files={})
     runtime = TorchRuntime(plain, encoder.whole)
     pipeline = getattr(encoder.trained, "encoder", None)
@@ -110,7 +110,7 @@ def asked_of(encoder: Encoder, file: Path | None) -> tuple[Recorder, list[Any]]:
 
 
 def export_encoder(
-    encoder: Encoder, target: Path, to: To, precision: Precision, rows: Path | None, least: float | None, step: Step,
+    encoder: Encoder, target: Path, to: To, precision: Precision, rows: Given | None, least: float | None, step: Step,
     *, static: bool = False,
 ) -> tuple[RuntimeSettings, Agreement]:  # fmt: skip
     """Write `target`, whole or not at all; `static`: onnxruntime's activations have fixed scales, too.

@@ -19,6 +19,7 @@ from maskfork.core.spec import FeedForwardSpec, StackSpec
 from maskfork.deploy.export.agreement import Agreement, agreement
 from maskfork.deploy.export.gguf_words import add_tokenizer
 from maskfork.deploy.export.onnx import needed
+from maskfork.deploy.export.rows import Given
 from maskfork.deploy.export.writing import texts_of, wanted_of
 from maskfork.errors import ModelError
 from maskfork.models.families import family_of
@@ -38,13 +39,13 @@ LOOKED_UP = ("position_embd.weight", "token_types.weight")  # kept as they are
 
 
 def export_gguf(
-    model: Model, folder: Path, target: Path, precision: Bits, rows: Path | None, least: float | None, step: Step
+    model: Model, folder: Path, target: Path, precision: Bits, rows: Given | None, least: float | None, step: Step
 ) -> tuple[Agreement, list[str]]:
     """Write the file, whole or not at all: how it agrees, and what is to be said. Raises ModelError, UsageError."""
     tool = needed("gguf", "an export to gguf")
     architecture = _architecture(model, folder)
     texts = texts_of(model, rows)
-    notes = [f"compared on {len(texts)} {'embedded sentences' if rows is None else f'texts of {rows.name}'}"]
+    notes = [f"compared on {len(texts)} {'embedded sentences' if rows is None else f'texts of {rows.file.name}'}"]
     wanted = wanted_of(model, texts)
     with in_place(target) as new:
         step(0.1, "writing")

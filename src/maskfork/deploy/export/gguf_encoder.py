@@ -19,6 +19,7 @@ from maskfork.deploy.export.encoder import Encoder, asked_of
 from maskfork.deploy.export.gguf import Bits, file_type, filled, write_weights
 from maskfork.deploy.export.gguf_words import add_wordpiece
 from maskfork.deploy.export.onnx import needed
+from maskfork.deploy.export.rows import Given
 from maskfork.errors import UsageError
 from maskfork.models.families import family_of
 from maskfork.models.folder import table_of
@@ -38,7 +39,7 @@ UNUSED = ("pooler.",)  # weights that an embedding does not read
 
 
 def export_gguf_encoder(
-    encoder: Encoder, target: Path, precision: Bits, rows: Path | None, least: float | None, step: Step
+    encoder: Encoder, target: Path, precision: Bits, rows: Given | None, least: float | None, step: Step
 ) -> Agreement:
     """Write the file, whole or not at all. Raises UsageError for what it cannot hold, ModelError where it is another model."""
     tool = needed("gguf", "an export to gguf")

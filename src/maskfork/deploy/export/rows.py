@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +55,22 @@ def own_rows(task: Task[Any]) -> list[dict[str, Any]]:
     return [{"text": text} for text in texts]
 
 
-def given_rows(task: Task[Any], file: Path) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Given:
+    """A file of the user's rows; `text` and `pair` name its columns where their own names do not tell."""
+
+    file: Path
+    text: str | None = None
+    pair: str | None = None
+
+
+def given_rows(task: Task[Any], given: Given) -> list[dict[str, Any]]:
     """The first rows of a file, by the task's roles; of texts alone, where these are all that it asks. Raises DataError."""
-    if {role.name for role in task.roles} & {"text", "anchor"} and (bare := bare_texts(file)) is not None:
+    roles = [role.name for role in task.roles]
+    if {"text", "anchor"} & set(roles) and (bare := bare_texts(given.file, given.text)) is not None:
         return [{"text": text} for text in bare.texts[:MOST]]
-    return rows_of_file(file, task.roles, {})[:MOST]
+    named = {roles[0]: given.text, "pair" if "pair" in roles else roles[1]: given.pair}
+    return rows_of_file(given.file, task.roles, {role: column for role, column in named.items() if column})[:MOST]
 
 
 class Recorder:

@@ -11,6 +11,7 @@ from maskfork.deploy.export.agreement import Agreement
 from maskfork.deploy.export.encoder import export_encoder, open_encoder
 from maskfork.deploy.export.gguf import export_gguf
 from maskfork.deploy.export.gguf_encoder import export_gguf_encoder
+from maskfork.deploy.export.rows import Given
 from maskfork.deploy.export.writing import export_writer
 from maskfork.errors import UsageError
 from maskfork.models.formats.convert import convert
@@ -37,7 +38,7 @@ class Export:
 
 
 def export(
-    source: str | Path, target: Path, *, to: Format, precision: Bits | None = None, calibrate: Path | None = None,
+    source: str | Path, target: Path, *, to: Format, precision: Bits | None = None, calibrate: Path | Given | None = None,
     agree: float | None = None, static: bool = False, force: bool = False, step: Step | None = None,
 ) -> Export:  # fmt: skip
     """Write a model for another runtime; nothing is at `target` before it was checked against the original.
@@ -47,23 +48,37 @@ def export(
     """
     told = step or (lambda share, said: None)
     folder, target = find_folder(source), Path(target).expanduser()
+    rows = Given(calibrate) if isinstance(calibrate, Path) else calibrate
+    _fit(to, rows, agree, static=static, decodes=to != "safetensors" and writes(folder))
     if to == "safetensors":
         return _to_safetensors(folder, target, precision, force, told)
     check_target(to, target)
     check_place(target, force=force)
     if writes(folder):
-        return _writer(folder, target, to, precision, calibrate, agree, told)
+        return _writer(folder, target, to, precision, rows, agree, told)
     if precision == "int4":
         raise UsageError("int4 is for a decoder's weights, which are read once a token: take int8 for an encoder")
     encoder = open_encoder(folder)
     if to == "gguf":
         bits = precision or "fp32"
-        found = export_gguf_encoder(encoder, target, bits, calibrate, agree, told)
+        found = export_gguf_encoder(encoder, target, bits, rows, agree, told)
         size = {target.name: target.stat().st_size}
         return Export(str(folder), str(target), to, bits, size, str(found), numbers_of(found), encoder.notes)
-    settings, found = export_encoder(encoder, target, to, precision or "fp32", calibrate, agree, told, static=static)
+    settings, found = export_encoder(encoder, target, to, precision or "fp32", rows, agree, told, static=static)
     said = f"{settings.how}: {found}"
     return Export(str(folder), str(target), to, settings.precision, sizes(target), said, numbers_of(found), encoder.notes)
+
+
+def _fit(to: Format, rows: Given | None, agree: float | None, *, static: bool, decodes: bool) -> None:
+    """Raises UsageError for what this export would not look at."""
+    if agree is not None and not 0.0 < agree <= 1.0:
+        raise UsageError(f"--agree is {agree:g}: give a share above 0 and up to 1, as 0.98")
+    if static and (decodes or to != "onnx"):
+        raise UsageError("--static is for an encoder's int8 in onnx: leave it out")
+    if to == "safetensors" and (rows is not None or agree is not None):
+        raise UsageError("safetensors hold the same numbers, which are read back: leave --calibrate and --agree out")
+    if rows is not None and rows.pair is not None and decodes:
+        raise UsageError("a model that writes is compared on texts, one by one: leave --pair out")
 
 
 def writes(folder: Path) -> bool:
@@ -72,7 +87,7 @@ def writes(folder: Path) -> bool:
 
 
 def _writer(
-    folder: Path, target: Path, to: Format, precision: Bits | None, rows: Path | None, agree: float | None, step: Step
+    folder: Path, target: Path, to: Format, precision: Bits | None, rows: Given | None, agree: float | None, step: Step
 ) -> Export:
     bits, model = precision or "fp32", load(folder)
     if to == "gguf":

@@ -18,7 +18,7 @@ import torch
 from maskfork.deploy.export.agreement import Agreement, agreement
 from maskfork.deploy.export.onnx import quantise_dynamic, quantise_weights, write_onnx
 from maskfork.deploy.export.quiet import quiet
-from maskfork.deploy.export.rows import SENTENCES
+from maskfork.deploy.export.rows import SENTENCES, Given
 from maskfork.deploy.export.writer import Graph, decoder_graph, source_graph
 from maskfork.errors import DataError, UsageError
 from maskfork.learn.data.unlabelled import read_texts
@@ -37,9 +37,9 @@ ALONE = "model.onnx"  # a decoder without an encoder
 TEXTS, LONGEST = 24, 48  # what is read token by token
 
 
-def texts_of(model: Model, file: Path | None) -> list[list[int]]:
+def texts_of(model: Model, given: Given | None) -> list[list[int]]:
     """Token ids of the texts that an export is compared on. Raises DataError, TokenizerError."""
-    texts = list(SENTENCES) if file is None else read_texts(file)[0]
+    texts = list(SENTENCES) if given is None else read_texts(given.file, text=given.text)[0]
     limit = limit_of(model, LONGEST)
     found = [e.ids for e in model.tokenizer.encode_many(texts[:TEXTS], limit=limit)]
     found = [ids for ids in found if len(ids) > 1]
@@ -97,13 +97,14 @@ def wanted_of(model: Model, texts: Sequence[list[int]]) -> list[FloatArray]:
 
 
 def export_writer(
-    model: Model, folder: Path, target: Path, precision: Bits, rows: Path | None, least: float | None, step: Step
+    model: Model, folder: Path, target: Path, precision: Bits, rows: Given | None, least: float | None, step: Step
 ) -> tuple[Agreement, list[str]]:
     """Write `target`, whole or not at all: how it agrees, and what is to be said. Raises ModelError, UsageError."""
     if model.adapters is not None:
         raise UsageError(f"{folder} is an adapter on a base: write the two as one model first")
     texts = texts_of(model, rows)
-    notes = [f"compared on {len(texts)} {'embedded sentences' if rows is None else f'texts of {rows.name}'}, read token by token"]
+    which = "embedded sentences" if rows is None else f"texts of {rows.file.name}"
+    notes = [f"compared on {len(texts)} {which}, read token by token"]
     step(0.1, "tracing")
     graphs = {DECODER if model.spec.fork == "encoder-decoder" else ALONE: decoder_graph(model)}
     if model.spec.fork == "encoder-decoder":
