@@ -35,7 +35,7 @@ def bench(
     json: JsonFlag = False,
     config: ConfigFile = None,
 ) -> None:
-    """Measure a model here: texts a second, the time of one text, memory, the share of the processor's peak; or a server.
+    """Measure a model here: texts a second (of a decoder tokens), the time of one, memory, the share of the peak; or a server.
 
     With --server the load goes to a server that runs already (ours, TEI, or one with OpenAI's /v1/embeddings): as fast as it
     answers, then at a fixed rate, where a latency counts from when its request was due (no coordinated omission).
@@ -65,9 +65,9 @@ def bench(
     rate
         Requests a second of the open loop; 70 % of the best answered rate where it is left out.
     route
-        With --server: /predict, /embed, /rerank or /v1/embeddings; found by GET /info where it is left out.
+        With --server: /predict, /embed, /rerank, /v1/embeddings or /v1/completions; found by GET /info where it is left out.
     name
-        With --server and /v1/embeddings: the model's name there.
+        With --server and OpenAI's routes: the model's name there.
     key
         With --server: its API key.
     turns
@@ -85,9 +85,13 @@ def bench(
         raise UsageError("--connections are 1 or more")
     from maskfork.cli.where import model_folder
     from maskfork.deploy.bench.served import own_server, under_load
+    from maskfork.deploy.optimize.writing.forms import is_decoder
 
     folder = None if model is None else model_folder(model)
-    rows = _rows(folder, file, text, pair)[:limit]
+    decodes = folder is not None and is_decoder(folder)
+    if decodes and pair is not None:
+        raise UsageError("a decoder goes on with texts, one by one: leave --pair out")
+    rows = _rows(None if decodes else folder, file, text, pair)[:limit]
     texts = [next((value for value in row.values() if isinstance(value, str)), "") for row in rows]
     with progress("measuring", None) as step:
 
@@ -96,7 +100,9 @@ def bench(
 
         found: dict[str, Any] = {}
         if folder is not None:
-            found = _alone(folder, rows, turns, moved, peers=peers)
+            found = (
+                _writing(folder, texts, turns, moved, peers=peers) if decodes else _alone(folder, rows, turns, moved, peers=peers)
+            )
         if server is not None:
             found["served"] = under_load(
                 server, texts, seconds=seconds, connections=counts, rate=rate, route=route, key=key, model=name, moved=moved
@@ -136,6 +142,28 @@ def _rows(folder: Path | None, file: Path | None, text: str | None, pair: str | 
     return columns_asked(folder, text, pair, say)(table)(table)
 
 
+def _writing(folder: Path, texts: list[str], turns: int, moved: Any, *, peers: bool) -> dict[str, Any]:
+    """A decoder that goes on with all texts together, and with one."""
+    from tempfile import TemporaryDirectory
+
+    from maskfork.deploy.bench.alone import alone
+    from maskfork.deploy.bench.peers import installed
+    from maskfork.deploy.optimize.writing.rows import NEW, halved
+    from maskfork.models.runtimes.writer import open_writer
+    from maskfork.prompt.generate.reads import reads_note
+
+    model = open_writer(folder)
+    rows = halved(model, texts)
+    if not rows:
+        raise UsageError("no text has two tokens for a decoder to go on with: give longer ones with --file")
+    with TemporaryDirectory(prefix="maskfork-bench-") as work:
+        found = alone(folder, rows, Path(work), turns=turns, count=20, moved=moved)
+    left = installed("other")[1] if peers else {}
+    return {
+        "alone": found, "unit": "tokens", "not_measured": left, "written": NEW, "texts": len(rows), "how": reads_note(model),
+    }  # fmt: skip
+
+
 def _alone(folder: Path, rows: list[dict[str, Any]], turns: int, moved: Any, *, peers: bool) -> dict[str, Any]:
     """The model and its peers in turn, and the share of the peak."""
     from tempfile import TemporaryDirectory
@@ -166,6 +194,6 @@ def _alone(folder: Path, rows: list[dict[str, Any]], turns: int, moved: Any, *, 
     work_each = operations(folder, lengths)
     share = None if work_each is None or precision not in reached else found[0]["per_second"] * work_each / reached[precision]
     return {
-        "alone": found, "not_measured": left, "peaks": reached, "share": share, "precision": precision, "padding": padding,
-        "texts": len(rows), "tokens_a_text": sum(lengths) / len(lengths) if lengths else None,
+        "alone": found, "unit": "texts", "not_measured": left, "peaks": reached, "share": share, "precision": precision,
+        "padding": padding, "texts": len(rows), "tokens_a_text": sum(lengths) / len(lengths) if lengths else None,
     }  # fmt: skip

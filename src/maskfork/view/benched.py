@@ -13,7 +13,7 @@ def benched_text(found: Mapping[str, Any]) -> str:
     lines: list[str] = []
     if found.get("alone"):
         first = found["alone"][0]["per_second"]
-        rows: list[tuple[str, ...]] = [("", "texts/s", "ours/theirs", "p50", "p90", "p99", "load", "memory")]
+        rows: list[tuple[str, ...]] = [("", f"{found['unit']}/s", "ours/theirs", "p50", "p90", "p99", "load", "memory")]
         for one in found["alone"]:
             if "error" in one:
                 lines.append(f"not measured: {one['name']}: {one['error']}")
@@ -23,6 +23,8 @@ def benched_text(found: Mapping[str, Any]) -> str:
                 milliseconds(one["p90"]), milliseconds(one["p99"]), f"{one['load_s']:.1f} s", megabytes(one["memory_mb"]),
             ))  # fmt: skip
         lines = [*aligned(rows), *lines]
+        if found["unit"] == "tokens":
+            lines.append(f"{found['written']} tokens after each of {found['texts']} texts; {found['how']}")
     lines += [f"not measured: {name}: {why}" for name, why in found.get("not_measured", {}).items()]
     if found.get("peaks"):
         lines.append(", ".join(f"{name} {rate / 1e9:.0f} GFLOP/s" for name, rate in found["peaks"].items()) + " at most here")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -143,8 +144,8 @@ def test_what_was_measured_is_shown() -> None:
         "longest_ms": 4.0, "refused": 5, "failed": 0,
     }  # fmt: skip
     text = benched_text({
-        "alone": [one, peer, {"name": "third", "error": "why"}], "not_measured": {"fourth": "absent"}, "peaks": {"int8": 8e11},
-        "share": 0.5, "precision": "int8", "padding": 0.012,
+        "unit": "texts", "alone": [one, peer, {"name": "third", "error": "why"}], "not_measured": {"fourth": "absent"},
+        "peaks": {"int8": 8e11}, "share": 0.5, "precision": "int8", "padding": 0.012,
         "served": {"route": "/predict", "seconds": 5.0, "closed": [load_], "open": load_},
     }).replace("\xa0", " ")  # fmt: skip
     assert "4.00" in text  # times the other
@@ -159,10 +160,21 @@ def test_what_was_measured_is_shown() -> None:
         assert said in text
 
 
+def test_a_decoder_is_measured_by_the_tokens_that_it_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = make("gpt2", "causal_lm").save(tmp_path / "gpt")
+    assert main(["bench", str(folder), "--limit", "3", "--turns", "1", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["unit"], found["texts"], len(found["alone"])) == ("tokens", 3, 1)
+    assert found["alone"][0]["per_second"] > 0
+    text = benched_text(found)
+    assert "tokens/s" in text
+    assert "32 tokens after each of 3 texts; torch reads its tokens" in text
+    assert b'"max_tokens":32' in Target("here", 1, "/v1/completions", model="gpt").request("a")
+    assert b"encoding_format" not in Target("here", 1, "/v1/completions").request("a")
+
+
 @pytest.mark.slow
 def test_a_real_model_beside_a_peer_and_behind_its_own_server(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    import json
-
     pytest.importorskip("transformers")
     folder = make("bert", "classify", labels=("a", "b")).save(tmp_path / "model")
     command = [

@@ -13,9 +13,12 @@ import msgspec
 from maskfork.errors import UsageError
 
 #: how each route is asked a text; those of TEI, then OpenAI's
-BODIES: dict[str, str] = {"/predict": "inputs", "/embed": "inputs", "/rerank": "texts", "/v1/embeddings": "input"}
+BODIES: dict[str, str] = {
+    "/predict": "inputs", "/embed": "inputs", "/rerank": "texts", "/v1/embeddings": "input", "/v1/completions": "prompt",
+}  # fmt: skip
+WRITES = 32  # tokens that are asked for after a text
 WAIT_S = 10.0  # for what a server says of itself
-ROUTES = {"classifier": "/predict", "embedding": "/embed", "reranker": "/rerank"}
+ROUTES = {"classifier": "/predict", "embedding": "/embed", "reranker": "/rerank", "writer": "/v1/completions"}
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,8 @@ class Target:
         if self.route == "/rerank":
             body["query"] = "what is it about?"
         if self.route.startswith("/v1/"):
-            body |= {"model": self.model or "", "encoding_format": "base64"}
+            body["model"] = self.model or ""
+            body |= {"encoding_format": "base64"} if self.route == "/v1/embeddings" else {"max_tokens": WRITES, "temperature": 0}
         raw = msgspec.json.encode(body)
         head = f"POST {self.prefix}{self.route} HTTP/1.1\r\nhost: {self.host}\r\ncontent-type: application/json\r\n"
         key = "" if self.key is None else f"authorization: Bearer {self.key}\r\n"

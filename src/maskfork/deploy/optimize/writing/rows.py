@@ -39,7 +39,7 @@ def read_written(folder: Path, data: Path, *, text: str | None, limit: int, seed
         chosen = sorted(np.random.default_rng(seed).permutation(len(found))[:limit].tolist())
         notes.append(f"{limit:,} of {len(found):,} rows are measured (--limit)")
         found = [found[i] for i in chosen]
-    rows = _continued(model, asked=found) if asked else _halved(model, found)
+    rows = _continued(model, asked=found) if asked else halved(model, found)
     if len(rows) < len(found):
         why = f"leave no room for {NEW} tokens" if asked else "have one token or none"
         notes.append(f"{len(found) - len(rows):,} of the rows {why}, and are left out")
@@ -92,7 +92,8 @@ def _continued(model: Model, asked: list[Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def _halved(model: Model, texts: list[str]) -> list[dict[str, Any]]:
+def halved(model: Model, texts: list[str]) -> list[dict[str, Any]]:
+    """A row a text of two tokens or more: it is gone on with from its middle."""
     room = 2 * NEW if model.longest is None else min(2 * NEW, model.longest - NEW)
     read = [one.ids[: max(2, room)] for one in model.tokenizer.encode_many(texts)]
     return [{"ids": ids, "start": len(ids) // 2} for ids in read if len(ids) > 1]
