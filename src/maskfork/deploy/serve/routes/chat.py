@@ -10,7 +10,8 @@ import msgspec
 from maskfork.deploy.serve.house import House
 from maskfork.deploy.serve.http import Answer, Request
 from maskfork.deploy.serve.refused import Refused
-from maskfork.deploy.serve.routes.lines import Line, stream, whole
+from maskfork.deploy.serve.routes.line import Line
+from maskfork.deploy.serve.routes.lines import stream, whole
 from maskfork.deploy.serve.routes.logprobs import Entry, entries
 from maskfork.deploy.serve.routes.route import Route, answer_of
 from maskfork.deploy.serve.routes.writing import BEST, WritingBody, Written, asked_of, start, usage_of, wants_usage, writer_of

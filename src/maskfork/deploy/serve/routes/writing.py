@@ -9,7 +9,8 @@ import msgspec
 from maskfork.deploy.serve.house import House
 from maskfork.deploy.serve.http import Request
 from maskfork.deploy.serve.refused import Refused
-from maskfork.deploy.serve.routes.lines import Asked, Line, start_lines
+from maskfork.deploy.serve.routes.line import Asked, Line
+from maskfork.deploy.serve.routes.lines import start_lines
 from maskfork.deploy.serve.served.writer import ServedWriter
 
 MOST_BIAS, MOST_BIASED = 100, 300
