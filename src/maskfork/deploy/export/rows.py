@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from maskfork.errors import UsageError
 from maskfork.learn.data.unlabelled import bare_texts
 from maskfork.learn.tasks.common.contract import Task, Trained
 from maskfork.learn.tasks.common.rows import rows_of_file
 from maskfork.models.runtimes.contract import FloatArray, Ids, Padding, Runtime
 from maskfork.models.runtimes.settings import RuntimeSettings
 
+SECOND = ("pair", "document", "context")  # what a task calls the second of two texts
 MOST = 1000  # rows that are read of a file: more change no scale
 
 SENTENCES = (
@@ -69,8 +71,13 @@ def given_rows(task: Task[Any], given: Given) -> list[dict[str, Any]]:
     roles = [role.name for role in task.roles]
     if {"text", "anchor"} & set(roles) and (bare := bare_texts(given.file, given.text)) is not None:
         return [{"text": text} for text in bare.texts[:MOST]]
-    named = {roles[0]: given.text, "pair" if "pair" in roles else roles[1]: given.pair}
-    return rows_of_file(given.file, task.roles, {role: column for role, column in named.items() if column})[:MOST]
+    named = {} if given.text is None else {"text" if "text" in roles else roles[0]: given.text}
+    if given.pair is not None:
+        second = next((role for role in SECOND if role in roles), None)
+        if second is None:
+            raise UsageError(f"a model of the task {task.name} reads one text at a time: leave --pair out")
+        named[second] = given.pair
+    return rows_of_file(given.file, task.roles, named)[:MOST]
 
 
 class Recorder:
