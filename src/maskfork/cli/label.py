@@ -50,7 +50,8 @@ def label(
     pair
         The column of the second texts.
     active
-        Ask for so many texts alone: those that a small student, trained on the labels so far, is unsure of. Of one label a text.
+        Ask for so many texts alone: those that a small student, trained on the labels so far, is unsure of. For one label a text,
+        or several.
     encoder
         With --active: the encoder whose vectors the student reads; all-MiniLM-L6-v2 where it is left out.
     seed

@@ -127,6 +127,28 @@ def test_several_labels_and_their_student(folder: Path, encoder: Path, capsys: p
     assert set(said[0]["probabilities"]) == {"good", "bad", "camera"}
 
 
+def test_several_labels_are_asked_where_the_student_is_unsure(
+    folder: Path, encoder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with ChatServer(answers("labels")) as server:
+        words = [*command("labels", server, "rows.csv"), "--active", "30", "--encoder", str(encoder), "--json"]
+        words += ["--price-in", "1", "--price-out", "2"]
+        assert main(words) == 0
+        record = json.loads(capsys.readouterr().out)
+        assert main(words) == 0
+        assert len(server.calls) == 30, "the same texts are chosen again, and nothing is paid twice"
+    assert (record["labelled"], record["not_asked"], record["failed"]) == (30, 91, 0)
+    assert record["rounds"][0]["mean_margin"] is None
+    assert 0.0 < record["rounds"][-1]["mean_margin"] <= 1.0
+    assert (record["cost"], record["spent"]) == (pytest.approx(30 * 70e-6), pytest.approx(30 * 70e-6))
+    frame = pl.read_parquet("out.parquet")
+    for text, cell, why in frame.select("text", "labels", "unlabelled").rows():
+        if why is None:
+            assert json.loads(cell) == truth(text, "labels")["labels"]
+        else:
+            assert (cell, why.split(":")[0]) == (None, "not asked")
+
+
 def test_spans_and_their_student(folder: Path, encoder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def respond(call: Call) -> Say:
         said = truth(asked(call), "spans")
@@ -319,17 +341,18 @@ def test_probabilities_of_a_decoder_are_averaged_over_orders(folder: Path, decod
     ("kind", "out", "more", "match"),
     [
         ("spans", "out.csv", [], "could not tell a text without spans from one without an answer: write spans to .parquet"),
-        ("spans", "out.jsonl", ["--active", "20"], "a small student of one label, and this task asks for spans: leave it out"),
+        ("spans", "out.jsonl", ["--active", "20"], "a small student of labels, and this task asks for spans: leave it out"),
+        ("labels", "out.jsonl", ["--active", "6", "--encoder", "ENCODER"], "10 texts or more, and fewer than the 6 there are"),
         ("json", "out.jsonl", ["--active", "20"], "this task asks for JSON: leave it out"),
         ("labels", "out.csv", ["--orders", "2", "--samples", "2"], "and not both"),
         ("json", "out.csv", ["--orders", "2"], "0 labels and 0 examples have 1 orders"),
     ],
 )
 def test_what_does_not_fit_is_one_sentence(
-    folder: Path, kind: str, out: str, more: list[str], match: str, capsys: pytest.CaptureFixture[str]
+    folder: Path, encoder: Path, kind: str, out: str, more: list[str], match: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with ChatServer(answers(kind)) as server:
-        assert main([*command(kind, server, out=out), *more]) == 2
+        assert main([*command(kind, server, out=out), *(str(encoder) if word == "ENCODER" else word for word in more)]) == 2
         assert server.calls == []
     assert match in capsys.readouterr().err
 

@@ -14,12 +14,13 @@ import polars as pl
 import pytest
 
 from maskfork.cli import main
-from maskfork.decide.label.active import NOT_CHOSEN, label_actively
+from maskfork.decide.label.active import NOT_CHOSEN, answer_actively, label_actively
 from maskfork.decide.label.columns import with_labels
 from maskfork.decide.label.rows import read_unlabelled
 from maskfork.errors import DataError, UsageError
 from maskfork.prompt.tasks import read_task
-from maskfork.prompt.teachers.teacher import Labels, Teacher
+from maskfork.prompt.teachers.outcome import Answers
+from maskfork.prompt.teachers.teacher import FormTeacher, Labels, Teacher
 from tests.prompt.teachers.server import Call, ChatServer, Say
 
 NAMES = ("negative", "positive")
@@ -223,6 +224,54 @@ def test_rare_kinds_are_found_with_half_of_the_calls() -> None:
         label_actively(oracle, [str(i) for i in range(len(truth))], None, vectors, 80, seed=seed)
         ours.append(accuracy(vectors, truth, oracle.asked))
         random.append(accuracy(vectors, truth, np.random.default_rng(seed).permutation(len(truth))[:160].tolist()))
+    assert np.mean(ours) > np.mean(random)
+
+
+class Several(FormTeacher):
+    """Knows the truth [N, C]; counts."""
+
+    def __init__(self, truth: np.ndarray) -> None:
+        self.name, self.truth, self.asked = "oracle", truth, []
+        self.description = read_task({"what": "Which?", "labels": ["a", "b", "rare"], "output": "labels"})
+
+    def label(self, texts: Any, pairs: Any = None, progress: Any = None) -> Answers:
+        rows = [int(text) for text in texts]
+        self.asked += rows
+        names, nothing = self.description.label_names, np.full(len(rows), np.nan)
+        said = [{"labels": [n for n, yes in zip(names, self.truth[i], strict=True) if yes], "confidence": None} for i in rows]
+        return Answers(kind="labels", names=names, rows=tuple(said), errors=(None,) * len(rows), latencies_ms=nothing)
+
+    preview, identity = Oracle.preview, Oracle.identity
+
+
+def test_several_labels_are_learnt_with_half_of_the_calls() -> None:
+    """Of the labels that a text has, the student is unsure of one: a rare one among two that half of the texts have."""
+    from sklearn.linear_model import LogisticRegression
+
+    def recall(vectors: np.ndarray, truth: np.ndarray, rows: list[int]) -> float:
+        held = np.setdiff1d(np.arange(len(truth)), rows)
+        made = [
+            LogisticRegression(C=10.0, max_iter=300).fit(vectors[rows], truth[rows, c]).predict(vectors[held]) for c in range(3)
+        ]
+        return float(
+            np.mean([(guess == y)[y == side].mean() for guess, y in zip(made, truth[held].T, strict=True) for side in (0, 1)])
+        )
+
+    ours, random = [], []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        vectors = rng.normal(size=(1500, 8)).astype(np.float32)
+        truth = np.stack([vectors[:, 0] > 0, vectors[:, 1] > 0, vectors[:, 2] > 1.5], axis=1).astype(np.int64)
+        teacher = Several(truth)
+        texts = [str(i) for i in range(len(truth))]
+        answers, _ = answer_actively(teacher, texts, None, vectors, 80, seed=seed)
+        assert len(set(teacher.asked)) == len(teacher.asked) == 80 == int(answers.labelled.sum())
+        assert answers.errors.count(NOT_CHOSEN) == 1420
+        assert all(
+            answers.rows[i]["labels"] == [n for n, y in zip(answers.names, truth[i], strict=True) if y] for i in teacher.asked
+        )
+        ours.append(recall(vectors, truth, teacher.asked))
+        random.append(recall(vectors, truth, np.random.default_rng(seed).permutation(len(truth))[:160].tolist()))
     assert np.mean(ours) > np.mean(random)
 
 

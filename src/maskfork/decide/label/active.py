@@ -1,9 +1,8 @@
 """Spending few questions well: the teacher is asked where a small student, trained on what is labelled so far, is unsure.
 
 The first texts are the middles of clusters, so that all kinds are seen. Then, in rounds, a linear student on frozen vectors is
-fitted to the labels so far; of the texts with the smallest margin between its two likeliest labels (Scheffer et al. 2001) the
-middles of clusters are asked, so that a round does not ask the same thing many times (Cluster-Margin, Citovsky et al. 2021).
-docs/log.md has the ways that were tried.
+fitted to the labels so far; of the texts that it is least sure of (`unsure`) the middles of clusters are asked, so that a round
+does not ask the same thing many times (Cluster-Margin, Citovsky et al. 2021). docs/log.md has the ways that were tried.
 """
 
 from __future__ import annotations
@@ -11,12 +10,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from maskfork.decide.label.unsure import unsure_of
 from maskfork.errors import UsageError
-from maskfork.prompt.teachers.teacher import Labels, Teacher
+from maskfork.prompt.teachers.outcome import Answers, Outcome
+from maskfork.prompt.teachers.teacher import FormTeacher, Labels, Progress, Teacher
 
 NOT_CHOSEN = "not asked: the calls were spent on other texts"
 LEAST = 10
@@ -25,6 +27,14 @@ _ROUNDS = 12
 _POOL = 10  # so many times the texts of a round are unsure enough to be clustered
 
 Step = Callable[[float, str], None]  # share done, what is being done
+F = TypeVar("F", bound=Outcome)
+F_co = TypeVar("F_co", bound=Outcome, covariant=True)
+
+
+class Answering(Protocol[F_co]):
+    """Either kind of teacher."""
+
+    def label(self, texts: Sequence[str], pairs: Sequence[str] | None = None, progress: Progress | None = None) -> F_co: ...
 
 
 @dataclass(frozen=True)
@@ -51,16 +61,44 @@ def label_actively(
     Equal arguments choose equal texts, so a run that was stopped repeats itself out of the answers that are kept. Raises
     UsageError for a budget under 10 or of all texts.
     """
-    count = len(texts)
+    parts, asked, rounds = _asked(teacher, texts, pairs, vectors, budget, seed, progress)
+    return spread(parts, asked, len(texts), NOT_CHOSEN), rounds
+
+
+def answer_actively(
+    teacher: FormTeacher,
+    texts: Sequence[str],
+    pairs: Sequence[str] | None,
+    vectors: npt.NDArray[np.float32],
+    budget: int,
+    *,
+    seed: int = 0,
+    progress: Step = lambda share, doing: None,
+) -> tuple[Answers, list[Round]]:
+    """The same of a teacher that gives several labels a text."""
+    parts, asked, rounds = _asked(teacher, texts, pairs, vectors, budget, seed, progress)
+    return joined(parts).among(asked, len(texts), NOT_CHOSEN), rounds
+
+
+def check_budget(budget: int, count: int) -> None:
+    """Raises UsageError for fewer than 10 texts, and for all of them."""
     if not LEAST <= budget < count:
         raise UsageError(f"--active asks for {LEAST} texts or more, and fewer than the {count:,} there are, not {budget:,}")
+
+
+def _asked(
+    teacher: Answering[F], texts: Sequence[str], pairs: Sequence[str] | None, vectors: npt.NDArray[np.float32], budget: int,
+    seed: int, progress: Step,
+) -> tuple[list[F], npt.NDArray[np.int64], list[Round]]:  # fmt: skip
+    """What was said round by round, and of which texts [budget]."""
+    check_budget(budget, len(texts))
     rng = np.random.default_rng([seed, 17])
     asked: list[int] = []
-    parts: list[Labels] = []
+    parts: list[F] = []
     rounds: list[Round] = []
     for size in _sizes(budget):
-        left = np.setdiff1d(np.arange(count), asked)
-        unsure = None if not parts else _margins(vectors, asked, parts, left)
+        left = np.setdiff1d(np.arange(len(texts)), asked)
+        unsure = None if not parts else unsure_of(vectors, asked, parts, left)
         progress(len(asked) / budget, f"round {len(rounds) + 1}: choosing")
         chosen = left[_choose(vectors[left], unsure, size, rng)]
         before = len(asked)
@@ -75,7 +113,7 @@ def label_actively(
         rounds.append(Round(len(chosen), labelled, None if unsure is None else float(unsure.mean())))
         if found.stopped is not None:
             break
-    return spread(parts, np.array(asked, dtype=np.int64), count, NOT_CHOSEN), rounds
+    return parts, np.array(asked, dtype=np.int64), rounds
 
 
 def spread(parts: Sequence[Labels], where: npt.NDArray[np.int64], count: int, why: str) -> Labels:
@@ -96,19 +134,39 @@ def spread(parts: Sequence[Labels], where: npt.NDArray[np.int64], count: int, wh
     if all(part.costs is not None for part in parts):
         costs = np.zeros(count)
         costs[where] = np.concatenate([part.costs for part in parts if part.costs is not None])
+    return replace(
+        _summed(parts),
+        labels=labels,
+        probs=probs,
+        agreement=agreement,
+        errors=tuple(errors),
+        latencies_ms=latencies,
+        costs=costs,
+    )
+
+
+def joined(parts: Sequence[Answers]) -> Answers:
+    """Parts answered one after the other, as one."""
+    costs = [part.costs for part in parts if part.costs is not None]
+    return replace(
+        _summed(parts),
+        rows=tuple(row for part in parts for row in part.rows),
+        errors=tuple(error for part in parts for error in part.errors),
+        latencies_ms=np.concatenate([part.latencies_ms for part in parts]),
+        costs=np.concatenate(costs) if len(costs) == len(parts) else None,
+    )
+
+
+def _summed(parts: Sequence[F]) -> F:
+    """The first part, with what all of them took and said beside their rows."""
+    first = parts[0]
     usage = first.usage
     for part in parts[1:]:
         usage = usage if part.usage is None else part.usage if usage is None else usage + part.usage
     spent = [part.spent for part in parts if part.spent is not None]
     return replace(
         first,
-        labels=labels,
-        probs=probs,
-        agreement=agreement,
-        errors=tuple(errors),
-        latencies_ms=latencies,
         usage=usage,
-        costs=costs,
         spent=sum(spent) if spent else None,
         notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
         stopped=next((part.stopped for part in parts if part.stopped), None),
@@ -148,20 +206,3 @@ def _middles(vectors: npt.NDArray[np.float32], size: int, rng: np.random.Generat
     found = order[firsts]
     rest = np.setdiff1d(np.arange(len(vectors)), found)
     return np.concatenate([found, rng.permutation(rest)[: size - len(found)]]).astype(np.int64)
-
-
-def _margins(
-    vectors: npt.NDArray[np.float32], asked: list[int], parts: Sequence[Labels], left: npt.NDArray[np.int64]
-) -> npt.NDArray[np.float64]:
-    """1 - (likeliest - second) [n] of the texts that are left, by a student of all labels so far; 1 where it knows one label."""
-    from sklearn.linear_model import LogisticRegression
-
-    labels = np.concatenate([part.labels for part in parts])
-    known = labels >= 0
-    if len(set(labels[known].tolist())) < 2:
-        return np.ones(len(left))
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="sklearn")  # a fit that stops early is good enough to be unsure by
-        student = LogisticRegression(C=10.0, max_iter=200, tol=1e-3).fit(vectors[np.array(asked)[known]], labels[known])
-        probs = np.sort(student.predict_proba(vectors[left]), axis=1)
-    return np.asarray(1.0 - (probs[:, -1] - probs[:, -2]))

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from maskfork.decide.compare.store import write_atomic
-from maskfork.decide.label.active import Round, Step, label_actively, spread
+from maskfork.decide.label.active import Round, Step, answer_actively, check_budget, label_actively, spread
 from maskfork.decide.label.columns import with_answers, with_labels
 from maskfork.decide.label.rows import Unlabelled
 from maskfork.errors import UsageError
@@ -40,9 +40,9 @@ def answers_of(out: Path) -> Path:
 def check_task(task: TaskDescription, out: Path, active: int | None) -> None:
     """Raises UsageError where what the task asks for cannot be written to `out`, or chosen actively."""
     check_ending(out)
-    if active is not None and task.output != "label":
+    if active is not None and task.output not in ("label", "labels"):
         said = task.output if isinstance(task.output, str) else "JSON"
-        raise UsageError(f"--active chooses texts by a small student of one label, and this task asks for {said}: leave it out")
+        raise UsageError(f"--active chooses texts by a small student of labels, and this task asks for {said}: leave it out")
     if task.output == "spans" and out.suffix.lower() in (".csv", ".tsv"):
         raise UsageError(
             f"{out.name} could not tell a text without spans from one without an answer: write spans to .parquet or .jsonl"
@@ -71,7 +71,7 @@ def label_table(
     check_out(out, rows, teacher)
     found: Labels | Answers
     if isinstance(teacher, FormTeacher):
-        found, rounds = answer_rows(rows, teacher, progress), list[Round]()
+        found, rounds = answer_rows(rows, teacher, active=active, vectors=vectors, seed=seed, progress=progress)
         frame, notes = with_answers(rows.frame, found, teacher.description)
     else:
         found, rounds = label_rows(rows, teacher, active=active, vectors=vectors, seed=seed, progress=progress)
@@ -99,21 +99,43 @@ def label_rows(
     rounds: list[Round] = []
     if active is None:
         found = teacher.label(texts, pairs, _asking(progress))
-    elif vectors is None:
-        raise UsageError("texts are chosen by their vectors: name an encoder with --encoder")
     else:
-        progress(0.0, "reading the texts")
-        found, rounds = label_actively(teacher, texts, pairs, vectors(texts, pairs), active, seed=seed, progress=progress)
+        read = _read(texts, pairs, active, vectors, progress)
+        found, rounds = label_actively(teacher, texts, pairs, read, active, seed=seed, progress=progress)
     if len(where) == len(rows):
         return found, rounds
     return spread([found], where, len(rows), BLANK), rounds
 
 
-def answer_rows(rows: Unlabelled, teacher: FormTeacher, progress: Step = lambda share, doing: None) -> Answers:
-    """Answers for all rows."""
+def answer_rows(
+    rows: Unlabelled,
+    teacher: FormTeacher,
+    *,
+    active: int | None = None,
+    vectors: Vectors | None = None,
+    seed: int = 0,
+    progress: Step = lambda share, doing: None,
+) -> tuple[Answers, list[Round]]:
+    """Answers for all rows; for `active` rows as `label_rows`."""
     where, texts, pairs = _waiting(rows)
-    found = teacher.label(texts, pairs, _asking(progress))
-    return found if len(where) == len(rows) else found.among(where, len(rows), BLANK)
+    rounds: list[Round] = []
+    if active is None:
+        found = teacher.label(texts, pairs, _asking(progress))
+    else:
+        read = _read(texts, pairs, active, vectors, progress)
+        found, rounds = answer_actively(teacher, texts, pairs, read, active, seed=seed, progress=progress)
+    return (found if len(where) == len(rows) else found.among(where, len(rows), BLANK)), rounds
+
+
+def _read(
+    texts: list[str], pairs: list[str] | None, active: int, vectors: Vectors | None, progress: Step
+) -> npt.NDArray[np.float32]:
+    """The vectors that texts are chosen by. Raises UsageError before the texts are read."""
+    if vectors is None:
+        raise UsageError("texts are chosen by their vectors: name an encoder with --encoder")
+    check_budget(active, len(texts))
+    progress(0.0, "reading the texts")
+    return vectors(texts, pairs)
 
 
 def _waiting(rows: Unlabelled) -> tuple[npt.NDArray[np.int64], list[str], list[str] | None]:
