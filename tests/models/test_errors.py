@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -60,6 +62,41 @@ def test_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     says(ModelError, "'no-such-owner/no-such-model' is no folder here and cannot be had from the Hub",
          lambda: load("no-such-owner/no-such-model"))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "sentence"),
+    [
+        (
+            401,
+            "RepoNotFound",
+            r"'my-model' is no folder here \(there is my-models\) and .* the Hub, which has no model of that name",
+        ),
+        (404, "RepoNotFound", "check the name \\(OWNER/NAME on the Hub, a path here\\)"),
+        (403, "GatedRepo", "agree to its terms: do so on its page there"),
+        (500, "", "is not reached from here, nor is it in the Hub's cache"),
+    ],
+)
+def test_what_the_hub_says(status: int, code: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Hub(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("X-Error-Code", code)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_HEAD = do_GET  # noqa: N815
+
+        def log_message(self, *words: object) -> None: ...
+
+    monkeypatch.chdir(tmp_path)
+    Path("my-models").mkdir()
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+        says(ModelError, sentence, lambda: load("my-model"))
+        server.shutdown()
 
 
 def test_families(tmp_path: Path) -> None:

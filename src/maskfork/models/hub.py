@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,15 +14,14 @@ from maskfork.core.spec import ModelSpec
 from maskfork.errors import ModelError, UsageError
 from maskfork.models.adapters import OWN, AdapterFolder, Adapters, is_adapter_folder, read_adapter
 from maskfork.models.families import Family, all_families, family_of
+from maskfork.models.find import find_folder
 from maskfork.models.folder import strip, table_of, their_names
 from maskfork.models.formats.tensors import read_weights
 from maskfork.models.model import Model, check_vocabulary, initialise_tensor
 from maskfork.models.quantised import quantise
 from maskfork.models.tokenizers.read import has_tokenizer, load_tokenizer
 
-_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 GENERATION = "generation_config.json"
-_FILES = ("*.json", "*.jinja", "*.safetensors", "*.txt", "*.model", "[0-9]*_*/pytorch_model.bin")
 
 
 def load(
@@ -86,50 +83,6 @@ def _load_adapted(found: AdapterFolder, head: str | None, labels: Sequence[str] 
         check_vocabulary(model.spec, tokenizer, str(found.folder))
         model.tokenizer = tokenizer
     return model.eval()
-
-
-def find_folder(where: str | Path) -> Path:
-    """A local folder as it is, or a Hub id's snapshot. Raises ModelError where there is neither."""
-    path = Path(where).expanduser()
-    if path.is_dir():
-        return path
-    text = str(where)
-    if path.suffix in (".gguf", ".onnx") and path.exists():
-        raise ModelError(
-            f"{path} is an export for another runtime: give the folder in the Hugging Face layout that it was made from"
-        )
-    if path.exists():
-        raise ModelError(f"{path} is a file: give the folder that holds config.json and the weights")
-    if not _REPOSITORY.fullmatch(text) or text.startswith((".", "~")):
-        raise ModelError(
-            f"there is no folder {path}{_nearest(path)}: "
-            "give a folder with config.json, or a Hub id like google-bert/bert-base-uncased"
-        )
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
-
-    try:
-        folder = Path(snapshot_download(text, allow_patterns=list(_FILES)))
-        if not any(folder.glob("*.safetensors")):  # published before there were any
-            folder = Path(snapshot_download(text, allow_patterns=[*_FILES, "pytorch_model*.bin"]))
-        return folder
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
-        cause = f"'{text}' is no folder here{_nearest(path)} and cannot be had from the Hub"
-        if isinstance(error, LocalEntryNotFoundError | OfflineModeIsEnabled):
-            raise ModelError(
-                f"{cause}, which is not reached from here, nor is it in the Hub's cache: check the name, run once with a "
-                "connection (and without HF_HUB_OFFLINE), or download it elsewhere and give its folder"
-            ) from error
-        why = str(error).strip().split("\n")[0][:160]
-        raise ModelError(
-            f"{cause} ({type(error).__name__}: {why}): check the name, or download it elsewhere and give its folder"
-        ) from error
-
-
-def _nearest(path: Path) -> str:
-    parent = path.parent if path.parent.is_dir() else None
-    near = difflib.get_close_matches(path.name, [p.name for p in parent.iterdir() if p.is_dir()], n=1) if parent else []
-    return f" (there is {path.parent / near[0]})" if near else ""
 
 
 def read_config(folder: Path) -> dict[str, Any]:
