@@ -84,6 +84,7 @@ def test_lm_evaluation_harness_gets_the_numbers_of_a_direct_run(
 ) -> None:
     """A task of its own over the wire (echo and log probabilities) and by transformers in this process."""
     evaluator = pytest.importorskip("lm_eval.evaluator")
+    pytest.importorskip("tenacity", reason="lm-eval asks servers by packages of its extra: pip install 'lm-eval[api]'")
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     rows = tmp_path / "rows.jsonl"
