@@ -83,7 +83,8 @@ class Knowing(Teacher):
         self.asked += rows.tolist()
         labels, classes = self.truth[rows], int(self.truth.max()) + 1
         nothing = np.full(len(rows), np.nan)
-        return Labels(tuple(map(str, range(classes))), labels, np.eye(classes)[labels], nothing, (None,) * len(rows), nothing)
+        names = tuple(map(str, range(classes)))
+        return Labels(names, labels, np.eye(classes)[labels], nothing, errors=(None,) * len(rows), latencies_ms=nothing)
 
     def preview(self, texts: Any, pairs: Any = None) -> None:
         return None
