@@ -31,17 +31,20 @@ def label_all(
     The gold rows come first: without them nothing can be measured. With `active`, calls in all but for the gold rows, a fifth
     goes to rows drawn by lot, to measure by, and the rest where a small student is unsure.
     """
+    apart = where.apart
+    if active is not None:  # said before anything is paid
+        wanted = max(LEAST, round(APART_OF_ACTIVE * active))
+        if vectors is None or active - wanted < LEAST:
+            raise UsageError(f"--active asks for {2 * LEAST} texts or more, chosen by an encoder's vectors")
+        apart = apart[:wanted]
+        if active - len(apart) >= len(where.learn):
+            most = len(apart) + len(where.learn)
+            raise UsageError(f"--active asks for fewer than the {most:,} texts that there are, not {active:,}: leave it out")
     of_gold = _whole(teacher.label(gold.texts, gold.pairs, _part(progress, 0.0, 0.05, "asking the teacher: gold rows")))
     if not of_gold.labelled.any():
         reason = next((error for error in of_gold.errors if error), "no answer")
         raise UsageError(f"the teacher labels none of the gold rows ({reason}): put that right before more is asked")
-    apart = where.apart
     rounds: list[Round] = []
-    if active is not None:
-        wanted = max(LEAST, round(APART_OF_ACTIVE * active))
-        if vectors is None or active - wanted < LEAST:
-            raise UsageError(f"--active asks for {3 * LEAST} texts or more, chosen by an encoder's vectors")
-        apart = apart[:wanted]
     parts = [_whole(teacher.label(*_texts(rows, apart), _part(progress, 0.05, 0.2, "asking the teacher: rows to measure by")))]
     if active is None:
         parts.append(_whole(teacher.label(*_texts(rows, where.learn), _part(progress, 0.2, 1.0, "asking the teacher"))))
