@@ -97,11 +97,11 @@ def distill(
         raise UsageError("--robust is from 0 to 1, and --width above 0 and below 1, as 0.05 for 5 points")
     from maskfork.cli.where import ENCODER, model_place
     from maskfork.decide.distill.gold import read_gold
-    from maskfork.decide.distill.record import Plan
+    from maskfork.decide.distill.record import Plan, StudentSettings
     from maskfork.decide.distill.run import distil, open_stages
     from maskfork.decide.distill.stages import ANSWERS
     from maskfork.decide.label.rows import read_unlabelled
-    from maskfork.learn.tasks.common.settings import TaskSettings, assignments, settings_of
+    from maskfork.learn.tasks.common.settings import assignments, settings_of
     from maskfork.prompt.tasks import read_task
     from maskfork.prompt.teachers.teacher import check_one_label
 
@@ -109,7 +109,7 @@ def distill(
         "epochs": epochs, "learning_rate": learning_rate, "batch_size": batch_size, "max_length": max_length,
         "precision": precision,
     }  # fmt: skip
-    settings = settings_of(TaskSettings, {k: v for k, v in values.items() if v is not None} | assignments(set_ or []))
+    settings = settings_of(StudentSettings, {k: v for k, v in values.items() if v is not None} | assignments(set_ or []))
     asked = options or TeacherOptions()
     description = read_task(task)
     check_one_label(description)

@@ -135,6 +135,23 @@ def test_active_spends_so_many_calls(folder: Path, encoder: str, capsys: pytest.
     assert record["teacher"]["not_asked"] == 270
 
 
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        (["--active", "19"], "--active asks for 20 texts or more"),
+        (["--active", "500"], "--active asks for fewer than the 420 texts that there are, not 500"),
+        (["--set", "label_smoothing=0.1"], "label_smoothing has no place in what is learnt here"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_is_paid(
+    folder: Path, encoder: str, more: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with ChatServer(noisy_teacher(TRUTH, NAMES, 0.1)) as server:
+        assert main(["distill", *words(server, encoder, *more)]) == 2
+        assert server.calls == []
+    assert sentence in capsys.readouterr().err
+
+
 def test_a_limit_that_is_reached_stops_and_more_goes_on(folder: Path, encoder: str, capsys: pytest.CaptureFixture[str]) -> None:
     with ChatServer(noisy_teacher(TRUTH, NAMES, 0.1)) as server:
         assert main(["distill", *words(server, encoder, "--max-tokens", "12000")]) == 2

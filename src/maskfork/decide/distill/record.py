@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -18,6 +18,13 @@ from maskfork.measure.environment import environment, now
 from maskfork.prompt.teachers.teacher import Labels, Teacher
 
 LABELLED = "labelled.parquet"
+
+
+@dataclass(frozen=True)
+class StudentSettings(TaskSettings):
+    """Those of every task: what is learnt are beliefs, by a loss of their own, and the teacher is named beside them."""
+
+    UNHEEDED: ClassVar[tuple[str, ...]] = ("class_weight", "label_smoothing", "teacher")
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def space_for(
     stranger = next((name for name in over if name not in known), None)
     if stranger is not None:
         raise UsageError(f"{stranger!r} is not searched: --over takes of {', '.join(known)}")
-    has = {field.name for field in fields(settings)}
+    has = {field.name for field in fields(settings)} - set(settings.UNHEEDED)
     found = {name: draw for name, draw in known.items() if name in has and name not in fixed and (not over or name in over)}
     if not found:
         raise UsageError("every setting that could be searched is set already: leave one of them open")

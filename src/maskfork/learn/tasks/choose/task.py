@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -23,12 +25,20 @@ from maskfork.models.encode import limit_of
 from maskfork.models.hub import load
 
 
+@dataclass(frozen=True)
+class ChooseSettings(TaskSettings):
+    """Those of every task: a choice belongs to its row alone, so there are no classes."""
+
+    UNHEEDED: ClassVar[tuple[str, ...]] = ("class_weight", "label_smoothing", "teacher")
+
+
 class ChooseTask(Task[Questions]):
     """One of several choices is right."""
 
     name = "choose"
     about = "multiple choice: which of the choices answers the question, or goes on with the text"
     roles = ROLES
+    settings = ChooseSettings
     heads = ("choice",)
 
     def read(self, sources: Sources, settings: TaskSettings) -> Split[Questions]:
@@ -49,8 +59,6 @@ class ChooseTask(Task[Questions]):
         """A fresh score on `base`, its best epoch by accuracy on validation rows. Raises DataError, UsageError."""
         if settings.on_long == "chunk":
             raise UsageError("a choice is read beside its question in one piece: on_long is error, truncate or head+tail")
-        if settings.teacher is not None:
-            raise UsageError("a choice is learnt from its rows and from no teacher: leave teacher out")
         model = load(base, "choice", seed=seed).to(best_device())
         settings = within(model, settings)
         rows, held = with_validation(split, lambda r: r.keys(), settings, seed)

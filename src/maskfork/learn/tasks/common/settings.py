@@ -6,7 +6,7 @@ import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
-from typing import Any, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from maskfork.errors import UsageError
 from maskfork.learn.train.settings import FineTuneSettings
@@ -17,7 +17,9 @@ S = TypeVar("S", bound="TaskSettings")
 
 @dataclass(frozen=True)
 class TaskSettings(FineTuneSettings):
-    """`on_long`: what becomes of a text over the limit; `adapter`: its name, such as lora (`lora:rank=16`), to train that instead
+    """What every task can be told; `UNHEEDED` are settings that a task's loss has no place for, which are refused.
+
+    `on_long`: what becomes of a text over the limit; `adapter`: its name, such as lora (`lora:rank=16`), to train that instead
     of all weights, and `merge` to put it into them afterwards; `teacher`: the folder of a model whose answers are learnt beside
     the labels.
     """
@@ -26,6 +28,14 @@ class TaskSettings(FineTuneSettings):
     adapter: str | None = None
     merge: bool = False
     teacher: str | None = None
+
+    UNHEEDED: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in self.UNHEEDED:
+            if getattr(self, name) != getattr(type(self), name):  # its default
+                raise UsageError(f"{name} has no place in what is learnt here: leave it out")
 
     @classmethod
     def of(cls, settings: TaskSettings) -> Self:

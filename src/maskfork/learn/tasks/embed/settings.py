@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from maskfork.errors import UsageError
 from maskfork.learn.tasks.common.teach import TaughtSettings
@@ -45,6 +45,8 @@ class EmbedSettings(TaughtSettings):
     document_prompt: str | None = None
     negatives: int = 0
     negative_share: float = 0.95
+
+    UNHEEDED: ClassVar[tuple[str, ...]] = ("class_weight", "label_smoothing")
 
     def __post_init__(self) -> None:
         super().__post_init__()

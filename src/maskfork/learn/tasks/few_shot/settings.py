@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from maskfork.errors import UsageError
 from maskfork.learn.tasks.common.settings import TaskSettings
@@ -26,6 +26,8 @@ class FewShotSettings(TaskSettings):
     way: Way = "contrastive"
     loss: Literal["all-pairs", "supervised", "batch-triplet"] = "all-pairs"
     scale: float = 20.0
+
+    UNHEEDED: ClassVar[tuple[str, ...]] = ("class_weight", "label_smoothing")
 
     def __post_init__(self) -> None:
         super().__post_init__()

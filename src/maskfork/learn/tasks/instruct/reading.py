@@ -41,7 +41,9 @@ def read_lessons(path: Path, columns: Mapping[str, str]) -> tuple[Lessons, list[
     if len(rows) < len(given):
         notes.append(f"{path.name}: {len(given) - len(rows):,} rows without an answer of the assistant are left out.")
     if not rows:
-        raise DataError(f"{path.name} has no row with something asked and answered.")
+        raise DataError(
+            f"{path.name} has no row that is asked and answered; give each a turn of the user and one of the assistant."
+        )
     return Lessons(tuple(rows)), notes
 
 

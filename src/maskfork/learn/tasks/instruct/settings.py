@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from maskfork.errors import UsageError
 from maskfork.learn.tasks.common.teach import TaughtSettings
@@ -20,6 +20,8 @@ class InstructSettings(TaughtSettings):
     learn: Literal["answers", "all"] = "answers"
     answers: int = 100
     max_new_tokens: int = 256
+
+    UNHEEDED: ClassVar[tuple[str, ...]] = ("class_weight",)
 
     def __post_init__(self) -> None:
         super().__post_init__()

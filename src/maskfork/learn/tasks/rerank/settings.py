@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from maskfork.errors import UsageError
 from maskfork.learn.tasks.common.teach import TaughtSettings
@@ -21,6 +21,8 @@ class RerankSettings(TaughtSettings):
     margin: float = 1.0
     documents: int = 8
     negatives: int = 7
+
+    UNHEEDED: ClassVar[tuple[str, ...]] = ("class_weight", "label_smoothing")
 
     def __post_init__(self) -> None:
         super().__post_init__()

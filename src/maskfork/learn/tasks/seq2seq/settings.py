@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from maskfork.errors import UsageError
 from maskfork.learn.tasks.common.teach import TaughtSettings
@@ -22,6 +22,8 @@ class Seq2SeqSettings(TaughtSettings):
     beams: int = 4
     length_penalty: float = 1.0
     metric: Literal["bleu", "chrf", "rouge1", "rouge2", "rougeL", "exact"] = "bleu"
+
+    UNHEEDED: ClassVar[tuple[str, ...]] = ("class_weight",)
 
     def __post_init__(self) -> None:
         super().__post_init__()
