@@ -50,6 +50,8 @@ def test_an_encoder(capsys: pytest.CaptureFixture[str]) -> None:
         (["nowhere", "--perplexity", "nowhere.txt"], "nowhere.txt"),
         (["nowhere", "--perplexity", "text.txt", "--column", "text=x"], "--column names columns"),
         (["nowhere", "rows.csv", "--context", "8"], "--context is how much of a text"),
+        (["nowhere", "--perplexity", "text.txt", "--limit", "0"], "--limit is so many tokens or texts, 1 or more, not 0"),
+        (["nowhere", "text.txt", "--few-shot", "0,1", "--draws", "0"], "--draws is how often examples are drawn, 1 or more"),
         (["nowhere", "rows.csv", "--limit", "8"], "--limit is of a perplexity or of --few-shot"),
         (["bert", "--perplexity", "text.txt"], "ask for its --pseudo-perplexity"),
         (["gpt"], "say what to measure"),

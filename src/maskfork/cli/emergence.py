@@ -36,6 +36,8 @@ def emergence(
     from maskfork.view.emergence import Point, emergence_picture, emergence_text
 
     shots = _numbers(few_shot)
+    if draws < 1:
+        raise UsageError(f"--draws is how often examples are drawn, 1 or more, not {draws}")
     wanted = [name.strip() for name in (metrics or METRICS).split(",") if name.strip()]
     unknown = next((name for name in wanted if name not in KNOWN), None)
     if unknown is not None or not wanted:

@@ -131,6 +131,8 @@ def _check_options(
         raise UsageError("--column names columns of the labelled rows of a trained model: leave it out")
     if context is not None and not texts:
         raise UsageError("--context is how much of a text is read for a perplexity: leave it out")
+    if limit is not None and limit < 1:
+        raise UsageError(f"--limit is so many tokens or texts, 1 or more, not {limit}")
     if limit is not None and not texts and few_shot is None:
         raise UsageError("--limit is of a perplexity or of --few-shot, and a trained model is scored on all rows: leave it out")
 
