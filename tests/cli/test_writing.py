@@ -41,6 +41,12 @@ def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> tuple
 
 
 @pytest.mark.usefixtures("folder")
+def test_nothing_is_shown_before_a_refusal(capsys: pytest.CaptureFixture[str]) -> None:
+    out, err = run(capsys, "generate", "gpt", "a film of", "--top-p", "2", code=2)
+    assert (out, err.startswith("maskfork: top_p is 2.0")) == ("", True)
+
+
+@pytest.mark.usefixtures("folder")
 def test_generate(capsys: pytest.CaptureFixture[str]) -> None:
     shown, _ = run(capsys, "generate", "gpt", "a film of", "--max-new-tokens", "9")
     (told,) = json.loads(run(capsys, "generate", "gpt", "a film of", "--max-new-tokens", "9", "--json")[0])

@@ -61,9 +61,15 @@ def write(model: Model, prompts: Sequence[str], asked: Mapping[str, Any], *, jso
     from maskfork.prompt.generate import write_texts
 
     if len(prompts) == 1 and not json:
-        show(begin)
-        texts, notes = write_texts(model, prompts, on_text=show, **asked)
-        show("\n")
+        waiting = begin  # until the settings are known to be good
+
+        def told(piece: str) -> None:
+            nonlocal waiting
+            show(waiting + piece)
+            waiting = ""
+
+        texts, notes = write_texts(model, prompts, on_text=told, **asked)
+        show(waiting + "\n")
         for other in texts[1:]:
             emit(f"---\n{begin}{other.text}")
     else:

@@ -173,7 +173,7 @@ def test_bad_gold_is_said(folder: Path, encoder: str, capsys: pytest.CaptureFixt
         assert 'holds the label "a", "b" in 20 rows' in capsys.readouterr().err
         assert server.calls == []
     rows, few = [text for text, _ in sentences(60, 3)], gold_of(folder)
-    with pytest.raises(DataError, match="too few to learn from"):
+    with pytest.raises(DataError, match="beside the gold rows are too few to learn from"):
         places(Unlabelled(pl.DataFrame(), tuple(rows), None), few, 0)
 
 

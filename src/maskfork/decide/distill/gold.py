@@ -99,7 +99,8 @@ def places(rows: Unlabelled, gold: Gold, seed: int) -> Places:
     wanted = min(APART_MOST, max(APART_LEAST, round(APART_SHARE * len(free))))
     if len(free) - wanted < APART_LEAST:
         raise DataError(
-            f"{len(free):,} different texts are too few to learn from and to measure by: give {2 * APART_LEAST} or more"
+            f"{len(free):,} different texts beside the gold rows are too few to learn from and to measure by: "
+            f"give {2 * APART_LEAST} or more"
         )
     order = np.random.default_rng([seed, 23]).permutation(free)
     return Places(np.sort(order[wanted:]), order[:wanted], tuple(notes))
