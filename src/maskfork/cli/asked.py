@@ -57,7 +57,9 @@ def out_and_base(task: Task[Any], out: Path | None, model: str | None) -> tuple[
         raise UsageError("name the folder to write with -o")
     base = model or task.base
     if base is None:
-        raise UsageError(f"{task.name} starts from a model of yours: name it with --model")
+        raise UsageError(
+            f"{task.name} starts from a model that you name: --model and a folder, or a model of the Hub such as {task.such_as}"
+        )
     return out, base
 
 

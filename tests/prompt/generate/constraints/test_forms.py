@@ -93,7 +93,7 @@ def test_what_does_not_fit_is_said_before_anything_is_written(wild: Model) -> No
         (lambda: json_schema("{"), "the schema is no JSON"),
         (lambda: json_schema({"not": {"type": "string"}}), 'Unimplemented keys: ."not"'),
         (lambda: json_schema({"type": "object", "minProperties": 2}), "name the properties in `required`"),
-        (lambda: regex("(a"), "regex parse error"),
+        (lambda: regex("(a"), "regex parse error: unclosed group"),
         (lambda: grammar("start: x"), "unknown name"),
         (lambda: choices([]), "choices are one or more texts"),
     ],

@@ -58,7 +58,10 @@ def aims_of(windows: PlacedWindows, rows: Questions) -> Aims:
         chosen.append(window)
         ends.append((0, 0) if gold is None else _ends(windows, window, text, gold[1], gold[1] + len(gold[0])))
     if not any(a or b for a, b in ends):
-        raise DataError("no answer of the train rows stands in its context: there is nothing to learn.")
+        raise DataError(
+            "no answer of the train rows stands in its context, so there is nothing to learn: give answers in the context's own "
+            "words, and places (answer_start) that count its characters from 0."
+        )
     return Aims(windows, np.array(chosen, dtype=np.int64), np.array(ends, dtype=np.int64))
 
 

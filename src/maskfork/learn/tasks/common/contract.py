@@ -124,6 +124,7 @@ class Task(ABC, Generic[E]):
     roles: ClassVar[tuple[Role, ...]]
     settings: ClassVar[type[TaskSettings]] = TaskSettings
     base: ClassVar[str | None] = "all-MiniLM-L6-v2"  # what is trained where the user names no model; None where it must be named
+    such_as: ClassVar[str] = ""  # a model of the Hub that could be, where base is None
     heads: ClassVar[tuple[str, ...]] = ()  # a foreign folder whose config.json names one of these heads is opened by this task
 
     @abstractmethod

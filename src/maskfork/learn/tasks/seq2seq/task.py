@@ -35,6 +35,7 @@ class Seq2SeqTask(Task[Rewritten]):
     roles = ROLES
     settings = Seq2SeqSettings
     base: ClassVar[str | None] = None
+    such_as = "google-t5/t5-small"
 
     def read(self, sources: Sources, settings: TaskSettings) -> Split[Rewritten]:
         """Columns of sources and targets, or two files of lines."""

@@ -19,7 +19,7 @@ from maskfork.models.tokenizers import Tokenizer
 from maskfork.models.tokenizers.pieces import scheme_of
 from maskfork.prompt.generate.constraints.alphabet import Alphabet, byte_tokenizer
 from maskfork.prompt.generate.constraints.line import Line
-from maskfork.prompt.generate.constraints.rule import Rule
+from maskfork.prompt.generate.constraints.rule import Rule, in_short
 from maskfork.prompt.generate.constraints.search import shortest, straight
 from maskfork.prompt.generate.seen import Seen
 
@@ -37,7 +37,7 @@ class Guard:
         tokens, text = (LLMatcher(of, rule.grammar, log_level=0) for of in (alphabet.of_tokens, byte_tokenizer()))
         for matcher in (tokens, text):
             if matcher.is_error():
-                raise UsageError(f"{rule.what} cannot be held to: {matcher.get_error().splitlines()[0]}")
+                raise UsageError(f"{rule.what} cannot be held to: {in_short(matcher.get_error())}")
         way = way_out(rule, alphabet, text, room)
         lead = spec.fork == "encoder-decoder" and scheme_of(model.tokenizer) == "metaspace"
         self.lines = [Line(alphabet, tokens, text, way, room, lead) for _ in range(rows)]

@@ -28,7 +28,7 @@ class Rule:
 
     def __post_init__(self) -> None:
         if error := llguidance.LLMatcher.validate_grammar(self.grammar):
-            raise UsageError(f"{self.what} cannot be held to: {_first(error)}")
+            raise UsageError(f"{self.what} cannot be held to: {in_short(error)}")
 
 
 def json_schema(schema: Mapping[str, Any] | bool | str) -> Rule:
@@ -67,6 +67,8 @@ def choices(names: Sequence[str]) -> Rule:
     return grammar("start: " + " | ".join(json.dumps(name, ensure_ascii=False) for name in dict.fromkeys(names)))
 
 
-def _first(error: str) -> str:
-    """The library's own first line, without its place in the grammar."""
-    return error.strip().splitlines()[0].removeprefix("ERROR: ").rstrip(".")
+def in_short(error: str) -> str:
+    """The library's own first line, without its place in the grammar; where it only announces the cause, the cause as well."""
+    first, *more = error.strip().removeprefix("ERROR: ").splitlines()
+    cause = next((line.removeprefix("error: ") for line in more if line.startswith("error: ")), "")
+    return (f"{first} {cause}" if first.endswith(":") and cause else first).rstrip(".")
