@@ -145,7 +145,7 @@ def judged(name: str, error: float) -> tuple[list[str], list[str]] | None:
 
 def _labels(names: tuple[str, ...], said: np.ndarray, probs: np.ndarray) -> Labels:
     nothing = np.full(len(said), np.nan)
-    return Labels(names, said, probs, nothing, (None,) * len(said), nothing)
+    return Labels(names, said, probs, nothing, errors=(None,) * len(said), latencies_ms=nothing)
 
 
 def _holds(found: dict[str, float], truth: float) -> bool:

@@ -153,6 +153,12 @@ def fit_temperature(probs_or_logits: ArrayLike, labels: ArrayLike) -> float:
     return exp(min((low, high, float(found.x)), key=loss))
 
 
+def tempered_likelihood(logits: ArrayLike, labels: ArrayLike) -> float:
+    """Mean log likelihood of labels [N] by logits [N, C] at the temperature that fits them best: what they can tell apart, not
+    how sure they are of it. 0 is the most."""
+    return -nll(apply_temperature(logits, fit_temperature(logits, labels)), labels)
+
+
 def apply_temperature(probs_or_logits: ArrayLike, temperature: float) -> FloatArray:
     """Probabilities [N, C] of scores divided by `temperature`; the top class of a row never changes."""
     if not temperature > 0.0:

@@ -18,8 +18,9 @@ from maskfork.errors import DataError, ModelError
 from maskfork.learn.data.rows import Rows
 from maskfork.learn.tasks.classify import Classifier, class_weights, reading, run, validation_split
 from maskfork.learn.tasks.classify import classifier as classifier_module
+from maskfork.learn.tasks.classify.hold import quality
 from maskfork.learn.train.settings import FineTuneSettings
-from maskfork.measure.calibration import fit_temperature
+from maskfork.measure.calibration import fit_temperature, nll
 from maskfork.models.encode import encode
 from tests.learn.tiny import make, rows, sentences
 
@@ -180,14 +181,14 @@ def test_the_temperature_is_in_the_weights(tmp_path: Path, monkeypatch: pytest.M
     np.testing.assert_allclose(opened.predict(TEXTS), wanted, atol=1e-5)
     assert f"on 40 validation rows (temperature {temperature:.2f})" in trained.notes[-1]
     assert trained.record is not None
-    assert trained.validation_score == max(trained.record.scores)
     _, held = validation_split(data.labels, settings, 0)
     after = trained.logits(data.take(held).texts).numpy()
+    assert trained.validation_score == pytest.approx((after.argmax(-1) == noisy[held]).mean())
     assert fit_temperature(after, noisy[held]) == pytest.approx(1.0, abs=0.02)
 
 
 def test_the_best_epoch_is_the_one_that_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Accuracy on the validation rows, recomputed from the trained model, is the best of all epochs."""
+    """The likelihood of the validation rows, recomputed from the trained model, is the best of all epochs."""
     data = rows(400)
     settings = FineTuneSettings(epochs=6, learning_rate=2e-3, min_steps=0, precision="fp32")
     trained = Classifier.train(saved(tmp_path), data, settings=settings, seed=3)
@@ -195,7 +196,19 @@ def test_the_best_epoch_is_the_one_that_answers(tmp_path: Path, monkeypatch: pyt
     assert len(trained.record.scores) == 6
     _, held = validation_split(data.labels, settings, 3)
     part = data.take(held)
-    assert (trained.predict(part.texts).argmax(-1) == part.labels).mean() == pytest.approx(max(trained.record.scores))
+    assert -nll(trained.predict(part.texts), part.labels) == pytest.approx(max(trained.record.scores), abs=1e-3)
+
+
+def test_an_epoch_that_is_too_sure_can_be_the_best() -> None:
+    """What counts is what it tells apart: the temperature takes its certainty back."""
+    labels = np.array([0, 1] * 20)
+    side = np.where(labels == 1, 1.0, -1.0)
+    early, late = side.copy(), 20.0 * side  # as many mistakes, and the later one makes them where it is least sure
+    early[:12], late[:12] = -side[:12], -0.5 * side[:12]
+    found = [quality(np.stack([-one, one], axis=1), labels) for one in (early, late)]
+    assert found[0][1] == found[1][1] == pytest.approx(0.7)
+    assert found[1][0] > found[0][0] + 0.1
+    assert found[1] == pytest.approx(quality(np.stack([-late, late], axis=1) / 30.0, labels), abs=1e-4)
 
 
 def test_one_label_is_refused(tmp_path: Path) -> None:

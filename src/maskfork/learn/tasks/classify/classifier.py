@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from maskfork.core.batch import Batch
 from maskfork.errors import DataError, ModelError
 from maskfork.learn.adapt import room
 from maskfork.learn.data.rows import Rows
 from maskfork.learn.tasks.classify.halves import said_of_halves, temperature_of_halves
-from maskfork.learn.tasks.classify.hold import validation_split
+from maskfork.learn.tasks.classify.hold import quality, validation_split
 from maskfork.learn.tasks.classify.losses import loss_of
 from maskfork.learn.tasks.classify.reading import run
 from maskfork.learn.tasks.common.contract import Progress, part_of
@@ -68,10 +67,11 @@ class Classifier:
         made, encoding = _fitted(base, rows, inside, held, settings, seed, progress=part_of(progress, 0.0, 0.5 if apart else 1.0))
         if (cut := encoding.lost_note(limit_of(made.model, made.max_length) or 0)) is not None:
             made.notes.insert(0, cut)
-        if len(held) and made.record is not None:
-            temperature = fold_temperature(made.model, run(made.model, encoding, held).numpy(), rows.labels[held])
+        if len(held):
+            logits = run(made.model, encoding, held).numpy()
+            temperature = fold_temperature(made.model, logits, rows.labels[held])
             made.notes.append(f"probabilities calibrated on {len(held)} validation rows (temperature {temperature:.2f})")
-            made.validation_score = max(made.record.scores)
+            made.validation_score = float((logits.argmax(1) == rows.labels[held]).mean())
         elif apart:
 
             def answered(learnt: np.ndarray, asked: np.ndarray, own: FineTuneSettings, number: int) -> np.ndarray:
@@ -140,9 +140,7 @@ def _fitted(
         return measure(module(batch[0].to(model.device)).logits.float(), batch[1].to(model.device))
 
     def evaluate(_: nn.Module) -> tuple[float, float]:
-        logits = run(model, encoding, held)
-        truth = labels[held]
-        return float((logits.argmax(-1) == truth).float().mean()), -float(cross_entropy(logits, truth))
+        return quality(run(model, encoding, held).numpy(), rows.labels[held])
 
     lengths = [len(encoding.ids[i]) for i in inside]
     made.record = fit_rows(

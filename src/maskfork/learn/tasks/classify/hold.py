@@ -1,10 +1,11 @@
-"""Which rows are kept back to choose by."""
+"""Which rows are kept back to choose by, and how an epoch is chosen."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from maskfork.learn.train.settings import FineTuneSettings
+from maskfork.measure.calibration import tempered_likelihood
 
 
 def validation_split(labels: np.ndarray, settings: FineTuneSettings, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -29,3 +30,12 @@ def validation_split(labels: np.ndarray, settings: FineTuneSettings, seed: int) 
     chosen = np.zeros(len(labels), dtype=bool)
     chosen[held] = True
     return everything[~chosen], everything[chosen]
+
+
+def quality(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    """(what the best epoch is chosen by, what decides between equals) for logits [n, C] and labels [n], higher is better.
+
+    The likelihood comes first, at the temperature that they will be given: forty rows cannot tell accuracies a few points apart
+    (SST-2, 400 rows: the first of three epochs was as accurate as the last on them, and 6 points behind it on others).
+    """
+    return tempered_likelihood(logits, labels), float((logits.argmax(1) == labels).mean())

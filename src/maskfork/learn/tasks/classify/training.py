@@ -14,6 +14,7 @@ from maskfork.learn.tasks.classify.classifier import cool, fold_temperature
 from maskfork.learn.tasks.classify.distil import Student, Teacher
 from maskfork.learn.tasks.classify.examples import HUB, Labelled
 from maskfork.learn.tasks.classify.halves import said_of_halves, temperature_of_halves
+from maskfork.learn.tasks.classify.hold import quality
 from maskfork.learn.tasks.classify.losses import loss_of
 from maskfork.learn.tasks.classify.parts import Parts, parts_of
 from maskfork.learn.tasks.classify.reading import Reader, Reading, TextBatch, answers, batch_of, encode_for
@@ -168,13 +169,11 @@ def _quality(made: Sorter, logits: np.ndarray, rows: Labelled, scale: tuple[floa
         guess = logits[:, 0] * scale[1] + scale[0]
         apart = -float(((guess - rows.targets) ** 2).mean())
         return apart, 0.0
-    probs = probabilities(made.problem, logits)
     if made.problem == "multi":
+        probs = probabilities(made.problem, logits)
         loss = np.where(rows.targets, np.log(np.clip(probs, 1e-12, 1.0)), np.log(np.clip(1.0 - probs, 1e-12, 1.0)))
         return multilabel_f1(rows.targets, probs >= tune_thresholds(probs, rows.targets), "macro"), float(loss.mean())
-    right = probs.argmax(1) == rows.targets
-    sure = probs[np.arange(len(rows)), rows.targets]
-    return float(right.mean()), float(np.log(np.clip(sure, 1e-12, 1.0)).mean())
+    return quality(logits, rows.targets)
 
 
 def _tune(made: Sorter, parts: Parts, settings: ClassifySettings) -> None:
