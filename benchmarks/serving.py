@@ -79,10 +79,12 @@ def hold(given: argparse.Namespace, work: Path) -> dict[str, Any]:
 
 def overload(given: argparse.Namespace, work: Path) -> dict[str, Any]:
     words, lie = ours(given.folder, "--latency-ms", str(given.latency_ms)), processors.measured()
+    with running("maskfork", ours(given.folder), given.folder, work / "capacity.log") as server:  # that promises nothing
+        uvloop.run(load(server.target, ASKED, 2, 64))
+        most = uvloop.run(load(server.target, ASKED, 6, 64)).summary()["answered_per_second"]
+    assert most is not None
     with OtherLoad() as others, running("maskfork", words, given.folder, work / "overload.log") as server:
         own = right(uvloop.run(answers(server, ASKED)))
-        most = uvloop.run(load(server.target, ASKED, 6, 64)).summary()["answered_per_second"]
-        assert most is not None
         before = uvloop.run(load(server.target, ASKED, 10, 64, most / 3, right=own))
 
         async def watched() -> tuple[Any, list[float]]:
