@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, Self
 
 from maskfork.errors import UsageError
 
@@ -76,6 +76,10 @@ class FineTuneSettings:
     def rows_a_step(self, rows: int) -> int:
         """Batch size for so many training rows."""
         return self.batch_size or (16 if rows < 1000 else 32)
+
+    def in_steps(self, steps: int) -> Self:
+        """The same settings for so many steps, however many epochs these are."""
+        return replace(self, epochs=1e-6, min_steps=steps, max_epochs=1e6)
 
     def steps(self, rows: int) -> tuple[int, int]:
         """(steps in all, steps an epoch) for so many training rows."""

@@ -52,6 +52,7 @@ class FineTuneContender(Contender):
 
     def run(self, train: Rows, held_out: HeldOut, *, seed: int, progress: Progress) -> Outcome:
         from maskfork.learn.tasks.classify import Classifier
+        from maskfork.learn.tasks.common.contract import part_of
 
         started = time.perf_counter()
         model = Classifier.train(
@@ -59,7 +60,7 @@ class FineTuneContender(Contender):
             train,
             settings=self.settings,
             seed=seed,
-            progress=lambda share, doing: progress(0.9 * share, doing),
+            progress=part_of(progress, 0.0, 0.9),
         )
         fit_seconds = time.perf_counter() - started
         progress(0.9, "answering")

@@ -38,7 +38,7 @@ def halves(labels: IntArray, seed: int) -> tuple[IntArray, IntArray]:
 def for_half(settings: S, rows: int, half: int) -> S:
     """Settings with which `half` rows are seen as often as all `rows` of them, in batches of one size."""
     size, (steps, _) = settings.rows_a_step(rows), settings.steps(rows)
-    return replace(settings, batch_size=size, epochs=1e-6, min_steps=max(1, round(steps * half / rows)), max_epochs=1e6)
+    return replace(settings, batch_size=size).in_steps(max(1, round(steps * half / rows)))
 
 
 def temperature_of_halves(

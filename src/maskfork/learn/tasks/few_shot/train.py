@@ -38,13 +38,11 @@ def train(
     record = None
     if settings.way == "contrastive":
         texts = TextRows((rows.texts,), labels=rows.labels, label_names=rows.label_names)
-        # the steps are what is asked for: epochs follow from them
         how = EmbedSettings(
-            epochs=1e-6, min_steps=settings.steps_wanted, max_epochs=float(settings.steps_wanted), batch_size=settings.batch_size,
-            learning_rate=settings.learning_rate, warmup=settings.warmup, weight_decay=settings.weight_decay, clip=settings.clip,
-            precision=settings.precision, loss=settings.loss, scale=settings.scale, on_long=settings.on_long,
-            adapter=settings.adapter, merge=settings.merge,
-        )  # fmt: skip
+            batch_size=settings.batch_size, learning_rate=settings.learning_rate, warmup=settings.warmup,
+            weight_decay=settings.weight_decay, clip=settings.clip, precision=settings.precision, loss=settings.loss,
+            scale=settings.scale, on_long=settings.on_long, adapter=settings.adapter, merge=settings.merge,
+        ).in_steps(settings.steps_wanted)  # fmt: skip
         record, said = fit_vectors(encoder, texts, how, seed=seed, progress=progress, work=work)
         notes += said
     c = LEARNT_C if settings.way == "contrastive" else None
