@@ -17,8 +17,11 @@ from maskfork.deploy.serve.job import Item
 from maskfork.deploy.serve.limits import Limits
 from maskfork.deploy.serve.served import open_served
 from maskfork.deploy.serve.served.served import Served
+from tests.learn.tiny import sentences
 
 T = TypeVar("T")
+TEXTS = sentences(12, 5)[0]
+LONG = "film story " * 200
 
 
 def house_of(limits: Limits | None = None, **places: Path) -> House:
