@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 
 from maskfork.cli import main
-from maskfork.decide.label.active import NOT_CHOSEN, answer_actively, label_actively
+from maskfork.decide.label.active import NOT_CHOSEN, label_actively
 from maskfork.decide.label.columns import with_labels
 from maskfork.decide.label.rows import read_unlabelled
 from maskfork.errors import DataError, UsageError
@@ -264,7 +264,7 @@ def test_several_labels_are_learnt_with_half_of_the_calls() -> None:
         truth = np.stack([vectors[:, 0] > 0, vectors[:, 1] > 0, vectors[:, 2] > 1.5], axis=1).astype(np.int64)
         teacher = Several(truth)
         texts = [str(i) for i in range(len(truth))]
-        answers, _ = answer_actively(teacher, texts, None, vectors, 80, seed=seed)
+        answers, _ = label_actively(teacher, texts, None, vectors, 80, seed=seed)
         assert len(set(teacher.asked)) == len(teacher.asked) == 80 == int(answers.labelled.sum())
         assert answers.errors.count(NOT_CHOSEN) == 1420
         assert all(

@@ -11,11 +11,12 @@ import numpy.typing as npt
 
 from maskfork.decide.distill.gold import Gold, Places
 from maskfork.decide.distill.stages import Arrays
-from maskfork.decide.label.active import LEAST, Round, Step, label_actively, spread
+from maskfork.decide.label.active import LEAST, Round, Step, label_actively
 from maskfork.decide.label.rows import Unlabelled
 from maskfork.decide.label.run import Vectors
 from maskfork.errors import EndpointError, UsageError
 from maskfork.prompt.teachers.messages import Usage
+from maskfork.prompt.teachers.parts import among, joined
 from maskfork.prompt.teachers.teacher import Labels, Teacher
 
 LEFT_OUT = "not asked: a copy of another row, or of a gold row, or blank"
@@ -56,7 +57,7 @@ def label_all(
             progress=lambda share, doing: progress(0.2 + 0.8 * share, doing),
         )  # fmt: skip
         parts.append(_whole(chosen))
-    return spread(parts, np.concatenate([apart, where.learn]), len(rows), LEFT_OUT), of_gold, apart, rounds
+    return among(joined(parts), np.concatenate([apart, where.learn]), len(rows), LEFT_OUT), of_gold, apart, rounds
 
 
 def labels_of(rows: Labels, gold: Labels, apart: npt.NDArray[np.int64], rounds: list[Round]) -> tuple[dict[str, Any], Arrays]:

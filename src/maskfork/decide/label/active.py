@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -17,8 +17,9 @@ import numpy.typing as npt
 
 from maskfork.decide.label.unsure import unsure_of
 from maskfork.errors import UsageError
-from maskfork.prompt.teachers.outcome import Answers, Outcome
-from maskfork.prompt.teachers.teacher import FormTeacher, Labels, Progress, Teacher
+from maskfork.prompt.teachers.outcome import Outcome
+from maskfork.prompt.teachers.parts import among, joined
+from maskfork.prompt.teachers.teacher import Progress
 
 NOT_CHOSEN = "not asked: the calls were spent on other texts"
 LEAST = 10
@@ -47,7 +48,7 @@ class Round:
 
 
 def label_actively(
-    teacher: Teacher,
+    teacher: Answering[F],
     texts: Sequence[str],
     pairs: Sequence[str] | None,
     vectors: npt.NDArray[np.float32],
@@ -55,42 +56,12 @@ def label_actively(
     *,
     seed: int = 0,
     progress: Step = lambda share, doing: None,
-) -> tuple[Labels, list[Round]]:
-    """Labels of all N texts, `NOT_CHOSEN` but for `budget` of them, and the rounds. `vectors` [N, E].
+) -> tuple[F, list[Round]]:
+    """Answers for all N texts, `NOT_CHOSEN` but for `budget` of them, and the rounds. `vectors` [N, E].
 
     Equal arguments choose equal texts, so a run that was stopped repeats itself out of the answers that are kept. Raises
     UsageError for a budget under 10 or of all texts.
     """
-    parts, asked, rounds = _asked(teacher, texts, pairs, vectors, budget, seed, progress)
-    return spread(parts, asked, len(texts), NOT_CHOSEN), rounds
-
-
-def answer_actively(
-    teacher: FormTeacher,
-    texts: Sequence[str],
-    pairs: Sequence[str] | None,
-    vectors: npt.NDArray[np.float32],
-    budget: int,
-    *,
-    seed: int = 0,
-    progress: Step = lambda share, doing: None,
-) -> tuple[Answers, list[Round]]:
-    """The same of a teacher that gives several labels a text."""
-    parts, asked, rounds = _asked(teacher, texts, pairs, vectors, budget, seed, progress)
-    return joined(parts).among(asked, len(texts), NOT_CHOSEN), rounds
-
-
-def check_budget(budget: int, count: int) -> None:
-    """Raises UsageError for fewer than 10 texts, and for all of them."""
-    if not LEAST <= budget < count:
-        raise UsageError(f"--active asks for {LEAST} texts or more, and fewer than the {count:,} there are, not {budget:,}")
-
-
-def _asked(
-    teacher: Answering[F], texts: Sequence[str], pairs: Sequence[str] | None, vectors: npt.NDArray[np.float32], budget: int,
-    seed: int, progress: Step,
-) -> tuple[list[F], npt.NDArray[np.int64], list[Round]]:  # fmt: skip
-    """What was said round by round, and of which texts [budget]."""
     check_budget(budget, len(texts))
     rng = np.random.default_rng([seed, 17])
     asked: list[int] = []
@@ -113,64 +84,13 @@ def _asked(
         rounds.append(Round(len(chosen), labelled, None if unsure is None else float(unsure.mean())))
         if found.stopped is not None:
             break
-    return parts, np.array(asked, dtype=np.int64), rounds
+    return among(joined(parts), np.array(asked, dtype=np.int64), len(texts), NOT_CHOSEN), rounds
 
 
-def spread(parts: Sequence[Labels], where: npt.NDArray[np.int64], count: int, why: str) -> Labels:
-    """Parts labelled one after the other, at their places [n] among `count` texts; `why` the others have no label."""
-    first = parts[0]
-    classes = len(first.names)
-    labels = np.full(count, -1, dtype=np.int64)
-    probs = np.full((count, classes), 1.0 / classes)
-    agreement, latencies = np.full(count, np.nan), np.full(count, np.nan)
-    errors: list[str | None] = [why] * count
-    labels[where] = np.concatenate([part.labels for part in parts])
-    probs[where] = np.concatenate([part.probs for part in parts])
-    agreement[where] = np.concatenate([part.agreement for part in parts])
-    latencies[where] = np.concatenate([part.latencies_ms for part in parts])
-    for i, error in zip(where.tolist(), [error for part in parts for error in part.errors], strict=True):
-        errors[i] = error
-    costs = None
-    if all(part.costs is not None for part in parts):
-        costs = np.zeros(count)
-        costs[where] = np.concatenate([part.costs for part in parts if part.costs is not None])
-    return replace(
-        _summed(parts),
-        labels=labels,
-        probs=probs,
-        agreement=agreement,
-        errors=tuple(errors),
-        latencies_ms=latencies,
-        costs=costs,
-    )
-
-
-def joined(parts: Sequence[Answers]) -> Answers:
-    """Parts answered one after the other, as one."""
-    costs = [part.costs for part in parts if part.costs is not None]
-    return replace(
-        _summed(parts),
-        rows=tuple(row for part in parts for row in part.rows),
-        errors=tuple(error for part in parts for error in part.errors),
-        latencies_ms=np.concatenate([part.latencies_ms for part in parts]),
-        costs=np.concatenate(costs) if len(costs) == len(parts) else None,
-    )
-
-
-def _summed(parts: Sequence[F]) -> F:
-    """The first part, with what all of them took and said beside their rows."""
-    first = parts[0]
-    usage = first.usage
-    for part in parts[1:]:
-        usage = usage if part.usage is None else part.usage if usage is None else usage + part.usage
-    spent = [part.spent for part in parts if part.spent is not None]
-    return replace(
-        first,
-        usage=usage,
-        spent=sum(spent) if spent else None,
-        notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
-        stopped=next((part.stopped for part in parts if part.stopped), None),
-    )
+def check_budget(budget: int, count: int) -> None:
+    """Raises UsageError for fewer than 10 texts, and for all of them."""
+    if not LEAST <= budget < count:
+        raise UsageError(f"--active asks for {LEAST} texts or more, and fewer than the {count:,} there are, not {budget:,}")
 
 
 def _sizes(budget: int) -> list[int]:

@@ -17,13 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from maskfork.decide.compare.store import write_atomic
-from maskfork.decide.label.active import Round, Step, answer_actively, check_budget, label_actively, spread
+from maskfork.decide.label.active import Answering, F, Round, Step, check_budget, label_actively
 from maskfork.decide.label.columns import with_answers, with_labels
 from maskfork.decide.label.rows import Unlabelled
 from maskfork.errors import UsageError
 from maskfork.learn.data.write import check_ending, write_table
 from maskfork.prompt.tasks.description import TaskDescription
 from maskfork.prompt.teachers.outcome import Answers
+from maskfork.prompt.teachers.parts import among
 from maskfork.prompt.teachers.teacher import AnyTeacher, FormTeacher, Labels, Progress, Teacher
 
 BLANK = "not asked: the text is blank"
@@ -70,12 +71,11 @@ def label_table(
     check_task(teacher.description, out, active)
     check_out(out, rows, teacher)
     found: Labels | Answers
-    if isinstance(teacher, FormTeacher):
-        found, rounds = answer_rows(rows, teacher, active=active, vectors=vectors, seed=seed, progress=progress)
-        frame, notes = with_answers(rows.frame, found, teacher.description)
-    else:
-        found, rounds = label_rows(rows, teacher, active=active, vectors=vectors, seed=seed, progress=progress)
+    found, rounds = label_rows(rows, teacher, active=active, vectors=vectors, seed=seed, progress=progress)
+    if isinstance(found, Labels):
         frame, notes = with_labels(rows.frame, found)
+    else:
+        frame, notes = with_answers(rows.frame, found, teacher.description)
     folder = answers_of(out)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(folder / IDENTITY, json.dumps(_identity(rows, teacher), ensure_ascii=False).encode())
@@ -87,14 +87,14 @@ def label_table(
 
 def label_rows(
     rows: Unlabelled,
-    teacher: Teacher,
+    teacher: Answering[F],
     *,
     active: int | None = None,
     vectors: Vectors | None = None,
     seed: int = 0,
     progress: Step = lambda share, doing: None,
-) -> tuple[Labels, list[Round]]:
-    """Labels of all rows; of `active` rows, chosen in rounds by `vectors`, where it is given."""
+) -> tuple[F, list[Round]]:
+    """Answers for all rows; for `active` rows, chosen in rounds by `vectors`, where it is given."""
     where, texts, pairs = _waiting(rows)
     rounds: list[Round] = []
     if active is None:
@@ -102,29 +102,7 @@ def label_rows(
     else:
         read = _read(texts, pairs, active, vectors, progress)
         found, rounds = label_actively(teacher, texts, pairs, read, active, seed=seed, progress=progress)
-    if len(where) == len(rows):
-        return found, rounds
-    return spread([found], where, len(rows), BLANK), rounds
-
-
-def answer_rows(
-    rows: Unlabelled,
-    teacher: FormTeacher,
-    *,
-    active: int | None = None,
-    vectors: Vectors | None = None,
-    seed: int = 0,
-    progress: Step = lambda share, doing: None,
-) -> tuple[Answers, list[Round]]:
-    """Answers for all rows; for `active` rows as `label_rows`."""
-    where, texts, pairs = _waiting(rows)
-    rounds: list[Round] = []
-    if active is None:
-        found = teacher.label(texts, pairs, _asking(progress))
-    else:
-        read = _read(texts, pairs, active, vectors, progress)
-        found, rounds = answer_actively(teacher, texts, pairs, read, active, seed=seed, progress=progress)
-    return (found if len(where) == len(rows) else found.among(where, len(rows), BLANK)), rounds
+    return (found if len(where) == len(rows) else among(found, where, len(rows), BLANK)), rounds
 
 
 def _read(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -56,6 +56,11 @@ class Outcome(ABC):
         """How often each label is given."""
 
     @property
+    def by_row(self) -> Mapping[str, Any]:
+        """Its fields [N], and what each holds of a text that was not asked."""
+        return {"errors": None, "latencies_ms": np.nan, "costs": 0.0}
+
+    @property
     def outside(self) -> int:
         """Rows that have no answer because of what was answered."""
         return sum(error is not None and error.startswith((OUTSIDE, OUTSIDE_FORM)) for error in self.errors)
@@ -99,19 +104,9 @@ class Answers(Outcome):
                 said[one if isinstance(one, str) else one["label"]] += 1
         return {name: said[name] for name in self.names}
 
-    def among(self, where: npt.NDArray[np.int64], count: int, why: str) -> Answers:
-        """These at their places [N] among `count` texts; `why` the others have no answer."""
-        rows: list[Row | None] = [None] * count
-        errors: list[str | None] = [why] * count
-        latencies, costs = np.full(count, np.nan), np.zeros(count)
-        latencies[where] = self.latencies_ms
-        for place, row, error in zip(where.tolist(), self.rows, self.errors, strict=True):
-            rows[place], errors[place] = row, error
-        if self.costs is not None:
-            costs[where] = self.costs
-        return replace(
-            self, rows=tuple(rows), errors=tuple(errors), latencies_ms=latencies, costs=None if self.costs is None else costs
-        )
+    @property
+    def by_row(self) -> Mapping[str, Any]:
+        return {**super().by_row, "rows": None}
 
 
 def pooled_answers(

@@ -46,6 +46,10 @@ class Labels(Outcome):
     def counts(self) -> dict[str, int]:
         return {name: int((self.labels == i).sum()) for i, name in enumerate(self.names)}
 
+    @property
+    def by_row(self) -> Mapping[str, Any]:
+        return {**super().by_row, "labels": -1, "probs": 1.0 / len(self.names), "agreement": np.nan}
+
 
 class AnyTeacher(ABC):
     """Somebody who answers what a task asks of a text."""
