@@ -17,7 +17,7 @@ from maskfork import Model
 from maskfork.errors import DataError, ModelError
 from maskfork.learn.data.rows import Rows
 from maskfork.learn.tasks.classify import Classifier, class_weights, reading, run, validation_split
-from maskfork.learn.tasks.classify import classifier as classifier_module
+from maskfork.learn.tasks.classify import temperature as temperature_module
 from maskfork.learn.tasks.classify.hold import quality
 from maskfork.learn.train.settings import FineTuneSettings
 from maskfork.measure.calibration import fit_temperature, nll
@@ -158,14 +158,14 @@ def test_the_temperature_is_in_the_weights(tmp_path: Path, monkeypatch: pytest.M
     """What is saved gives softmax(logits / T), T fitted on the validation rows; no answer changes."""
     before: list[torch.Tensor] = []
     seen: list[float] = []
-    plain = classifier_module.cool
+    plain = temperature_module.cool
 
     def watched(model: Model, temperature: float) -> None:
         before.append(run(model, encode(model, TEXTS)))
         seen.append(temperature)
         plain(model, temperature)
 
-    monkeypatch.setattr(classifier_module, "cool", watched)
+    monkeypatch.setattr(temperature_module, "cool", watched)
     data = rows(400)
     noisy = data.labels.copy()
     noisy[::5] = 1 - noisy[::5]  # a model that is too sure

@@ -39,6 +39,7 @@ class Sorter(Trained):
     rules: Rules = field(default_factory=Rules)
     notes: list[str] = field(default_factory=list)
     record: Record | None = None
+    validation_score: float | None = None  # the share of right labels among the rows that were kept back
 
     @staticmethod
     def open(folder: Path) -> Sorter:

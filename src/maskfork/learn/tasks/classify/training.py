@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from maskfork.learn.tasks.classify.classifier import cool, fold_temperature
 from maskfork.learn.tasks.classify.distil import Student, Teacher
 from maskfork.learn.tasks.classify.examples import HUB, Labelled
 from maskfork.learn.tasks.classify.halves import said_of_halves, temperature_of_halves
@@ -21,6 +20,7 @@ from maskfork.learn.tasks.classify.reading import Reader, Reading, TextBatch, an
 from maskfork.learn.tasks.classify.rules import Rules, probabilities
 from maskfork.learn.tasks.classify.settings import ClassifySettings
 from maskfork.learn.tasks.classify.sorter import Sorter
+from maskfork.learn.tasks.classify.temperature import cool, fold_temperature
 from maskfork.learn.tasks.classify.tune import scope_name, tune_abstention, tune_scope, tune_sets, tune_thresholds
 from maskfork.learn.tasks.common.contract import Progress, Split, part_of
 from maskfork.learn.tasks.common.fitting import fit_rows, within
@@ -184,6 +184,7 @@ def _tune(made: Sorter, parts: Parts, settings: ClassifySettings) -> None:
         if made.problem == "single":
             temperature = fold_temperature(made.reader.model, logits, chosen.targets)
             rules, logits = replace(rules, temperature=temperature), logits / temperature
+            made.validation_score = float((logits.argmax(1) == chosen.targets).mean())
             made.notes.append(f"probabilities calibrated on {len(chosen)} validation rows (temperature {temperature:.2f})")
         elif made.problem == "multi":
             rules = replace(rules, thresholds=tune_thresholds(probabilities("multi", logits), chosen.targets))

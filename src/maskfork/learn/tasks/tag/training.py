@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 from maskfork.core.batch import Batch
 from maskfork.errors import DataError
 from maskfork.learn.tasks.classify import class_weights
-from maskfork.learn.tasks.classify.classifier import fold_temperature
+from maskfork.learn.tasks.classify.temperature import fold_temperature
 from maskfork.learn.tasks.tag.examples import Tagged
 from maskfork.learn.tasks.tag.prepare import Prepared, prepare, rest_of, tokens_of
 from maskfork.learn.tasks.tag.settings import TagSettings
