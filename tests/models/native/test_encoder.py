@@ -3,6 +3,8 @@ states do not depend on its neighbours."""
 
 from __future__ import annotations
 
+import os
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -57,6 +59,8 @@ def enlivened(model: Model) -> Model:
     try:
         NativeEncoder(model, 8, 1)
     except UsageError as error:
+        if "no C++ compiler" not in str(error):
+            raise
         pytest.skip(str(error))
     return model.eval()
 
@@ -111,6 +115,56 @@ def test_first_tokens_and_means_are_those_of_all(model: Model, threads: int) -> 
     np.testing.assert_allclose(encoder.run(ids, types, "mean"), [part.mean(0) for part in parts], atol=1e-5)
     few = NativeEncoder(model, 32, threads)  # one piece, shared
     np.testing.assert_allclose(few.run(ids[:2], types and types[:2], "mean"), [part.mean(0) for part in parts[:2]], atol=1e-5)
+
+
+HEADS: dict[str, dict[str, Any]] = {
+    "bert": {},  # tanh
+    "roberta": {},
+    "distilbert": {},  # relu
+    "electra": {},  # gelu
+    "modernbert": {"classifier_pooling": "mean"},  # gelu, then a norm
+    "modernbert first": {"classifier_pooling": "cls"},
+}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_a_pass_ends_with_what_the_head_says(name: str) -> None:
+    model = enlivened(build({**MODELS[name.removesuffix(" first")], **HEADS[name], "num_labels": 5}, "classify", seed=0))
+    ids, types = texts(model)
+    with torch.inference_mode():
+        want = model(Batch.packed(ids, types)).logits.numpy()
+    pooled = "mean" if "mean" in HEADS[name].values() else "first"
+    for bits, near in ((32, 1e-4), (8, 0.3)):
+        several = NativeEncoder(model, bits, 2, piece=100, judged=True)  # type: ignore[arg-type]
+        got = several.run(ids, types, pooled)
+        assert got.shape == (len(ids), 5)
+        np.testing.assert_allclose(got, want, atol=near * np.abs(want).max())
+        shared = NativeEncoder(model, bits, 2, judged=True)  # type: ignore[arg-type]
+        for i, one in enumerate(got):
+            assert np.array_equal(shared.run([ids[i]], types and [types[i]], pooled)[0], one)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system does not tell a thread's cores")
+def test_threads_that_share_a_core_give_the_same_and_keep_their_cores() -> None:
+    model = enlivened(build(MODELS["bert"], "none", seed=0))
+    ids, types = texts(model)
+    want, cores = NativeEncoder(model, 8, 2).run(ids[4:5], types and types[4:5]), os.sched_getaffinity(0)
+    found: list[np.ndarray] = []
+
+    def crowded() -> None:
+        os.sched_setaffinity(0, {min(cores)})  # of this thread, and of those that its passes begin
+        encoder = NativeEncoder(model, 8, 2)
+        found.append(encoder.run(ids[4:5], types and types[4:5]))
+        os.sched_setaffinity(0, cores)  # the others stay where they are: now this one moves away from them
+        found.extend(encoder.run(ids[4:5], types and types[4:5]) for _ in range(20))
+        assert os.sched_getaffinity(0) == cores
+        found.append(want)
+
+    thread = Thread(target=crowded)
+    thread.start()
+    thread.join()
+    assert len(found) == 22
+    assert all(np.array_equal(one, want) for one in found)
 
 
 def test_real_weights_in_bytes() -> None:

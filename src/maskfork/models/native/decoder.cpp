@@ -58,7 +58,7 @@ template <class Op> struct Worker {
 
   int64_t low(int64_t n) const { return n * me / of; }
   int64_t high(int64_t n) const { return n * (me + 1) / of; }
-  void wait() const { if (of > 1) meeting.wait(of); }
+  void wait() const { if (of > 1) meeting.wait(me, of); }
   // `rows` rows row(m) of `n` numbers in the type that they are multiplied in
   template <class Row> void prepare(int64_t rows, int64_t n, Row row) {
     bool few = rows <= FEW;
@@ -177,6 +177,7 @@ template <class Op> static int64_t pass(const Net& net, const Piece& p, bool cou
 #else
     int64_t me = 0, of = 1;
 #endif
+    if (of > 1) meeting.sit(me, of);
     Worker<Op>{net, p, rooms[me], meeting, me, of}.run();
   }
   return 0;

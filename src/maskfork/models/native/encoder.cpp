@@ -15,12 +15,13 @@
 
 extern "C" {
 struct Layer { Norm before; Matrix qkv, out; Norm between; Matrix up, down; Norm behind; int64_t window; const float *cosines, *sines; };
+struct Head { Matrix dense, out; Norm norm; float eps; int64_t act, rms; };  // of a text: no dense layer where dense.w is null, no labels where out.w is
 struct Net {
   int64_t bits, depth, hidden, width, entry_hidden, entry_width, heads, head, turned, paired, inner, gated, act, after, rms;
-  float eps, scale, entry_eps, entry_scale; const float *tokens, *places, *types; Norm entry; Matrix project; const Layer* layers; Norm last;
+  float eps, scale, entry_eps, entry_scale; const float *tokens, *places, *types; Norm entry; Matrix project; const Layer* layers; Norm last; Head judge;
 };
 struct Pass {  // text t has tokens starts[t] to starts[t + 1], piece i the texts bounds[i] to bounds[i + 1]
-  int64_t pieces, want, threads, tokens, texts, longest, block;  // 0: all tokens are wanted, 1: first ones, 2: texts' means; most tokens, texts of a piece
+  int64_t pieces, want, threads, tokens, texts, longest, block;  // 0: all tokens are wanted, 1: first ones, 2: texts' means, or what the head says of these; most tokens, texts of a piece
   const int32_t *ids, *types, *starts, *bounds; float* out; char* scratch;
 };
 }
@@ -38,7 +39,7 @@ template <class Op> static void shared_room(const Net& net, const Pass& p, Purse
 template <class Op> static void own_room(const Net& net, const Pass& p, Purse& purse, Room<Op>& r) {
   int64_t hd = net.heads * net.head, up = net.inner * (net.gated ? 2 : 1), widest = net.width > hd ? net.width : hd, all = padded(p.longest, BROAD);
   widest = widest > net.inner ? widest : net.inner;
-  int64_t wide = up > 3 * hd ? up : 3 * hd; wide = wide > net.entry_width ? wide : net.entry_width;
+  int64_t wide = up > 3 * hd ? up : 3 * hd; wide = wide > net.entry_width ? wide : net.entry_width; wide = wide > net.width ? wide : net.width;
   purse.take(r.mixed, p.tokens * hd); purse.take(r.wide, p.block * wide); purse.take(r.row, widest);
   purse.take(r.in, p.block * widest); purse.take(r.levels, p.block); purse.take(r.in_first, p.block * widest); purse.take(r.levels_first, p.block);
   purse.take(r.heads.keys, all * net.head * 4); purse.take(r.heads.values, all * net.head * 4);
@@ -146,12 +147,27 @@ template <class Op> struct Worker {
   void leave(const float* x, float* y) {
     if (net.last.w) norm(net.last, x, y); else if (x != y) memcpy(y, x, net.width * 4);
   }
-  void average(int64_t t) {
-    float* y = p.out + t * net.width; int64_t n = p.starts[t + 1] - p.starts[t]; const float* x = r.x + (p.starts[t] - token) * net.width;
+  void average(int64_t t, float* y) {
+    int64_t n = p.starts[t + 1] - p.starts[t]; const float* x = r.x + (p.starts[t] - token) * net.width;
     for (int64_t i = 0; i < net.width; i += 16) {
       V v{}; for (int64_t m = 0; m < n; m++) v += load<V>(x + m * net.width + i);
       store(y + i, v / (float)n);
     }
+  }
+  // where the vector of the piece's text t goes, and what the head says of the vectors of `rows` texts from t on
+  float* vector(int64_t t) { return net.judge.out.w ? r.x_first + t * net.width : p.out + (text + t) * net.width; }
+  void judge(int64_t t, int64_t rows) {
+    const Head& head = net.judge; float *x = r.x_first + t * net.width, *y = p.out + (text + t) * head.out.n;
+    if (!head.out.w) return;
+    if (head.dense.w) {
+      float* dense = r.wide;
+      multiply<Floats>(head.dense, 0, net.width, x, r.levels, rows, [&](int64_t m, int64_t n, V u, V v) {
+        float* to = dense + m * net.width + n; store(to, told(head.act, u)); store(to + 16, told(head.act, v));
+      });
+      if (head.norm.w) for (int64_t m = 0; m < rows; m++) normed(head.norm, dense + m * net.width, dense + m * net.width, net.width, net.hidden, head.eps, head.rms);
+      x = dense;
+    }
+    multiply<Floats>(head.out, 0, head.out.n, x, r.levels, rows, [&](int64_t m, int64_t n, V u, V v) { store(y + m * head.out.n + n, u); store(y + m * head.out.n + n + 16, v); });
   }
   static int64_t share(int64_t n, int64_t me, int64_t of) { return n * me / of; }
   template <class Do> void blocks(int64_t low, int64_t high, Do what) {
@@ -159,19 +175,20 @@ template <class Op> struct Worker {
     for (int64_t i = 0; i < count; i++) { int64_t m = low + (high - low) * i / count; what(m, low + (high - low) * (i + 1) / count - m); }
   }
 
-  void wait(int64_t of) const { if (of > 1) meeting.wait(of); }
+  void wait(int64_t me, int64_t of) const { if (of > 1) meeting.wait(me, of); }
   // One code for one thread and for several: copies might be compiled to round in two ways.
   __attribute__((noinline, noclone)) void run(int64_t me, int64_t of) {
     int64_t low = share(tokens, me, of), high = share(tokens, me + 1, of), width = net.width;
     blocks(low, high, [&](int64_t m, int64_t rows) { embed(m, rows); enter(0, m, rows); });
     for (int64_t l = 0; l < net.depth; l++) {
-      wait(of);
+      wait(me, of);
       const Layer& a = net.layers[l]; bool last = l == net.depth - 1;
       if (last && p.want == 1) {
         blocks(share(texts, me, of), share(texts, me + 1, of), [&](int64_t t, int64_t rows) {
           for (int64_t i = t; i < t + rows; i++) attention(l, text + i, r.q_first + i * hd, hd, 0, 1, r.mixed + (i - t) * hd);
           follow(a, r.x_first + t * width, r.mixed, rows);
-          for (int64_t i = t; i < t + rows; i++) leave(r.x_first + i * width, p.out + (text + i) * width);
+          for (int64_t i = t; i < t + rows; i++) leave(r.x_first + i * width, vector(i));
+          judge(t, rows);
         });
         continue;
       }
@@ -187,8 +204,11 @@ template <class Op> struct Worker {
       });
     }
     if (p.want != 2) return;
-    wait(of);
-    for (int64_t t = share(texts, me, of); t < share(texts, me + 1, of); t++) average(text + t);
+    wait(me, of);
+    blocks(share(texts, me, of), share(texts, me + 1, of), [&](int64_t t, int64_t rows) {
+      for (int64_t i = t; i < t + rows; i++) average(text + i, vector(i));
+      judge(t, rows);
+    });
   }
 };
 
@@ -212,6 +232,7 @@ template <class Op> static int64_t pass(const Net& net, const Pass& p, bool coun
 #else
     int64_t me = 0, of = 1;
 #endif
+    if (of > 1) meeting.sit(me, of);
     if (together) worker(me, 0).run(me, of);
     else for (int64_t piece; (piece = __atomic_fetch_add(&taken, 1, __ATOMIC_RELAXED)) < p.pieces;) worker(me, piece).run(0, 1);
   }

@@ -44,23 +44,29 @@ class NativeEncoder:
     """Weights in 32 bits (as they are), in 16 (bfloat16) or in 8 (a scale an output; a token's numbers in 255 levels of its own).
 
     Sums are in float32, attention in bfloat16 below 32 bits. `threads`: None for the cores that may be used. One thread at a
-    time may ask. Raises UsageError where `encoder_refusal` has a reason, and where there is no compiler.
+    time may ask. `judged`, for models that `head_fits`: "first" and "mean" end with the head's logits [N, C].
+    Raises UsageError where `encoder_refusal` has a reason, and where there is no compiler.
     """
 
-    def __init__(self, model: Model, bits: Bits = 8, threads: int | None = None, piece: int = PIECE) -> None:
+    def __init__(
+        self, model: Model, bits: Bits = 8, threads: int | None = None, piece: int = PIECE, *, judged: bool = False
+    ) -> None:
         if bits not in (32, 16, 8):
             raise UsageError(f"the quick pass of an encoder has 32, 16 or 8 bits, not {bits}")
         if (reason := encoder_refusal(model)) is not None:
             raise UsageError(f"this model has no quick pass because {reason}: take another runtime")
         body = model.body.encoder
         assert body is not None
-        self._library, self._layout = library("encoder"), Layout(body, bits)
+        self._library, self._layout = library("encoder"), Layout(body, bits, model if judged else None)
+        self._labels = model.spec.head.labels if judged and model.spec.head is not None else 0
         self.bits, self.threads, self.piece = bits, min(threads or usable_cores(), 64), piece
         self.model, self._body = model, body
         self._scratch = torch.empty(0, dtype=torch.uint8)
 
     def run(self, ids: Sequence[Sequence[int]], types: Sequence[Sequence[int]] | None = None, want: Want = "all") -> Floats:
         """The last hidden states [M, E] of texts that lie one behind another, or [N, E] of their first tokens, or their means.
+
+        Judged: logits [N, C] for these.
 
         Raises TokenizerError for a token that the model does not know, ModelError for a text that is too long, UsageError for
         one without tokens.
@@ -71,13 +77,14 @@ class NativeEncoder:
         starts = np.zeros(len(ids) + 1, np.int32)
         np.cumsum(lengths, out=starts[1:])
         total, net = int(starts[-1]), self._layout.net
-        out = np.empty((total if want == "all" else len(ids), net.width), np.float32)
+        judged = want != "all" and self._labels
+        out = np.empty((total if want == "all" else len(ids), net.judge.out.n if judged else net.width), np.float32)
         if total:
             tokens = _joined(ids, total)
             kinds = None if types is None or self._body.embed.types is None else _joined(types, total)
             self._check(tokens, lengths, kinds)
             self._pass(tokens, kinds, starts, WANTED.index(want), out)
-        return out[:, : net.hidden]
+        return out[:, : self._labels if judged else net.hidden]
 
     def _pass(self, tokens: Ints, kinds: Ints | None, starts: Ints, want: int, out: Floats) -> None:
         net, longest = self._layout.net, int(np.diff(starts).max())

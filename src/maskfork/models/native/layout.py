@@ -17,8 +17,10 @@ from maskfork.core.parts import FeedForward, OffsetRMSNorm
 from maskfork.core.positions.learned import LearnedPositions
 from maskfork.core.positions.rotary import RotaryPositions
 from maskfork.core.transformer import Block, Stack
+from maskfork.models.heads.sequence import ClassifyHead
+from maskfork.models.model import Model
 from maskfork.models.native.panels import BROAD, Kept, Matrix, filled
-from maskfork.models.native.refused import ACTIVATIONS, Bits
+from maskfork.models.native.refused import ACTIVATIONS, HEAD_ACTIVATIONS, Bits
 
 
 class _Norm(Structure):
@@ -38,6 +40,10 @@ _COUNTS = (
 )  # fmt: skip
 
 
+class _Head(Structure):
+    _fields_ = [("dense", Matrix), ("out", Matrix), ("norm", _Norm), ("eps", c_float), ("act", c_int64), ("rms", c_int64)]
+
+
 class Net(Structure):
     """The whole network."""
 
@@ -46,13 +52,15 @@ class Net(Structure):
         *((name, c_float) for name in ("eps", "scale", "entry_eps", "entry_scale")),
         *((name, c_void_p) for name in ("tokens", "places", "types")),
         ("entry", _Norm), ("project", Matrix), ("layers", POINTER(_Layer)), ("last", _Norm),
+        ("judge", _Head),
     ]  # fmt: skip
 
 
 class Layout:
     """`net` points into tensors that live as long as this object."""
 
-    def __init__(self, stack: Stack, bits: Bits) -> None:
+    def __init__(self, stack: Stack, bits: Bits, judge: Model | None = None) -> None:
+        """With the head of `judge`, where it is given."""
         self.spec, self.bits, self._kept = stack.spec, bits, Kept()
         spec, attention, feed = self.spec, self.spec.attention, self.spec.dense
         self._rotary = [p if isinstance(p, RotaryPositions) else None for p in stack.positions]
@@ -71,6 +79,8 @@ class Layout:
             scale=attention.head_size**-0.5 if attention.scale is None else attention.scale,
         )  # fmt: skip
         self._embedding(stack)
+        if judge is not None:
+            self.net.judge = self._head(judge)
 
     def turn(self, longest: int) -> None:
         """Cosines and sines [places, turned / 2] of each layer's angles, for texts of at most `longest` tokens."""
@@ -120,6 +130,18 @@ class Layout:
             self._matrix(feed.down.weight, feed.down.bias),
             self._norm(second.norm_sum),
         )
+
+    def _head(self, model: Model) -> _Head:
+        """In float32: it is small, and its numbers are the answer."""
+        head, spec = model.head, model.spec.head
+        assert isinstance(head, ClassifyHead)
+        assert spec is not None
+        pooler, made = head.pooler, _Head(out=self._matrix(head.out.weight, head.out.bias, 32))
+        if isinstance(pooler.dense, Linear):
+            made.dense = self._matrix(pooler.dense.weight, pooler.dense.bias, 32)
+            made.act, made.norm = HEAD_ACTIVATIONS[str(spec.dense)], self._norm(pooler.norm)
+            made.eps, made.rms = getattr(pooler.norm, "eps", 0.0), int(not isinstance(pooler.norm, nn.LayerNorm))
+        return made
 
     def _matrix(self, weight: Tensor, bias: Tensor | None, bits: Bits | None = None) -> Matrix:
         return self._kept.matrix(filled(filled(weight, 1), 0), None if bias is None else filled(bias, 0), bits or self.bits)

@@ -13,6 +13,7 @@ from maskfork.models.native.build import processor
 
 Bits = Literal[32, 16, 8]
 ACTIVATIONS = {"gelu_new": 0, "gelu_pytorch_tanh": 0, "gelu_fast": 0, "silu": 1, "swish": 1, "relu": 2, "gelu": 3}
+HEAD_ACTIVATIONS = {**ACTIVATIONS, "tanh": 4}
 
 
 def encoder_refusal(model: Model) -> str | None:
@@ -44,6 +45,14 @@ def encoder_refusal(model: Model) -> str | None:
         "it is not on the CPU": model.device.type != "cpu",
     }  # fmt: skip
     return next((reason for reason, true in reasons.items() if true), None)
+
+
+def head_fits(model: Model) -> bool:
+    """Whether the pass can end with what the model's head says: a classifier's, of a first token or of a text's mean."""
+    head = model.spec.head
+    if head is None or head.kind != "classify" or head.pool not in ("first", "mean"):
+        return False
+    return head.dense_norm is None if head.dense is None else head.dense in HEAD_ACTIVATIONS
 
 
 def _plain(rule: Mask) -> bool:

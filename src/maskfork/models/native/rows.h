@@ -39,6 +39,9 @@ template <class Op> static inline V activated(int64_t act, V v) {
   if (act == 2) return most(v, V{});                                                     // relu
   return gelu_of<Op>(v);
 }
+static inline V told(int64_t act, V v) {  // a head's activation: one more, tanh
+  return act == 4 ? 1.f - 2.f / (1.f + exp16(2.f * v)) : activated<Floats>(act, v);
+}
 
 // A row in the type that it is multiplied in
 static inline Levels put(const float* x, float* y, int64_t n) { if (x != y) memcpy(y, x, n * 4); return {}; }

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from maskfork.core.batch import Batch
 from maskfork.models.heads import Read
 from maskfork.models.native.encoder import PIECE, NativeEncoder, Want
-from maskfork.models.native.refused import Bits
+from maskfork.models.native.refused import Bits, head_fits
 from maskfork.models.runtimes.contract import FloatArray, Ids, Padding
 from maskfork.models.runtimes.settings import Precision, RuntimeSettings
 from maskfork.models.runtimes.whole import Whole, open_as_said
@@ -36,8 +36,9 @@ class NativeRuntime:
     def __init__(self, settings: RuntimeSettings, whole: Whole) -> None:
         self.settings, self.padding, self.whole = settings, Padding(), whole.eval()
         piece = min(settings.batch_tokens, PIECE)
-        self._encoder = NativeEncoder(whole.model, BITS[settings.precision], settings.threads, piece)
         self._want = _wanted(whole)
+        self._judged = self._want != "all" and not len(whole.stages) and head_fits(whole.model)
+        self._encoder = NativeEncoder(whole.model, BITS[settings.precision], settings.threads, piece, judged=self._judged)
         whole.model.body.encoder.layers = nn.ModuleList()  # type: ignore[union-attr]  # laid out anew, not needed twice
 
     @staticmethod
@@ -55,7 +56,10 @@ class NativeRuntime:
 
     @torch.inference_mode()
     def _some(self, ids: Ids, types: Ids | None) -> list[FloatArray]:
-        states = torch.from_numpy(self._encoder.run(ids, types, self._want))[None]
+        said = self._encoder.run(ids, types, self._want)
+        if self._judged:
+            return list(said)
+        states = torch.from_numpy(said)[None]
         # One vector a text is, to pooling, a text of one token.
         batch = Batch.packed(ids, types) if self._want == "all" else _alone(len(ids))
         said = self._answer(states, batch).float().numpy()
