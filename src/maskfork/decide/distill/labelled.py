@@ -11,10 +11,11 @@ import numpy.typing as npt
 
 from maskfork.decide.distill.gold import Gold, Places
 from maskfork.decide.distill.stages import Arrays
-from maskfork.decide.label.active import LEAST, Round, Step, label_actively
+from maskfork.decide.label.active import LEAST, Round, Step, asking, label_actively
 from maskfork.decide.label.rows import Unlabelled
 from maskfork.decide.label.run import Vectors
 from maskfork.errors import EndpointError, UsageError
+from maskfork.learn.tasks.common.contract import part_of
 from maskfork.prompt.teachers.messages import Usage
 from maskfork.prompt.teachers.parts import among, joined
 from maskfork.prompt.teachers.teacher import Labels, Teacher
@@ -41,21 +42,22 @@ def label_all(
         if active - len(apart) >= len(where.learn):
             most = len(apart) + len(where.learn)
             raise UsageError(f"--active asks for fewer than the {most:,} texts that there are, not {active:,}: leave it out")
-    of_gold = _whole(teacher.label(gold.texts, gold.pairs, _part(progress, 0.0, 0.05, "asking the teacher: gold rows")))
+    of_gold = _whole(teacher.label(gold.texts, gold.pairs, asking(part_of(progress, 0.0, 0.05), "asking the teacher: gold rows")))
     if not of_gold.labelled.any():
         reason = next((error for error in of_gold.errors if error), "no answer")
         raise UsageError(f"the teacher labels none of the gold rows ({reason}): put that right before more is asked")
     rounds: list[Round] = []
-    parts = [_whole(teacher.label(*_texts(rows, apart), _part(progress, 0.05, 0.2, "asking the teacher: rows to measure by")))]
+    moved = asking(part_of(progress, 0.05, 0.2), "asking the teacher: rows to measure by")
+    parts = [_whole(teacher.label(*_texts(rows, apart), moved))]
+    rest = part_of(progress, 0.2, 1.0)
     if active is None:
-        parts.append(_whole(teacher.label(*_texts(rows, where.learn), _part(progress, 0.2, 1.0, "asking the teacher"))))
+        parts.append(_whole(teacher.label(*_texts(rows, where.learn), asking(rest))))
     else:
         texts, pairs = _texts(rows, where.learn)
         assert vectors is not None
         chosen, rounds = label_actively(
-            teacher, texts, pairs, vectors(texts, pairs), active - len(apart), seed=seed,
-            progress=lambda share, doing: progress(0.2 + 0.8 * share, doing),
-        )  # fmt: skip
+            teacher, texts, pairs, vectors(texts, pairs), active - len(apart), seed=seed, progress=rest
+        )
         parts.append(_whole(chosen))
     return among(joined(parts), np.concatenate([apart, where.learn]), len(rows), LEFT_OUT), of_gold, apart, rounds
 
@@ -112,7 +114,3 @@ def _whole(labels: Labels) -> Labels:
 def _texts(rows: Unlabelled, where: npt.NDArray[np.int64]) -> tuple[list[str], list[str] | None]:
     pairs = None if rows.pairs is None else [rows.pairs[i] for i in where]
     return [rows.texts[i] for i in where], pairs
-
-
-def _part(progress: Step, begin: float, end: float, doing: str) -> Any:
-    return lambda done, wanted: progress(begin + (end - begin) * done / max(1, wanted), doing)

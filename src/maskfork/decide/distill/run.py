@@ -21,6 +21,7 @@ from maskfork.decide.distill.record import LABELLED, Done, Found, Plan, as_train
 from maskfork.decide.distill.stages import Stages
 from maskfork.decide.distill.student import train_student
 from maskfork.decide.distill.weigh import judge, prices, speeds
+from maskfork.decide.label.active import Step
 from maskfork.decide.label.columns import with_labels
 from maskfork.decide.label.rows import Unlabelled
 from maskfork.decide.label.run import Vectors
@@ -29,6 +30,7 @@ from maskfork.learn.data.audit.features import features_of
 from maskfork.learn.data.audit.held_out import out_of_fold
 from maskfork.learn.data.write import write_table
 from maskfork.learn.tasks.classify.sorter import Sorter
+from maskfork.learn.tasks.common.contract import part_of
 from maskfork.learn.tasks.probe import Embedder
 from maskfork.models.digest import digest
 from maskfork.models.hub import find_folder
@@ -36,7 +38,6 @@ from maskfork.prompt.teachers.teacher import Labels, Teacher
 from maskfork.view.distil.page import write_distill_html
 from maskfork.view.taskcard import task_card
 
-Step = Callable[[float, str], None]
 Tell = Callable[[str], None]
 
 STUDENT = "student"
@@ -78,7 +79,7 @@ def distil(
     def stage(name: str) -> Step:
         begin, end = _SHARES[name]
         stages.begin()
-        return lambda share, doing: progress(begin + share * (end - begin), doing)
+        return part_of(progress, begin, end)
 
     where = places(rows, gold, plan.seed)
     for note in where.notes:

@@ -92,25 +92,33 @@ def train_student(
         output, apart = pupil.read(fed)
         return learnt(made.reader.answer(fed, output), aims) + apart
 
-    def evaluate(_: nn.Module) -> tuple[float, float]:
-        logits = answers(made.reader, read, held).numpy().astype(np.float64)
+    def answered() -> FloatArray:
+        return answers(made.reader, read, held).numpy().astype(np.float64)
+
+    def quality(logits: FloatArray) -> tuple[float, float]:
         right = np.where(logits > 0, beliefs[held], 1 - beliefs[held]) if several else beliefs[held][_likeliest(logits)]
         return float(right.mean()), float(likelihood(logits, beliefs[held], several=several))
 
+    def evaluate(_: nn.Module) -> tuple[float, float]:
+        return quality(answered())
+
     start = Best()
-    if pupil is not None and len(held):
-        start.keep(evaluate(made.reader), model, last=False)
+    begun = answered() if pupil is not None and len(held) else None
+    if begun is not None:
+        start.keep(quality(begun), model, last=False)
     lengths = [read.lengths[i] for i in inside]
     made.record = fit_rows(
         pupil or made.reader, lengths, make, loss, settings, seed=seed, evaluate=evaluate if len(held) else None,
         progress=progress, work=work,
     )  # fmt: skip
     made.notes += made.record.notes
-    if start.score is not None and evaluate(made.reader) < start.score:
-        start.put_back(model)
-        made.notes.append("it answers more as its teacher does as it began than after any epoch, and stays so")
     if len(held):
-        temperature = _temperature(answers(made.reader, read, held).numpy(), beliefs[held], several=several)
+        logits = answered()
+        if begun is not None and quality(logits) < quality(begun):
+            start.put_back(model)
+            logits = begun
+            made.notes.append("it answers more as its teacher does as it began than after any epoch, and stays so")
+        temperature = _temperature(logits, beliefs[held], several=several)
         head: Any = model.head
         with torch.no_grad():
             for parameter in head.out.parameters():
@@ -133,10 +141,10 @@ def likelihood(logits: FloatArray, beliefs: FloatArray, *, several: bool) -> flo
     return float(found.sum(1).mean())
 
 
-def _temperature(logits: npt.NDArray[np.float32], beliefs: FloatArray, *, several: bool) -> float:
+def _temperature(logits: FloatArray, beliefs: FloatArray, *, several: bool) -> float:
     """The temperature at which the logits [n, C] make the beliefs likeliest."""
 
     def loss(log: float) -> float:
-        return -likelihood(logits.astype(np.float64) / np.exp(log), beliefs, several=several)
+        return -likelihood(logits / np.exp(log), beliefs, several=several)
 
     return float(np.exp(optimize.minimize_scalar(loss, bounds=(-3.0, 3.0), method="bounded").x))

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from maskfork.decide.label.unsure import unsure_of
 from maskfork.errors import UsageError
+from maskfork.learn.tasks.common.contract import part_of
 from maskfork.prompt.teachers.outcome import Outcome
 from maskfork.prompt.teachers.parts import among, joined
 from maskfork.prompt.teachers.teacher import Progress
@@ -72,11 +73,8 @@ def label_actively(
         unsure = None if not parts else unsure_of(vectors, asked, parts, left)
         progress(len(asked) / budget, f"round {len(rounds) + 1}: choosing")
         chosen = left[_choose(vectors[left], unsure, size, rng)]
-        before = len(asked)
-
-        def moved(done: int, wanted: int, before: int = before, size: int = size) -> None:
-            progress((before + size * done / max(1, wanted)) / budget, f"round {len(rounds) + 1}: asking")
-
+        own = part_of(progress, len(asked) / budget, (len(asked) + size) / budget)
+        moved = asking(own, f"round {len(rounds) + 1}: asking")
         found = teacher.label([texts[i] for i in chosen], None if pairs is None else [pairs[i] for i in chosen], moved)
         asked += chosen.tolist()
         parts.append(found)
@@ -91,6 +89,11 @@ def check_budget(budget: int, count: int) -> None:
     """Raises UsageError for fewer than 10 texts, and for all of them."""
     if not LEAST <= budget < count:
         raise UsageError(f"--active asks for {LEAST} texts or more, and fewer than the {count:,} there are, not {budget:,}")
+
+
+def asking(progress: Step, doing: str = "asking the teacher") -> Progress:
+    """A teacher's count of answers as a share of what is being done."""
+    return lambda done, wanted: progress(done / max(1, wanted), doing)
 
 
 def _sizes(budget: int) -> list[int]:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from maskfork.decide.compare.store import write_atomic
-from maskfork.decide.label.active import Answering, F, Round, Step, check_budget, label_actively
+from maskfork.decide.label.active import Answering, F, Round, Step, asking, check_budget, label_actively
 from maskfork.decide.label.columns import with_answers, with_labels
 from maskfork.decide.label.rows import Unlabelled
 from maskfork.errors import UsageError
@@ -25,7 +25,7 @@ from maskfork.learn.data.write import check_ending, write_table
 from maskfork.prompt.tasks.description import TaskDescription
 from maskfork.prompt.teachers.outcome import Answers
 from maskfork.prompt.teachers.parts import among
-from maskfork.prompt.teachers.teacher import AnyTeacher, FormTeacher, Labels, Progress, Teacher
+from maskfork.prompt.teachers.teacher import AnyTeacher, FormTeacher, Labels, Teacher
 
 BLANK = "not asked: the text is blank"
 IDENTITY = "labelling.json"
@@ -98,7 +98,7 @@ def label_rows(
     where, texts, pairs = _waiting(rows)
     rounds: list[Round] = []
     if active is None:
-        found = teacher.label(texts, pairs, _asking(progress))
+        found = teacher.label(texts, pairs, asking(progress))
     else:
         read = _read(texts, pairs, active, vectors, progress)
         found, rounds = label_actively(teacher, texts, pairs, read, active, seed=seed, progress=progress)
@@ -123,10 +123,6 @@ def _waiting(rows: Unlabelled) -> tuple[npt.NDArray[np.int64], list[str], list[s
         raise UsageError("there is no text to label: all of them are blank")
     waiting = rows.asked()
     return where, list(waiting.texts), None if waiting.pairs is None else list(waiting.pairs)
-
-
-def _asking(progress: Step) -> Progress:
-    return lambda done, wanted: progress(done / max(1, wanted), "asking the teacher")
 
 
 def label_record(labels: Labels | Answers, rounds: list[Round], teacher: AnyTeacher) -> dict[str, Any]:
