@@ -27,9 +27,9 @@ def optimize(
     goal: Literal["throughput", "latency"] = "throughput",
     runtimes: str | None = None,
     distil: Annotated[bool, Parameter(negative="")] = False,
-    students: str = "narrow,two-thirds,static",
+    students: str | None = None,
     train: Path | None = None,
-    learn: int = 10_000,
+    learn: int | None = None,
     quick: Annotated[bool, Parameter(negative="")] = False,
     text: str | None = None,
     pair: str | None = None,
@@ -71,11 +71,13 @@ def optimize(
     distil
         Train students of the model as candidates.
     students
-        Which, with commas between: two-thirds, half, third (of the layers), narrow (half of their units), static (no attention).
+        Which, with commas between: two-thirds, half, third (of the layers), narrow (half of their units), static (no attention);
+        narrow, two-thirds and static where it is left out.
     train
         A file of texts that students learn from; no labels are needed. Four fifths of DATA where it is left out.
     learn
-        Of how many texts students learn, parts of your own among them: more take longer, and are learnt from better.
+        Of how many texts students learn, parts of your own among them; 10,000 where it is left out: more take longer, and are
+        learnt from better.
     quick
         Fewer and shorter measurements: a first look.
     text
@@ -97,22 +99,22 @@ def optimize(
         raise UsageError(
             "--max-drop is in points from 0 to 100, --min-agreement a share above 0 and up to 1, and --max-loss not below 0"
         )
-    if (limit is not None and limit < 2) or learn < 2:
+    if (limit is not None and limit < 2) or (learn is not None and learn < 2):
         raise UsageError("--limit is 2 or more rows, and --learn 2 or more texts")
-    if train is not None and not distil:
-        raise UsageError("--train names the texts that students learn from: ask for them with --distil")
+    if not distil and (train, students, learn) != (None, None, None):
+        raise UsageError("--students, --train and --learn say which students learn from what: ask for students with --distil")
     from maskfork.cli.where import model_folder
     from maskfork.deploy.optimize.bench import Limits
     from maskfork.deploy.optimize.forms import runtimes_named
     from maskfork.deploy.optimize.rows import LIMIT, apart, read_rows
     from maskfork.deploy.optimize.run import Plan, optimise
-    from maskfork.deploy.optimize.students import named
+    from maskfork.deploy.optimize.students import TEXTS, USUAL, named
     from maskfork.deploy.optimize.writing import forms as writing
     from maskfork.deploy.optimize.writing.rows import LIMIT as FEW
     from maskfork.deploy.optimize.writing.rows import read_task_rows, read_written
     from maskfork.view.optimized import optimised_text
 
-    wanted = named(students) if distil else ()
+    wanted = () if not distil else USUAL if students is None else named(students)
     folder = model_folder(model)
     decodes = writing.is_decoder(folder)
     tried = None if runtimes is None else runtimes_named(runtimes, writing.ENGINES if decodes else None)
@@ -145,7 +147,7 @@ def optimize(
         say(f"{len(rows):,} of {whole:,} rows are measured (--limit)")
     least = min_agreement or (writing.AGREES if decodes else Limits.least_agreement)
     limits = Limits(max_drop, least, max_loss, strict, **({"passes": 1, "count": 30, "turns": 2} if quick else {}))
-    plan = Plan(limits, goal, tried, not quick, wanted, texts, pairs, learn, task=task, seed=seed)
+    plan = Plan(limits, goal, tried, not quick, wanted, texts, pairs, learn or TEXTS, task=task, seed=seed)
     with progress("measuring", None) as step:
         record = optimise(
             folder, rows, out, plan, command=shlex.join(["maskfork", *sys.argv[1:]]),

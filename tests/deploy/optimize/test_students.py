@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, softmax
 
+from maskfork.cli import main
 from maskfork.deploy.optimize import run, students
 from maskfork.deploy.optimize.forms import ORIGINAL
 from maskfork.deploy.optimize.rows import UserRows
@@ -127,3 +128,9 @@ def test_models_that_have_no_students(folder: Path, tmp_path: Path) -> None:
     sorter.save(tmp_path / "careful")
     with pytest.raises(UsageError, match="refuses texts by rules"):
         students.open_teacher(tmp_path / "careful")
+
+
+@pytest.mark.parametrize("words", [["--students", "static"], ["--train", "more.csv"], ["--learn", "50"]])
+def test_what_is_said_of_students_asks_for_them(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["optimize", "model", "rows.csv", "-o", "out", *words]) != 0
+    assert "ask for students with --distil" in capsys.readouterr().err

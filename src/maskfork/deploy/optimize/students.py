@@ -30,6 +30,7 @@ from maskfork.models.model import Model
 
 Name = Literal["two-thirds", "half", "third", "narrow", "static"]
 NAMES: tuple[Name, ...] = ("two-thirds", "half", "third", "narrow", "static")
+USUAL: tuple[Name, ...] = ("two-thirds", "narrow", "static")
 LAYERS: dict[Name, float] = {"two-thirds": 2 / 3, "half": 1 / 2, "third": 1 / 3}
 #: texts that are learnt from, parts of the user's own among them, and how many parts a text gives at most
 TEXTS, PARTS = 10_000, 4
