@@ -21,3 +21,37 @@ def test_none_is_no_value(words: list[str], tmp_path: Path, capsys: pytest.Captu
     assert main([*asked, "--epochs", "1", "--set", "min_steps=1", "--json"]) == 0
     settings = json.loads(capsys.readouterr().out)["settings"]
     assert (settings["teacher"], settings["adapter"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["classify", "--adapter", "lorra"], "did you mean lora?"),
+        (["classify", "--adapter", "lora:rnk=3"], "has no setting 'rnk'"),
+        (["classify", "--adapter", "prefix", "--set", "merge=true"], "virtual tokens"),
+        (["classify", "--on-long", "cut"], "--on-long"),
+        (["classify", "--precision", "fp8"], "--precision"),
+        (["classify", "--set", "problem=three"], "problem is one of auto"),
+        (["choose", "--on-long", "chunk"], "on_long is error, truncate or head+tail"),
+        (["embed", "--set", "pooling=middle"], "pooling is one of"),
+        (["few-shot", "--teacher", "BASE"], "teacher has no place"),
+    ],
+)
+def test_a_wrong_choice_is_refused_before_anything_is_read(
+    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The file is not there, and that is not what is said."""
+    base = make("bert").save(tmp_path / "base")
+    task, *options = [str(base) if word == "BASE" else word for word in words]
+    asked = ["train", task, str(tmp_path / "none.csv"), "--model", str(base), "-o", str(tmp_path / "out"), *options]
+    assert main(asked) != 0
+    assert said in capsys.readouterr().err
+
+
+def test_a_setting_that_is_not_searched_is_refused_before_anything_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = make("bert").save(tmp_path / "base")
+    asked = ["tune", str(tmp_path / "none.csv"), "--model", str(base), "-o", str(tmp_path / "out"), "--over", "epochs,rank"]
+    assert main(asked) != 0
+    assert "'rank' is not searched" in capsys.readouterr().err

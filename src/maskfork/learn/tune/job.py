@@ -21,7 +21,7 @@ from maskfork.learn.tasks.common.contract import Progress, Sources, Task
 from maskfork.learn.tasks.common.job import train_task, training_identity
 from maskfork.learn.tasks.common.settings import TaskSettings
 from maskfork.learn.tune.rows import labels_of
-from maskfork.learn.tune.space import space_for
+from maskfork.learn.tune.space import check_over, space_for
 from maskfork.learn.tune.study import Found, search
 
 OPTIONS = ("epochs", "learning_rate", "batch_size", "max_length", "on_long", "adapter", "teacher", "precision")
@@ -64,6 +64,7 @@ def tune_task(
     """
     if minutes <= 0:
         raise UsageError(f"--minutes is above 0, not {minutes:g}")
+    check_over(over)
     settings = replace(settings, learning_rate=rate_on(base, settings.adapter, settings))  # the first trial's
     name = _name(task, sources, base, settings, over, seed)
     _refuse_other(out, name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,15 @@ if TYPE_CHECKING:
     from optuna import Trial
 
 Draw = Callable[["Trial"], Any]
+SEARCHED = ("learning_rate", "epochs", "batch_size", "warmup", "weight_decay", "label_smoothing", "class_weight")
 _SKEWED = 3.0  # times as many rows of one label as of another, from which on weights by label are tried
+
+
+def check_over(over: Sequence[str], known: Collection[str] = SEARCHED) -> None:
+    """Raises UsageError for a name that is not searched."""
+    stranger = next((name for name in over if name not in known), None)
+    if stranger is not None:
+        raise UsageError(f"{stranger!r} is not searched: --over takes of {', '.join(known)}")
 
 
 def space_for(
@@ -41,9 +49,7 @@ def space_for(
         counts = np.unique(labels, return_counts=True)[1]
         if counts.max() >= _SKEWED * counts.min():
             known["class_weight"] = lambda trial: trial.suggest_categorical("class_weight", [None, "balanced"])
-    stranger = next((name for name in over if name not in known), None)
-    if stranger is not None:
-        raise UsageError(f"{stranger!r} is not searched: --over takes of {', '.join(known)}")
+    check_over(over, known)
     has = {field.name for field in fields(settings)} - set(settings.UNHEEDED)
     found = {name: draw for name, draw in known.items() if name in has and name not in fixed and (not over or name in over)}
     if not found:

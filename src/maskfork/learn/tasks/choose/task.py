@@ -31,6 +31,11 @@ class ChooseSettings(TaskSettings):
 
     UNHEEDED: ClassVar[tuple[str, ...]] = ("class_weight", "label_smoothing", "teacher")
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.on_long == "chunk":
+            raise UsageError("a choice is read beside its question in one piece: on_long is error, truncate or head+tail")
+
 
 class ChooseTask(Task[Questions]):
     """One of several choices is right."""
@@ -57,8 +62,6 @@ class ChooseTask(Task[Questions]):
         work: Path | None = None,
     ) -> Chooser:
         """A fresh score on `base`, its best epoch by accuracy on validation rows. Raises DataError, UsageError."""
-        if settings.on_long == "chunk":
-            raise UsageError("a choice is read beside its question in one piece: on_long is error, truncate or head+tail")
         model = load(base, "choice", seed=seed).to(best_device())
         settings = within(model, settings)
         rows, held = with_validation(split, lambda r: r.keys(), settings, seed)

@@ -100,9 +100,9 @@ def _adapted(module: nn.Module, settings: FineTuneSettings, seed: int) -> tuple[
         raise UsageError("merge puts an adapter into the weights, and none is trained: name one with adapter")
     if model is None or (named is None and known is None):
         return None, settings.rate(WIDE if model is None else model.spec.hidden_size), []
-    if merge:
-        check_merges(known or by_name(named or ""))
     if known is not None:
+        if merge:
+            check_merges(known)
         return model, rate_for(known, settings), ["the adapter that the model has is trained on, and nothing else of it"]
     description = by_name(named or "")
     made = adapt(model, description, seed=seed)

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from typing import Any, ClassVar, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from maskfork.errors import UsageError
+from maskfork.learn.adapt import by_name, check_merges
 from maskfork.learn.train.settings import FineTuneSettings
 from maskfork.models.encode import OnLong
 
@@ -36,6 +37,10 @@ class TaskSettings(FineTuneSettings):
         for name in self.UNHEEDED:
             if getattr(self, name) != getattr(type(self), name):  # its default
                 raise UsageError(f"{name} has no place in what is learnt here: leave it out")
+        if self.adapter is not None:
+            described = by_name(self.adapter)
+            if self.merge:
+                check_merges(described)
 
     @classmethod
     def of(cls, settings: TaskSettings) -> Self:

@@ -27,7 +27,7 @@ class FewShotSettings(TaskSettings):
     loss: Literal["all-pairs", "supervised", "batch-triplet"] = "all-pairs"
     scale: float = 20.0
 
-    UNHEEDED: ClassVar[tuple[str, ...]] = ("class_weight", "label_smoothing")
+    UNHEEDED: ClassVar[tuple[str, ...]] = ("class_weight", "label_smoothing", "teacher")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from maskfork.errors import DataError, UsageError
+from maskfork.errors import DataError
 from maskfork.learn.data.rows import Rows
 from maskfork.learn.tasks.common.contract import Progress
 from maskfork.learn.tasks.embed.base import base_encoder
@@ -29,8 +29,6 @@ def train(
     work: Path | None = None,
 ) -> FewShot:
     """Train on labelled rows. Raises DataError where fewer than two labels have rows."""
-    if settings.teacher is not None:
-        raise UsageError("few-shot learns from its rows and from no teacher: leave teacher out")
     if len(set(rows.labels.tolist())) < 2:
         raise DataError("training needs rows of two labels at least: take more labelled rows")
     encoder = base_encoder(base, pooling="mean", normalise=True, max_length=settings.max_length, on_long=settings.on_long)
