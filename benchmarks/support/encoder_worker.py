@@ -2,7 +2,8 @@
 
 TUNE is a JSON file of texts to tune and to calibrate with. Says "ready", then answers each line {"texts": FILE, "what": ...}
 with a line of JSON: "all" is the seconds of one pass over the texts; "one" and "two" the milliseconds of single calls, by one
-client or by two that ask one worker, after some that are not counted; "logits" writes what it says of the texts beside FILE and names that file.
+client or by two that ask one worker, after some that are not counted; "peak" what int8 products reach here a second; "logits"
+writes what it says of the texts beside FILE and names that file.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 
 from benchmarks.support.encoder_batches import Classify
 from benchmarks.support.encoder_peers import contenders
+from maskfork.deploy.bench.peak import peaks
 
 CALLS, ENOUGH = 400, 3.0  # single calls, fewer where they take longer than these seconds together
 COLD = 20  # calls first, for a thread that has never asked, after others have had the cache for minutes
@@ -43,6 +45,8 @@ def answer(classify: Classify, texts: list[str], what: str, to: Path) -> Any:
                     return _calls(asked, texts[who:])
 
                 return [taken for own in clients.map(client, range(2)) for taken in own]
+        case "peak":
+            return peaks()["int8"]
         case "logits":
             np.save(to, classify(texts))
             return str(to)
