@@ -56,9 +56,9 @@ def report(
         of = [texts / seconds / peak for seconds, peak in zip(own["all"], own["peak"], strict=False)]
         reached, parts = median(own["peak"]) / 1e9, [f"{100 * median(of) * some:.0f} %" for some in reversed(ops)]
         share = (
-            f"Of what int8 products reach ({reached:.0f} GOP/s by oneDNN on {CORES} threads, measured before it in each round) our "
-            f"int8 takes {parts[0]} by what it multiplies, {parts[1]} by what the whole model would: of the last layer it follows "
-            "only the tokens that the head reads."
+            f"Of what int8 products reach ({reached:.0f} GOP/s, oneDNN on {CORES} threads, measured before it in each round) our"
+            f" int8 takes {parts[0]} by what it multiplies, {parts[1]} by what the whole model would: of the last layer it reads"
+            " only the head's tokens."
         )
     return (
         f"### Encoders: {title}\n\nTexts a second on {texts} texts of mixed lengths, tokenising included; p50 and p99 of one "
