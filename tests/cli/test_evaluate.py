@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from maskfork.cli import main
+from maskfork.learn.tasks.classify.examples import Labelled
+from maskfork.learn.tasks.classify.reading import Reader
+from maskfork.learn.tasks.classify.rules import Rules
+from maskfork.learn.tasks.classify.sorter import Sorter
 from tests.learn.tiny import make, sentences
 
 
@@ -64,3 +69,23 @@ def test_an_encoder(capsys: pytest.CaptureFixture[str]) -> None:
 def test_what_is_declined(words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", *words]) == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_a_model_of_several_labels_is_judged_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever its rows look like: here each has one label, and one of the labels no row has."""
+    names = ("bad", "camera", "good")
+    made = make("bert", "classify", labels=names)
+    made.config["problem_type"] = "multi_label_classification"
+    sorter = Sorter(Reader(made), "multi", names, rules=Rules(thresholds=(0.2, 0.5, 0.7)))
+    sorter.save(tmp_path / "model")
+    texts, labels = sentences(40, 3)
+    lines = [f"{text}\t{('bad', 'good')[label]}" for text, label in zip(texts, labels, strict=True)]
+    (tmp_path / "rows.tsv").write_text("\n".join(["text\tlabel", *lines]), "utf-8")
+    assert main(["evaluate", str(tmp_path / "model"), str(tmp_path / "rows.tsv"), "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out).values()
+    targets = np.stack([labels == 0, np.zeros(40, dtype=bool), labels == 1], axis=1)
+    wanted = sorter.evaluate(Labelled("multi", tuple(texts), None, targets, names))
+    assert found["main"] == "macro_f1"
+    assert found["values"]["exact_match"]["value"] == pytest.approx(wanted.values["exact_match"].value)
+    assert found["values"]["micro_f1"]["value"] == pytest.approx(wanted.values["micro_f1"].value)
+    assert "camera" in found["notes"][0]

@@ -29,10 +29,11 @@ def judge(models: Sequence[str], data: Path, columns: Mapping[str, str], *, as_j
         task = task_in(folder)
         if task is None:
             raise ModelError(f"{model} is no folder of a trained task: train one with `maskfork train`, or measure --perplexity.")
-        split = task.read(Sources(data, test=data, columns=dict(columns)), _settings(task, folder))
+        trained = task.open(folder)
+        split = task.read_for(trained, Sources(data, test=data, columns=dict(columns)), _settings(task, folder))
         for note in split.notes:
             say(note)
-        scores = plain_scores(task.open(folder).evaluate(split.test))
+        scores = plain_scores(trained.evaluate(split.test))
         found[model] = {"task": task.name, **scores}
         if not as_json:
             head = [f"{model} ({task.name})"] if len(models) > 1 else []

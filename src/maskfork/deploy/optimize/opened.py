@@ -13,6 +13,7 @@ import numpy as np
 from maskfork.decide.compare.winner import answerer, open_predictor
 from maskfork.learn.tasks import task_in
 from maskfork.learn.tasks.classify.rules import answers_of
+from maskfork.learn.tasks.classify.sorter import Sorter
 from maskfork.models.about import said_of
 from maskfork.models.runtimes.contract import Padding
 
@@ -42,22 +43,27 @@ class Opened:
 
 def open_for(folder: Path) -> Opened:
     """Raises ModelError, UsageError."""
-    kind = said_of(folder).get("kind")
-    task = task_in(folder)
-    if kind in ("classify", "fine-tune") or (kind is None and task is not None and task.name == "classify"):
-        from maskfork.learn.tasks.classify import Sorter
-
-        sorter = Sorter.open(folder)
+    sorter = sorter_in(folder)
+    if sorter is not None:
 
         def heard(rows: Rows) -> tuple[Answers, np.ndarray]:
             logits = sorter.logits(*_columns(rows))
             return answers_of(sorter.problem, sorter.label_names, sorter.rules, logits), logits
 
         return Opened(sorter.predict, heard, padding=_padding(sorter.reader))
+    task = task_in(folder)
     trained = None if task is None else task.open(folder)
     answer = answerer(open_predictor(folder)) if trained is None else trained.predict
     padding = _padding(trained, getattr(trained, "encoder", None))
     return Opened(answer, lambda rows: (said := answer(rows), _numbers(said)), padding=padding)
+
+
+def sorter_in(folder: Path) -> Sorter | None:
+    """The classifier in a folder, opened; None for a model of another kind."""
+    kind, task = said_of(folder).get("kind"), task_in(folder)
+    if kind in ("classify", "fine-tune") or (kind is None and task is not None and task.name == "classify"):
+        return Sorter.open(folder)
+    return None
 
 
 def kind_in(folder: Path) -> Kind:

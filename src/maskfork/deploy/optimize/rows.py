@@ -13,13 +13,14 @@ import numpy as np
 
 from maskfork.deploy.bulk.asked import columns_asked
 from maskfork.deploy.optimize.gate import Label
-from maskfork.deploy.optimize.opened import kind_in
+from maskfork.deploy.optimize.opened import kind_in, sorter_in
 from maskfork.errors import DataError
 from maskfork.learn.data.read import read_table
-from maskfork.learn.tasks.classify.examples import NO_LABEL
+from maskfork.learn.tasks.classify import TASK
+from maskfork.learn.tasks.classify.examples import NO_LABEL, Labelled
 from maskfork.learn.tasks.classify.read import read
 from maskfork.learn.tasks.classify.settings import ClassifySettings
-from maskfork.learn.tasks.common.contract import Sources
+from maskfork.learn.tasks.common.contract import Sources, Split
 
 LIMIT = 20_000  # rows, where nobody says how many
 NO_LABELS = "none"  # --label none: the rows have no labels, whatever the columns are called
@@ -53,7 +54,7 @@ def read_rows(model: Path, data: Path, *, text: str | None, pair: str | None, la
     """Labels are looked for where the model gives one label a text; the notes say what was found. Raises DataError."""
     if kind_in(model) == "labels" and label != NO_LABELS:
         try:
-            found = labelled(data, text=text, pair=pair, label=label)
+            found = labelled(_read_as(model, sources_of(data, text=text, pair=pair, label=label)))
         except DataError as error:
             if label is not None:
                 raise
@@ -70,10 +71,14 @@ def read_rows(model: Path, data: Path, *, text: str | None, pair: str | None, la
     return UserRows(tuple(rows), None, (*table.notes, *said, why))
 
 
-def labelled(data: Path, *, text: str | None, pair: str | None, label: str | None) -> UserRows:
-    """Rows and the label of each, or its several labels; no `truth` where a row has a number. Raises DataError."""
-    columns = {role: name for role, name in (("text", text), ("pair", pair), ("label", label)) if name is not None}
-    split = read(Sources(data, test=data, columns=columns), ClassifySettings())
+def sources_of(data: Path, *, text: str | None, pair: str | None, label: str | None) -> Sources:
+    """The file, none of whose rows are trained on."""
+    named = (("text", text), ("pair", pair), ("label", label))
+    return Sources(data, test=data, columns={role: name for role, name in named if name is not None})
+
+
+def labelled(split: Split[Labelled]) -> UserRows:
+    """Rows and the label of each, or its several labels; no `truth` where a row has a number."""
     found = split.test
     assert found is not None
     names, seconds = found.label_names, found.pairs or [None] * len(found)
@@ -84,6 +89,16 @@ def labelled(data: Path, *, text: str | None, pair: str | None, label: str | Non
         held = tuple(tuple(name for name, yes in zip(names, row, strict=True) if yes) for row in found.targets.tolist())
         return UserRows(tuple(rows), held, split.notes)
     return UserRows(tuple(rows), tuple(None if i == NO_LABEL else names[i] for i in found.targets.tolist()), split.notes)
+
+
+def _read_as(model: Path, sources: Sources) -> Split[Labelled]:
+    """By the model's own problem and labels; one label a text where it has none of its own to show."""
+    sorter = sorter_in(model)
+    return (
+        read(sources, ClassifySettings(problem="single"))
+        if sorter is None
+        else TASK.read_for(sorter, sources, ClassifySettings())
+    )
 
 
 def apart(rows: UserRows, share: float, seed: int) -> tuple[UserRows, UserRows]:

@@ -127,9 +127,12 @@ def parts_of(label: str, separator: str) -> tuple[str, ...]:
 
 
 def separator_for(labels: Iterable[str], names: Collection[str]) -> str | None:
-    """As `separator_of`, where the labels are known: too few cells to tell are told by what their parts are."""
+    """As `separator_of`, where the labels are known (or `names` is empty): cells are told by what their parts are first."""
     known = set(labels)
-    return separator_of(known) or next((s for s in ",;|" if all(p in names for cell in known for p in parts_of(cell, s))), None)
+    if names and known <= set(names):
+        return None
+    parted = (s for s in ",;|" if all(part in names for cell in known for part in parts_of(cell, s)))
+    return next(parted, None) or separator_of(known)
 
 
 def _unlisted(label: str) -> str:

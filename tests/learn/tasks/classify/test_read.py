@@ -13,6 +13,7 @@ from maskfork.errors import DataError
 from maskfork.learn.data.labels import looks_like_scores, parts_of, separator_of
 from maskfork.learn.tasks.classify import TASK
 from maskfork.learn.tasks.classify.examples import NO_LABEL, Labelled
+from maskfork.learn.tasks.classify.read import read_for
 from maskfork.learn.tasks.classify.settings import ClassifySettings
 from maskfork.learn.tasks.common.contract import Sources, Split
 from tests.learn.tiny import sentences
@@ -146,7 +147,7 @@ def test_nothing_judged_is_learnt_or_chosen_by(tmp_path: Path) -> None:
     assert "60 rows to validate on." in split.notes
     assert any("removed from validation because their text" in n for n in split.notes)
     strange = write(tmp_path / "strange.jsonl", ["a", "z"] * 20, TEXTS[200:240])
-    with pytest.raises(DataError, match='holds "z", which no training row has'):
+    with pytest.raises(DataError, match='holds "z", and the labels that were learnt are'):
         read(train, validation=strange, test=test)
 
 
@@ -161,3 +162,44 @@ def test_a_label_of_one_row_is_left_out_where_asked(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="set drop_rare=true"):
         read(file)
     assert read(file, {"drop_rare": True}).train.label_names == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("cells", "held"),
+    [
+        (["joy", "fear", "joy"], [[0, 1, 0], [1, 0, 0], [0, 1, 0]]),
+        (["joy|fear", "fear", "joy"], [[1, 1, 0], [1, 0, 0], [0, 1, 0]]),
+        (["rage,joy", "rage,joy", "rage,joy"], [[0, 1, 1]] * 3),
+        (['["joy"]', "[]", '["rage", "fear"]'], [[0, 1, 0], [0, 0, 0], [1, 0, 1]]),
+    ],
+)
+def test_rows_to_judge_by_are_read_as_the_model_answers(cells: list[str], held: list[list[int]], tmp_path: Path) -> None:
+    """Alone the first would be one label a text, the second too, for there are too few cells to tell lists by."""
+    file = write(tmp_path / "x.jsonl", cells, TEXTS[:3])
+    names = ("fear", "joy", "rage")
+    rows = read_for(Sources(file), "multi", names).test
+    assert rows is not None
+    assert (rows.problem, rows.label_names) == ("multi", names)
+    assert rows.targets.astype(int).tolist() == held
+
+
+def test_numbers_and_names_with_commas_are_read_as_the_model_answers(tmp_path: Path) -> None:
+    few = write(tmp_path / "n.jsonl", [1, 2, 2], TEXTS[:3])
+    rows = read_for(Sources(few), "regression", ("stars",)).test
+    assert rows is not None
+    assert rows.targets.tolist() == [1.0, 2.0, 2.0]
+    one = write(tmp_path / "o.jsonl", ["a", "a,b", "b"], TEXTS[:3])
+    for problem in ("single", "multi"):
+        rows = read_for(Sources(one), problem, ("a", "a,b", "b", "c")).test
+        assert rows is not None
+        assert (rows.targets if problem == "single" else rows.targets.argmax(1)).tolist() == [0, 1, 2]
+        assert problem == "single" or rows.targets.sum() == 3
+    with pytest.raises(DataError, match='holds "b", and the labels that were learnt are "a", "a,b"'):
+        read_for(Sources(one), "single", ("a", "a,b"))
+
+
+def test_the_label_out_of_scope_fits_none(tmp_path: Path) -> None:
+    file = write(tmp_path / "x.jsonl", ["b", "other", "a"], TEXTS[:3])
+    rows = read_for(Sources(file), "single", ("a", "b"), "other").test
+    assert rows is not None
+    assert (rows.targets.tolist(), rows.label_names) == ([1, NO_LABEL, 0], ("a", "b"))

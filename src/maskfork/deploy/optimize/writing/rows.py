@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from maskfork.deploy.optimize.rows import UserRows, labelled
+from maskfork.deploy.optimize.rows import UserRows, labelled, sources_of
 from maskfork.errors import DataError, UsageError
 from maskfork.learn.data.read import read_table
 from maskfork.learn.data.unlabelled import bare_texts, read_texts
+from maskfork.learn.tasks.classify.read import read
+from maskfork.learn.tasks.classify.settings import ClassifySettings
 from maskfork.learn.tasks.instruct.assistant import Assistant
 from maskfork.models.model import Model
 from maskfork.models.packing import by_tokens
@@ -57,7 +59,7 @@ def read_task_rows(task: Path, data: Path, *, text: str | None, pair: str | None
     described = read_task(task)
     if described.output != "label":
         raise UsageError(f"{task} asks for {described.output}: tasks of one label are judged here")
-    rows = labelled(data, text=text, pair=pair, label=label)
+    rows = labelled(read(sources_of(data, text=text, pair=pair, label=label), ClassifySettings()))
     if rows.truth is None or any(isinstance(label, tuple) for label in rows.truth):
         raise DataError(f"{data} has several labels or numbers, and {task} asks for one label a text")
     strange = sorted({name for name in rows.truth if isinstance(name, str)} - set(described.label_names))

@@ -21,6 +21,8 @@ from maskfork.learn.tasks.classify.examples import NO_LABEL, Labelled, Problem
 from maskfork.learn.tasks.classify.settings import UNKNOWN, ClassifySettings
 from maskfork.learn.tasks.common.contract import Sources, Split
 
+_AS = {"single": "One label a text", "multi": "Several labels a text", "regression": "A number for each text"}
+
 
 def read(sources: Sources, settings: ClassifySettings) -> Split[Labelled]:
     """Raises DataError for files, columns and labels that cannot be used."""
@@ -35,10 +37,10 @@ def read(sources: Sources, settings: ClassifySettings) -> Split[Labelled]:
             as_they_stand=settings.problem == "single",
         )  # fmt: skip
         known = data.train.label_names
-        if settings.out_of_scope not in (None, UNKNOWN) and settings.out_of_scope not in known:
+        if (scope := settings.scope_name) is not None and scope not in known:
             raise DataError(
-                f"no row has the label {quoted(str(settings.out_of_scope))} that out_of_scope names"
-                f"{suggestion(str(settings.out_of_scope), known)} (there are {listed(known)}); name one, or {UNKNOWN} for none."
+                f"no row has the label {quoted(scope)} that out_of_scope names{suggestion(scope, known)} "
+                f"(there are {listed(known)}); name one, or {UNKNOWN} for none."
             )
         train, test = (Labelled.of_rows(part, settings.out_of_scope) for part in (data.train, data.test))
         notes = [why, *data.report.notes]
@@ -58,6 +60,16 @@ def read(sources: Sources, settings: ClassifySettings) -> Split[Labelled]:
     validation, more = _validation(sources, found, train, settings)
     train, validation, gone = _apart(train, validation, test)
     return Split(train, validation, test, (*notes, *more, *gone), copies_told=True)
+
+
+def read_for(sources: Sources, problem: Problem, names: tuple[str, ...], outside: str | None = None) -> Split[Labelled]:
+    """All rows of one file, as a model answers that has these labels: what its rows alone look like is not asked.
+
+    Rows of the label `outside` fit none. Raises DataError for labels that are not among them.
+    """
+    found = _gather(sources, sources.train, None)
+    rows, said = _known(found, problem, names, outside)
+    return Split(rows.take(np.array([], dtype=np.int64)), None, rows, (f"{_AS[problem]}.", *found.notes, *said))
 
 
 def _gather(sources: Sources, path: Path, test: Path | None, like: Gathered | None = None) -> Gathered:
@@ -104,7 +116,7 @@ def _labelled(found: Gathered, problem: Problem, names: tuple[str, ...] | None =
     strange = sorted({part for parts in cells for part in parts} - set(known))
     if strange:
         raise DataError(
-            f"{where} holds {listed(strange)}, which no training row has (they have {listed(known)}); spell them alike."
+            f"{where} holds {listed(strange)}, and the labels that were learnt are {listed(known)}; spell them alike."
         )
     if problem == "single":
         return Labelled(problem, source.texts, source.pairs, np.array([index[c[0]] for c in cells]), known), []
@@ -138,13 +150,16 @@ def _numbered(labels: list[str]) -> np.ndarray:
 def _validation(sources: Sources, like: Gathered, train: Labelled, settings: ClassifySettings) -> tuple[Labelled, list[str]]:
     assert sources.validation is not None
     found = _gather(sources, sources.validation, None, like)
-    known = train.label_names
-    if train.problem == "single" and settings.out_of_scope not in (None, UNKNOWN):
-        rows, said = _labelled(found, "single", (*known, str(settings.out_of_scope)))
-        rows = replace(rows, targets=np.where(rows.targets == len(known), NO_LABEL, rows.targets), label_names=known)
-    else:
-        rows, said = _labelled(found, train.problem, known)
+    rows, said = _known(found, train.problem, train.label_names, settings.scope_name)
     return rows, [*found.notes, *said]
+
+
+def _known(found: Gathered, problem: Problem, names: tuple[str, ...], outside: str | None) -> tuple[Labelled, list[str]]:
+    """All rows of what was read, by labels that are known; rows of the label `outside` fit none."""
+    if problem != "single" or outside is None:
+        return _labelled(found, problem, names)
+    rows, said = _labelled(found, problem, (*names, outside))
+    return replace(rows, targets=np.where(rows.targets == len(names), NO_LABEL, rows.targets), label_names=names), said
 
 
 def _apart(train: Labelled, validation: Labelled, test: Labelled) -> tuple[Labelled, Labelled, list[str]]:

@@ -55,3 +55,8 @@ class ClassifySettings(TaughtSettings):
             raise UsageError("hidden and focal are 0 or more")
         if self.teacher is None and (self.student, self.stages, self.hidden) != ("base", "1", 0.0):
             raise UsageError("student, stages and hidden speak of a teacher: name its folder with --teacher")
+
+    @property
+    def scope_name(self) -> str | None:
+        """The label of rows that are out of scope, None where no row shows them."""
+        return None if self.out_of_scope == UNKNOWN else self.out_of_scope

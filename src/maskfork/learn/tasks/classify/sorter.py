@@ -98,11 +98,9 @@ class Sorter(Trained):
         return scores if read.note is None else replace(scores, notes=(*scores.notes, read.note))
 
     def _matched(self, rows: Labelled) -> Labelled:
-        if self.problem == "regression" and rows.problem == "single":
-            rows = _as_numbers(rows)
-        if rows.problem != self.problem and not (self.problem == "multi" and rows.problem == "single"):
+        if rows.problem != self.problem:
             raise DataError(f"the model's problem is {self.problem} and these rows' is {rows.problem}: give rows of its own kind")
-        if self.problem == "regression" or (rows.label_names == self.label_names and rows.problem == self.problem):
+        if self.problem == "regression" or rows.label_names == self.label_names:
             return replace(rows, label_names=self.label_names)
         index = {name: i for i, name in enumerate(self.label_names)}
         outside = self.rules.scope.name if self.rules.scope is not None else None
@@ -112,22 +110,13 @@ class Sorter(Trained):
                 f"the rows hold the label {listed(strange)}, which the model does not have (it has {listed(self.label_names)}): "
                 "spell labels as it does"
             )
-        if rows.problem == "single" and self.problem == "single":
+        if self.problem == "single":
             numbers = np.array([index.get(name, NO_LABEL) for name in rows.label_names], dtype=np.int64)
             targets = np.where(rows.targets == NO_LABEL, NO_LABEL, numbers[rows.targets])
             return replace(rows, targets=targets, label_names=self.label_names)
-        own = rows.targets if rows.problem == "multi" else np.eye(len(rows.label_names), dtype=np.bool_)[rows.targets]
         wide = np.zeros((len(rows), len(self.label_names)), dtype=np.bool_)
-        wide[:, [index[name] for name in rows.label_names]] = own
-        return replace(rows, problem="multi", targets=wide, label_names=self.label_names)
-
-
-def _as_numbers(rows: Labelled) -> Labelled:
-    """A few numbers look like labels in a file that is read alone."""
-    try:
-        return replace(rows, problem="regression", targets=np.array([float(name) for name in rows.label_names])[rows.targets])
-    except ValueError as error:
-        raise DataError(f"the model answers with a number, and a label is none ({error})") from error
+        wide[:, [index[name] for name in rows.label_names]] = rows.targets
+        return replace(rows, targets=wide, label_names=self.label_names)
 
 
 def _text(row: Mapping[str, Any], role: str, number: int) -> str:

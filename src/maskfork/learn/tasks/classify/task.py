@@ -7,11 +7,11 @@ from typing import ClassVar
 
 from maskfork.learn.data.names import LABEL, PAIRS, TEXT
 from maskfork.learn.tasks.classify.examples import Labelled
-from maskfork.learn.tasks.classify.read import read
+from maskfork.learn.tasks.classify.read import read, read_for
 from maskfork.learn.tasks.classify.settings import ClassifySettings
 from maskfork.learn.tasks.classify.sorter import Sorter
 from maskfork.learn.tasks.classify.training import train_sorter
-from maskfork.learn.tasks.common.contract import Progress, Role, Sources, Split, Task
+from maskfork.learn.tasks.common.contract import Progress, Role, Sources, Split, Task, Trained
 from maskfork.learn.tasks.common.settings import TaskSettings
 
 
@@ -32,6 +32,12 @@ class Classify(Task[Labelled]):
 
     def read(self, sources: Sources, settings: TaskSettings) -> Split[Labelled]:
         return read(sources, own(settings))
+
+    def read_for(self, trained: Trained, sources: Sources, settings: TaskSettings) -> Split[Labelled]:
+        """By the model's own problem and labels: a file whose rows have one label each may be of a model that gives several."""
+        assert isinstance(trained, Sorter)
+        scope = trained.rules.scope
+        return read_for(sources, trained.problem, trained.label_names, None if scope is None else scope.name)
 
     def train(
         self,

@@ -21,7 +21,7 @@ from maskfork.learn.tasks.classify.rules import Rules, probabilities
 from maskfork.learn.tasks.classify.settings import ClassifySettings
 from maskfork.learn.tasks.classify.sorter import Sorter
 from maskfork.learn.tasks.classify.temperature import cool, fold_temperature
-from maskfork.learn.tasks.classify.tune import scope_name, tune_abstention, tune_scope, tune_sets, tune_thresholds
+from maskfork.learn.tasks.classify.tune import tune_abstention, tune_scope, tune_sets, tune_thresholds
 from maskfork.learn.tasks.common.contract import Progress, Split, part_of
 from maskfork.learn.tasks.common.fitting import fit_rows, within
 from maskfork.learn.tasks.common.teach import mixed
@@ -209,7 +209,7 @@ def _refusals(made: Sorter, parts: Parts, settings: ClassifySettings, rules: Rul
         if len(rows):
             both = np.concatenate([logits, made.logits(rows.texts, rows.pairs)])
             all_targets = np.concatenate([targets, rows.targets])
-        scope, said = tune_scope(both, all_targets, scope_name(settings))
+        scope, said = tune_scope(both, all_targets, settings.scope_name)
         rules = replace(rules, scope=scope)
         made.notes.append(said)
     if settings.max_error is not None:

@@ -136,6 +136,10 @@ class Task(ABC, Generic[E]):
     def read(self, sources: Sources, settings: TaskSettings) -> Split[E]:
         """Files to examples; what was mapped to what is in `Split.notes`. Raises DataError."""
 
+    def read_for(self, trained: Trained, sources: Sources, settings: TaskSettings) -> Split[E]:
+        """All rows of one file to judge `trained` by, read as it answers. Raises DataError."""
+        return self.read(sources, settings)
+
     @abstractmethod
     def train(
         self,
