@@ -11,16 +11,31 @@ from maskfork.cli import main
 from tests.learn.tiny import make, rows
 
 
+def asked(folder: Path) -> list[str]:
+    """A brief training on thirty rows in `folder`."""
+    base, data = make("bert").save(folder / "base"), rows(30)
+    lines = [f"{text}\t{data.label_names[label]}" for text, label in zip(data.texts, data.labels, strict=True)]
+    (folder / "few.tsv").write_text("\n".join(["text\tlabel", *lines]), "utf-8")
+    words = ["train", "classify", str(folder / "few.tsv"), "--model", str(base), "-o", str(folder / "out")]
+    return [*words, "--epochs", "1", "--set", "min_steps=1", "--json"]
+
+
 @pytest.mark.parametrize("words", [["--set", "teacher=none"], ["--teacher", "null", "--adapter", "None"]])
 def test_none_is_no_value(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """And no model of that name: the Hub is not asked."""
-    base, data = make("bert").save(tmp_path / "base"), rows(30)
-    lines = [f"{text}\t{data.label_names[label]}" for text, label in zip(data.texts, data.labels, strict=True)]
-    (tmp_path / "few.tsv").write_text("\n".join(["text\tlabel", *lines]), "utf-8")
-    asked = ["train", "classify", str(tmp_path / "few.tsv"), "--model", str(base), "-o", str(tmp_path / "out"), *words]
-    assert main([*asked, "--epochs", "1", "--set", "min_steps=1", "--json"]) == 0
+    assert main([*asked(tmp_path), *words]) == 0
     settings = json.loads(capsys.readouterr().out)["settings"]
     assert (settings["teacher"], settings["adapter"]) == (None, None)
+
+
+def test_the_record_tells_nothing_of_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The rows' file is named by its whole path, and written down from the working folder on."""
+    monkeypatch.chdir(tmp_path)
+    assert main([*asked(tmp_path), "--set", "calibrate=false"]) == 0
+    data = json.loads(capsys.readouterr().out)["data"]
+    assert (data["train"], data["validation"], data["test"]) == ("few.tsv", None, None)
 
 
 @pytest.mark.parametrize(
@@ -43,8 +58,7 @@ def test_a_wrong_choice_is_refused_before_anything_is_read(
     """The file is not there, and that is not what is said."""
     base = make("bert").save(tmp_path / "base")
     task, *options = [str(base) if word == "BASE" else word for word in words]
-    asked = ["train", task, str(tmp_path / "none.csv"), "--model", str(base), "-o", str(tmp_path / "out"), *options]
-    assert main(asked) != 0
+    assert main(["train", task, str(tmp_path / "none.csv"), "--model", str(base), "-o", str(tmp_path / "out"), *options]) != 0
     assert said in capsys.readouterr().err
 
 
@@ -52,6 +66,6 @@ def test_a_setting_that_is_not_searched_is_refused_before_anything_is_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     base = make("bert").save(tmp_path / "base")
-    asked = ["tune", str(tmp_path / "none.csv"), "--model", str(base), "-o", str(tmp_path / "out"), "--over", "epochs,rank"]
-    assert main(asked) != 0
+    words = ["tune", str(tmp_path / "none.csv"), "--model", str(base), "-o", str(tmp_path / "out"), "--over", "epochs,rank"]
+    assert main(words) != 0
     assert "'rank' is not searched" in capsys.readouterr().err

@@ -26,6 +26,7 @@ from maskfork.measure.environment import environment, now
 from maskfork.models.about import describe
 from maskfork.models.digest import digest
 from maskfork.models.hub import find_folder
+from maskfork.view.place import shown
 from maskfork.view.taskcard import task_card
 
 RECORD, WORK = "train.json", ".work"
@@ -83,9 +84,7 @@ def train_task(
         "seed": seed,
         "settings": settings.as_dict(),
         "data": {
-            "train": str(sources.train),
-            "validation": None if sources.validation is None else str(sources.validation),
-            "test": None if sources.test is None else str(sources.test),
+            **{role: None if path is None else shown(str(path)) for role, path in _files(sources)},
             "columns": dict(sources.columns),
             "rows": {
                 name: None if part is None else len(part)
@@ -126,17 +125,20 @@ def plain_scores(scores: Scores) -> dict[str, Any]:
 
 def training_identity(task: Task[Any], sources: Sources, base: str, settings: TaskSettings, seed: int) -> dict[str, Any]:
     """All that decides what comes out: equal identities are one training."""
-    files = [("train", sources.train), ("validation", sources.validation), ("test", sources.test)]
     return {
         "task": task.name,
         "base": digest(find_folder(base)),
-        "files": {role: _checksum(path) for role, path in files if path is not None},
+        "files": {role: _checksum(path) for role, path in _files(sources) if path is not None},
         "columns": dict(sources.columns),
         "split": [sources.test_share, sources.seed],
         "settings": settings.as_dict(),
         "seed": seed,
         "maskfork": __version__,
     }
+
+
+def _files(sources: Sources) -> list[tuple[str, Path | None]]:
+    return [("train", sources.train), ("validation", sources.validation), ("test", sources.test)]
 
 
 def _checksum(path: Path) -> str:
