@@ -15,7 +15,8 @@ from maskfork.deploy.optimize import bench as bench_module
 from maskfork.deploy.optimize.bench import Limits
 from maskfork.deploy.optimize.forms import ORIGINAL, Candidate, Form
 from maskfork.deploy.optimize.gate import Heard
-from maskfork.deploy.optimize.run import LOCK, Plan, optimise
+from maskfork.deploy.optimize.lock import LOCK
+from maskfork.deploy.optimize.run import Plan, optimise
 from maskfork.deploy.optimize.writing import forms
 from maskfork.deploy.optimize.writing import opened as opened_module
 from maskfork.deploy.optimize.writing import rows as rows_module

@@ -18,10 +18,11 @@ from maskfork.deploy.optimize.bench import Limits
 from maskfork.deploy.optimize.forms import ORIGINAL, possible, runtimes_named
 from maskfork.deploy.optimize.front import front
 from maskfork.deploy.optimize.gate import Heard, judge
+from maskfork.deploy.optimize.lock import LOCK, WORK
 from maskfork.deploy.optimize.measured import Measured
 from maskfork.deploy.optimize.opened import kind_in, open_for
 from maskfork.deploy.optimize.rows import UserRows, read_rows
-from maskfork.deploy.optimize.run import LOCK, WORK, Plan, optimise
+from maskfork.deploy.optimize.run import Plan, optimise
 from maskfork.deploy.optimize.worker import Worker
 from maskfork.errors import MaskforkError, ModelError, UsageError
 from maskfork.learn.tasks.classify import Sorter
@@ -260,6 +261,18 @@ def test_rows_of_a_file(folder: Path, tmp_path: Path) -> None:
     assert found.truth is None
     assert [row["text"] for row in found.rows] == ["a lovely film", "a dull film of light"]
     assert "without labels" in found.notes[-1]
+
+
+def test_rows_are_read_as_the_model_answers(tmp_path: Path) -> None:
+    """Each row has one label, and the model may give several."""
+    model = make("bert", "classify", labels=("bad", "camera", "good"))
+    model.config["problem_type"] = "multi_label_classification"
+    found = read_rows(model.save(tmp_path / "several"), rows_file(tmp_path), text=None, pair=None, label=None)
+    assert found.truth == (("good",), ("bad",), ("good",))
+    plain = make("bert", "classify", labels=("LABEL_0", "LABEL_1")).save(tmp_path / "plain")
+    found = read_rows(plain, rows_file(tmp_path), text=None, pair=None, label=None)
+    assert found.truth is None  # its labels are called otherwise, so nothing says which of them is right
+    assert "LABEL_0" in found.notes[-1]
 
 
 def test_what_each_folder_answers_with(folder: Path, tmp_path: Path) -> None:

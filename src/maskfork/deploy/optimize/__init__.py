@@ -7,5 +7,6 @@ rows.py       the user's rows, labels where there are any     forms.py      what
 students.py   small models trained from the model             gate.py       does it answer as the original does?
 worker.py     a candidate in a process of its own             asking.py     that process, from outside
 measured.py   what is known so far, kept on disk              search.py     which candidates to measure next
-front.py      what nothing else beats                         run.py        all of it
+front.py      what nothing else beats                         lock.py       the folder that is written
+run.py        all of it
 """

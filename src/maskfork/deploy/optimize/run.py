@@ -1,15 +1,7 @@
-"""From a model and rows to the fastest folder that still answers as it did, and a record of all that was measured.
-
-OUT/     all that the model's folder has, and runtime.json       what predict, serve and evaluate open
-         optimize.json                                           the lock: figures, versions, processor, the rows' digest
-         .work/                                                  candidates and measurements, while it runs
-"""
+"""From a model and rows to the fastest folder that still answers as it did, and a record of all that was measured."""
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,8 +12,9 @@ import msgspec
 from maskfork import __version__
 from maskfork.deploy.optimize import students
 from maskfork.deploy.optimize.bench import Bench, Limits
-from maskfork.deploy.optimize.forms import ORIGINAL, Candidate, Form, linked, possible
+from maskfork.deploy.optimize.forms import ORIGINAL, Candidate, Form, possible
 from maskfork.deploy.optimize.front import front
+from maskfork.deploy.optimize.lock import WORK, found_in, read_lock, write_winner
 from maskfork.deploy.optimize.measured import Kept, Measured
 from maskfork.deploy.optimize.rows import UserRows
 from maskfork.deploy.optimize.search import coarse, finer, in_turn
@@ -31,11 +24,8 @@ from maskfork.errors import MaskforkError, UsageError
 from maskfork.learn.data.duplicates import normalise
 from maskfork.measure.environment import environment, now
 from maskfork.models.digest import digest, file_digest
-from maskfork.models.runtimes import writing as writing_json
-from maskfork.models.runtimes.settings import FILE, read_settings, write_settings
 from maskfork.prompt.tasks import read_task
 
-LOCK, WORK, WINNER = "optimize.json", ".work", "winner"
 Goal = Literal["throughput", "latency"]
 
 
@@ -80,7 +70,7 @@ def optimise(
         "extra": {name: digest(folder) for name, folder in plan.extra.items()}, "maskfork": __version__,
         "task": None if plan.task is None else file_digest(plan.task),
     }  # fmt: skip
-    if (before := _before(out, identity)) is not None:
+    if (before := found_in(out, identity)) is not None:
         tell(f"{out} holds this very search already")
         return before
     work = out / WORK
@@ -120,8 +110,8 @@ def optimise(
         "maskfork": __version__,
         "environment": environment(),
     }
-    _write(bench.folder(winner[0]), winner[1], out, record)
-    return _read(out)
+    write_winner(bench.folder(winner[0]), winner[1], out, record)
+    return read_lock(out)
 
 
 def _possible(bench: Bench, folder: Path, base: str, runtimes: tuple[str, ...] | None) -> tuple[list[Form], dict[str, str]]:
@@ -181,46 +171,3 @@ def _winner(finals: Sequence[tuple[Candidate, Measured]], goal: Goal) -> tuple[C
     if goal == "latency":
         return min(kept, key=lambda item: item[1].p50 or float("inf"))
     return max(kept, key=lambda item: item[1].per_second or 0.0)
-
-
-def _before(out: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
-    if out.is_file():
-        raise UsageError(f"{out} is a file: name a folder to write to")
-    held = sorted(path.name for path in out.iterdir() if path.name != WORK) if out.is_dir() else []
-    if not held:
-        return None
-    if (out / WORK / WINNER).is_dir():  # it was stopped while the winner was put in its place
-        return None
-    if not (out / LOCK).is_file():
-        raise UsageError(f"{out} holds other files ({held[0]}, ...) and nothing is overwritten: name a new folder")
-    record = _read(out)
-    if record.get("identity") != json.loads(json.dumps(identity)):
-        raise UsageError(
-            f"{out} holds a search with another model, other rows or settings: name a new folder, or remove that one"
-        )
-    return record
-
-
-def _write(folder: Path, winner: Measured, out: Path, record: dict[str, Any]) -> None:
-    """The winner's folder into `out`, the lock last: a folder without it is not done."""
-    part = out / WORK / WINNER
-    shutil.rmtree(part, ignore_errors=True)
-    linked(folder, part)
-    measured = {f"{record['unit']}_per_second": winner.per_second, "p50_ms": winner.p50, "p99_ms": winner.p99, "lock": LOCK}
-    if (settings := read_settings(part)) is not None:
-        (part / FILE).unlink()  # linked: the candidate's own stays as it is
-        write_settings(part, msgspec.structs.replace(settings, measured=measured))
-    if (how := writing_json.read_writing(part)) is not None:
-        (part / writing_json.FILE).unlink()
-        writing_json.write_writing(part, msgspec.structs.replace(how, measured=measured))
-    (part / LOCK).write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
-    for path in sorted(part.iterdir(), key=lambda p: p.name == LOCK):
-        if (out / path.name).is_dir():  # of a run that was stopped right here
-            shutil.rmtree(out / path.name)
-        os.replace(path, out / path.name)
-    shutil.rmtree(out / WORK)
-
-
-def _read(out: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((out / LOCK).read_text("utf-8"))
-    return found
