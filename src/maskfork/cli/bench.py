@@ -147,6 +147,7 @@ def _writing(folder: Path, texts: list[str], turns: int, moved: Any, *, peers: b
     from tempfile import TemporaryDirectory
 
     from maskfork.deploy.bench.alone import alone
+    from maskfork.deploy.bench.peak import reading
     from maskfork.deploy.bench.peers import installed
     from maskfork.deploy.optimize.writing.rows import NEW, halved
     from maskfork.models.runtimes.writer import open_writer
@@ -159,8 +160,10 @@ def _writing(folder: Path, texts: list[str], turns: int, moved: Any, *, peers: b
     with TemporaryDirectory(prefix="maskfork-bench-") as work:
         found = alone(folder, rows, Path(work), turns=turns, count=20, moved=moved)
     left = installed("other")[1] if peers else {}
+    moved("the memory's speed")
     return {
         "alone": found, "unit": "tokens", "not_measured": left, "written": NEW, "texts": len(rows), "how": reads_note(model),
+        "reading": None if model.device.type != "cpu" else reading(folder, (found[0]["p50"] - found[0]["first"]) / (NEW - 1)),
     }  # fmt: skip
 
 

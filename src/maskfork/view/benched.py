@@ -25,6 +25,13 @@ def benched_text(found: Mapping[str, Any]) -> str:
         lines = [*aligned(rows), *lines]
         if found["unit"] == "tokens":
             lines.append(f"{found['written']} tokens after each of {found['texts']} texts; {found['how']}")
+    if found.get("reading"):
+        of = found["reading"]
+        takes, weights = milliseconds(of["ms_a_token"]), megabytes(of["bytes_a_token"] / 1e6)
+        lines.append(
+            f"a token of one text takes {takes} and reads {weights} of weights: {percent(of['share'], 0)} of the "
+            f"{of['bytes_per_second'] / 1e9:.0f} GB/s at which so many bytes are read here"
+        )
     lines += [f"not measured: {name}: {why}" for name, why in found.get("not_measured", {}).items()]
     if found.get("peaks"):
         lines.append(", ".join(f"{name} {rate / 1e9:.0f} GFLOP/s" for name, rate in found["peaks"].items()) + " at most here")

@@ -14,8 +14,11 @@ import pytest
 from maskfork.cli import main
 from maskfork.deploy.bench.client import Target, find_target
 from maskfork.deploy.bench.load import load
-from maskfork.deploy.bench.peak import operations
+from maskfork.deploy.bench.peak import bytes_a_token, operations, reading, reading_rate
 from maskfork.errors import UsageError
+from maskfork.models.families import all_families
+from maskfork.models.hub import build
+from maskfork.models.runtimes.writing import WritingSettings, write_writing
 from maskfork.view.benched import benched_text
 from tests.learn.tiny import make
 
@@ -126,6 +129,40 @@ def test_operations_of_a_pass(tmp_path: Path) -> None:
     assert operations(tmp_path / "nowhere", [4]) is None
 
 
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_bytes_of_a_token(family: str, tmp_path: Path) -> None:
+    """Every matrix once but the table of places and, where the output has a matrix of its own, that of the words."""
+    model = make(family, "causal_lm")
+    rows = {name: p.numel() for name, p in model.named_parameters() if p.dim() == 2 and "positions" not in name}
+    output = model.spec.vocab_size * model.spec.hidden_size
+    layers = sum(rows.values()) - output * (2 if "head.weight" in rows else 1)
+    folder = model.save(tmp_path)
+    assert bytes_a_token(folder) == 4 * (layers + output)
+    for engine, precision, wanted in (
+        ("torch", "bf16", 2 * (layers + output)),
+        ("torch", "int8", layers + 4 * output),
+        ("native", "int8", layers + output),
+        ("llama.cpp", "int4", layers / 2 + output),
+    ):
+        (folder / "writing.json").unlink(missing_ok=True)
+        write_writing(folder, WritingSettings(engine=engine, precision=precision, files={}))  # type: ignore[arg-type]
+        assert bytes_a_token(folder) == wanted
+
+
+def test_experts_read_a_part(tmp_path: Path) -> None:
+    build({**all_families()["mixtral"].tiny[0], "model_type": "mixtral"}, "causal_lm").save(tmp_path)
+    assert bytes_a_token(tmp_path) is None
+    assert reading(tmp_path, 1.0) is None
+
+
+def test_the_share_of_what_memory_gives(tmp_path: Path) -> None:
+    folder = make("gpt2", "causal_lm").save(tmp_path)
+    found = reading(folder, 2.0)
+    assert found is not None
+    assert found["share"] == pytest.approx(found["bytes_a_token"] / 0.002 / found["bytes_per_second"])
+    assert 1e8 < reading_rate(1 << 26) < 1e13
+
+
 def test_wrong_questions(capsys: pytest.CaptureFixture[str]) -> None:
     for tokens, why in (
         ([], "name what to measure"),
@@ -169,6 +206,10 @@ def test_a_decoder_is_measured_by_the_tokens_that_it_writes(tmp_path: Path, caps
     text = benched_text(found)
     assert "tokens/s" in text
     assert "32 tokens after each of 3 texts; torch reads its tokens" in text
+    one = found["alone"][0]
+    assert found["reading"]["ms_a_token"] == pytest.approx((one["p50"] - one["first"]) / 31)
+    assert 0 < found["reading"]["share"] < 1  # a pass of a few hundred small steps is nowhere near a plain read
+    assert "GB/s at which so many bytes are read here" in text
     assert b'"max_tokens":32' in Target("here", 1, "/v1/completions", model="gpt").request("a")
     assert b"encoding_format" not in Target("here", 1, "/v1/completions").request("a")
 

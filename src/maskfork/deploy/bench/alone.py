@@ -15,6 +15,7 @@ from maskfork.errors import ModelError
 from maskfork.models.cores import usable_cores
 
 PEER = "maskfork.deploy.bench.peers"
+WAITS = ("p50", "p90", "p99", "first")
 
 
 def alone(
@@ -27,9 +28,9 @@ def alone(
     count: int = 100,
     moved: Callable[[str], None] = lambda doing: None,
 ) -> list[dict[str, Any]]:
-    """For the model and each peer: texts a second (the median of the turns, and their range), milliseconds of one text, seconds
-    to load, memory of the process, the share of padding where it counts that. A peer that fails is listed with its `error`.
-    `work` is a folder to write into.
+    """For the model and each peer: texts a second (the median of the turns, and their range), milliseconds of one text (`first`:
+    until a decoder's first token), seconds to load, memory of the process, the share of padding where it counts that. A peer
+    that fails is listed with its `error`. `work` is a folder to write into.
     """
     asked = work / "rows.json"
     asked.write_bytes(msgspec.json.encode(list(rows)))
@@ -61,6 +62,6 @@ def alone(
         rates, waits = np.array(one.pop("rates")), one.pop("waits")
         one |= {
             "per_second": float(np.median(rates)), "slowest": float(rates.min()), "quickest": float(rates.max()),
-            **{name: float(np.median([wait[name] for wait in waits])) for name in ("p50", "p90", "p99")},
+            **{name: float(np.median([wait[name] for wait in waits])) for name in WAITS if waits[0][name] is not None},
         }  # fmt: skip
     return found
