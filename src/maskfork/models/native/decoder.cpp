@@ -79,7 +79,7 @@ template <class Op> struct Worker {
   }
   // this thread's columns, `unit` of them together
   template <class End> void multiply_own(const Matrix& a, int64_t rows, End end, int64_t unit = BROAD) {
-    multiply<Op, true>(a, low(a.n / unit) * unit, high(a.n / unit) * unit, in, levels, rows, end);
+    multiply<Op, MEMORY>(a, low(a.n / unit) * unit, high(a.n / unit) * unit, in, levels, rows, end);
   }
   void add(const Matrix& a) {
     multiply_own(a, p.tokens, [&](int64_t m, int64_t n, V u, V v) {

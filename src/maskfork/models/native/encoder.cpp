@@ -84,10 +84,10 @@ template <class Op> struct Worker {
   // queries, keys and values of `rows` rows that are laid out in `in`: columns [from, to) to y [rows, to - from]; `first` of them in the piece
   template <class Place> void project(const Layer& a, int64_t from, int64_t to, const In* in, const Levels* l, int64_t rows, Held* y, int64_t across, Place place) {
     if (!net.turned) {
-      multiply<Op>(a.qkv, from, to, in, l, rows, [&](int64_t m, int64_t n, V u, V v) { held(y + m * across + n, u); held(y + m * across + n + 16, v); });
+      multiply<Op, FAR>(a.qkv, from, to, in, l, rows, [&](int64_t m, int64_t n, V u, V v) { held(y + m * across + n, u); held(y + m * across + n + 16, v); });
       return;
     }
-    multiply<Op>(a.qkv, from, to, in, l, rows, [&](int64_t m, int64_t n, V u, V v) { store(r.wide + m * 3 * hd + n, u); store(r.wide + m * 3 * hd + n + 16, v); });
+    multiply<Op, FAR>(a.qkv, from, to, in, l, rows, [&](int64_t m, int64_t n, V u, V v) { store(r.wide + m * 3 * hd + n, u); store(r.wide + m * 3 * hd + n + 16, v); });
     for (int64_t m = 0; m < rows; m++) {
       float* x = r.wide + m * 3 * hd; int64_t at = place(m);
       if (from < hd) turn(x, a, at);
@@ -125,23 +125,23 @@ template <class Op> struct Worker {
     int64_t width = net.width, up = net.inner * (net.gated ? 2 : 1);
     auto add = [&](int64_t m, int64_t n, V u, V v) { float* y = x + m * width + n; store(y, load<V>(y) + u); store(y + 16, load<V>(y + 16) + v); };
     for (int64_t m = 0; m < rows; m++) r.levels[m] = put(mixed + m * hd, r.in + m * hd, hd);
-    multiply<Op>(a.out, 0, a.out.n, r.in, r.levels, rows, add);
+    multiply<Op, FAR>(a.out, 0, a.out.n, r.in, r.levels, rows, add);
     for (int64_t m = 0; m < rows; m++) {
       float* y = net.after ? x + m * width : r.row;
       norm(a.between, x + m * width, y); r.levels[m] = put(y, r.in + m * width, width);
     }
     if (net.gated) {
-      multiply<Op>(a.up, 0, up, r.in, r.levels, rows, [&](int64_t m, int64_t n, V u, V v) { float* y = r.wide + m * up + n; store(y, u); store(y + 16, v); });
+      multiply<Op, FAR>(a.up, 0, up, r.in, r.levels, rows, [&](int64_t m, int64_t n, V u, V v) { float* y = r.wide + m * up + n; store(y, u); store(y + 16, v); });
       for (int64_t m = 0; m < rows; m++) {
         float* y = r.wide + m * up;
         for (int64_t i = 0; i < net.inner; i += 16) store(y + i, activated<Op>(net.act, load<V>(y + i)) * load<V>(y + net.inner + i));
       }
     } else
-      multiply<Op>(a.up, 0, up, r.in, r.levels, rows, [&](int64_t m, int64_t n, V u, V v) {
+      multiply<Op, FAR>(a.up, 0, up, r.in, r.levels, rows, [&](int64_t m, int64_t n, V u, V v) {
         float* y = r.wide + m * up + n; store(y, activated<Op>(net.act, u)); store(y + 16, activated<Op>(net.act, v));
       });
     for (int64_t m = 0; m < rows; m++) r.levels[m] = put(r.wide + m * up, r.in + m * net.inner, net.inner);
-    multiply<Op>(a.down, 0, a.down.n, r.in, r.levels, rows, add);
+    multiply<Op, FAR>(a.down, 0, a.down.n, r.in, r.levels, rows, add);
     if (a.behind.w) for (int64_t m = 0; m < rows; m++) norm(a.behind, x + m * width, x + m * width);
   }
   void leave(const float* x, float* y) {

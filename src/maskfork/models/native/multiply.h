@@ -9,9 +9,9 @@ template <> inline V number<Bytes>(I s, V scale, V sums, V bias, Levels l) {
   return __builtin_convertvector(s, V) * scale * l.step + (sums * l.low + bias);
 }
 
-// end(row, column, 16 numbers, 16 more) for columns [from, to) of `rows` rows times the matrix, plus its bias. `Far`: it is not in
-// the cache.
-template <class Op, bool Far = false, class End>
+// end(row, column, 16 numbers, 16 more) for columns [from, to) of `rows` rows times the matrix, plus its bias. `From`: where the
+// matrix is.
+template <class Op, Panel From = HERE, class End>
 static void multiply(const Matrix& a, int64_t from, int64_t to, const typename Op::In* in, const Levels* levels, int64_t rows, End end) {
   alignas(64) typename Op::Sum sums[TALL * 2]; int64_t steps = a.k / Op::per, across = a.k * sizeof(*in);
   for (int64_t n = from; n < to; n += BROAD) {
@@ -23,7 +23,7 @@ static void multiply(const Matrix& a, int64_t from, int64_t to, const typename O
     for (int64_t m = 0, h; m < rows; m += h) {
       h = height(rows - m);
       const char *x = (const char*)in + m * across, *w = a.w + n / BROAD * steps * 128;
-      if (Far && m == 0) tile<Op, true>(h, x, across, w, steps, sums, 128);
+      if (m == 0) tile<Op, From>(h, x, across, w, steps, sums, 128);
       else tile<Op>(h, x, across, w, steps, sums, 128);
       for (int64_t r = 0; r < h; r++) {
         Levels l = levels[m + r];

@@ -5,7 +5,8 @@
 #pragma once
 #include "vectors.h"
 
-static const int64_t AHEAD = 4096;           // bytes
+enum Panel { HERE, FAR, MEMORY };  // in the nearest caches; in a farther one, and kept near for the next rows; in memory, and read once
+static const int64_t AHEAD[] = {0, 8192, 4096};  // bytes: how far before it is read a panel is asked for
 static const int64_t TALL = 14, BROAD = 32;  // 14 x 2 sums, 2 of the panel, 1 of the row: 31 of AVX-512's 32 registers
 
 struct Bytes {  // unsigned rows, signed columns
@@ -42,15 +43,15 @@ struct Floats {
 
 // sums [R, 32], `gap` bytes from row to row, of rows a [R, K], `across` bytes from row to row, with one panel of `steps`. Every loop over rows is unrolled
 // by name: left to itself GCC keeps the sums in memory. One pointer serves three rows, else there are more of them than registers.
-// `Far`: the panel comes from memory, is read once, and is asked for ahead.
-template <class Op, int R, bool Far> static __attribute__((noinline)) void tile(const char* a, int64_t across, const char* w, int64_t steps, void* sums, int64_t gap) {
+template <class Op, int R, Panel From> static __attribute__((noinline)) void tile(const char* a, int64_t across, const char* w, int64_t steps, void* sums, int64_t gap) {
   typename Op::Sum s[R][2]; const char* p[(R + 2) / 3];
 #pragma GCC unroll 16
   for (int r = 0; r < R; r++) s[r][0] = s[r][1] = typename Op::Sum{};
 #pragma GCC unroll 16
   for (int g = 0; g < (R + 2) / 3; g++) { p[g] = a + 3 * g * across; asm("" : "+r"(p[g])); }
   for (const char* end = w + steps * 128; w != end; w += 128) {
-    if (Far) { __builtin_prefetch(w + AHEAD, 0, 0); __builtin_prefetch(w + AHEAD + 64, 0, 0); }
+    if (From == FAR) { __builtin_prefetch(w + AHEAD[FAR], 0, 3); __builtin_prefetch(w + AHEAD[FAR] + 64, 0, 3); }
+    if (From == MEMORY) { __builtin_prefetch(w + AHEAD[MEMORY], 0, 0); __builtin_prefetch(w + AHEAD[MEMORY] + 64, 0, 0); }
     I first = load<I>(w), second = load<I>(w + 64);
 #pragma GCC unroll 16
     for (int r = 0; r < R; r++) {
@@ -64,8 +65,8 @@ template <class Op, int R, bool Far> static __attribute__((noinline)) void tile(
   for (int r = 0; r < R; r++) { store((char*)sums + r * gap, s[r][0]); store((char*)sums + r * gap + 64, s[r][1]); }
 }
 
-template <class Op, bool Far = false> static inline void tile(int64_t rows, const char* a, int64_t across, const char* w, int64_t steps, void* sums, int64_t gap) {
-#define ROWS(R) case R: return tile<Op, R, Far>(a, across, w, steps, sums, gap);
+template <class Op, Panel From = HERE> static inline void tile(int64_t rows, const char* a, int64_t across, const char* w, int64_t steps, void* sums, int64_t gap) {
+#define ROWS(R) case R: return tile<Op, R, From>(a, across, w, steps, sums, gap);
   switch (rows) { ROWS(1) ROWS(2) ROWS(3) ROWS(4) ROWS(5) ROWS(6) ROWS(7) ROWS(8) ROWS(9) ROWS(10) ROWS(11) ROWS(12) ROWS(13) ROWS(14) }
 #undef ROWS
 }
