@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from maskfork.cli import main
+from maskfork.cli.bench import _alone
 from maskfork.deploy.bench.client import Target, find_target
 from maskfork.deploy.bench.load import load
 from maskfork.deploy.bench.peak import bytes_a_token, operations, reading, reading_rate
@@ -161,6 +163,19 @@ def test_the_share_of_what_memory_gives(tmp_path: Path) -> None:
     assert found is not None
     assert found["share"] == pytest.approx(found["bytes_a_token"] / 0.002 / found["bytes_per_second"])
     assert 1e8 < reading_rate(1 << 26) < 1e13
+
+
+def test_another_device_is_not_held_against_the_processors_peak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make("bert", "classify", labels=("a", "b")).save(tmp_path)
+    one = {"name": "maskfork", "per_second": 400.0, "padding": None}
+    monkeypatch.setattr("maskfork.deploy.bench.alone.alone", lambda *given, **named: [one])
+    monkeypatch.setattr("maskfork.deploy.bench.peak.peaks", lambda: {"fp32": 1e9})
+    found = {}
+    for device in ("cpu", "cuda"):
+        monkeypatch.setattr("maskfork.models.device.best_device", lambda device=device: torch.device(device))
+        found[device] = _alone(folder, [{"text": "a film"}], 1, lambda doing: None, peers=False)
+    assert found["cpu"]["share"] == pytest.approx(400.0 * (operations(folder, [4]) or 0.0) / 1e9)
+    assert (found["cuda"]["share"], found["cuda"]["peaks"]) == (None, {})
 
 
 def test_wrong_questions(capsys: pytest.CaptureFixture[str]) -> None:
