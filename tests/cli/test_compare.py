@@ -94,6 +94,17 @@ def test_wrong_options_are_one_sentence_and_write_nothing(
     assert not out.exists()
 
 
+@pytest.mark.parametrize(("option", "said"), [("--encoder", "there is no folder"), ("--decoder", "cannot be prompted to answer")])
+def test_a_model_that_cannot_take_part_is_refused_before_anything_is_read(
+    option: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The file is not there, and that is not what is said."""
+    model = tmp_path / "nowhere" / "near" / "me" if option == "--encoder" else make("bert").save(tmp_path / "bert")
+    more = [] if option == "--encoder" else FLOOR
+    assert main(["compare", str(tmp_path / "none.csv"), option, str(model), *more, "--out", str(tmp_path / "out")]) != 0
+    assert said in capsys.readouterr().err
+
+
 def test_wrong_data_is_one_sentence_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     wrong = {

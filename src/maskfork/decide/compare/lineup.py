@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from maskfork.decide.compare.bases import check_decoder, check_encoder
 from maskfork.decide.compare.contender import Contender, HeldOut
 from maskfork.decide.compare.contenders.endpoint import EndpointContender, Terms
 from maskfork.decide.compare.contenders.finetune import FineTuneContender
@@ -42,10 +43,13 @@ class Lineup:
 
 
 def line_up(lineup: Lineup, out: Path) -> list[Contender]:
-    """The contenders in the order of the report. Raises UsageError where nothing is left to compare."""
+    """The contenders in the order of the report. Raises UsageError where nothing is left to compare, and what a model raises that
+    is not there or cannot take part: no row has been read yet, and they may be many.
+    """
     found: list[Contender] = []
     weight, longest = lineup.training.class_weight, lineup.training.max_length
     for base in dict.fromkeys(lineup.encoders):
+        check_encoder(base)
         if lineup.finetune:
             found.append(FineTuneContender(base, lineup.training))
         if lineup.probe:
@@ -54,6 +58,7 @@ def line_up(lineup: Lineup, out: Path) -> list[Contender]:
         found.append(TfidfContender(weight))
     decoders, words = Decoders(), dict(lineup.label_words)
     for base in dict.fromkeys(lineup.decoders):
+        check_decoder(base)
         for calibrate in (False, True) if lineup.calibrated else (False,):
             asked = dict(calibrate=calibrate, max_shots=lineup.max_shots, label_words=words, task=lineup.task)
             found.append(PromptedContender(base, decoders, **asked))  # type: ignore[arg-type]
