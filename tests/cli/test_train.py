@@ -38,6 +38,25 @@ def test_the_record_tells_nothing_of_the_machine(
     assert (data["train"], data["validation"], data["test"]) == ("few.tsv", None, None)
 
 
+def test_a_teacher_is_told_by_its_name_and_known_by_what_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = [*asked(tmp_path), "--set", "calibrate=false"]
+    for folder, seed in (("teacher", "1"), ("other", "2")):
+        assert main([*(folder if word == str(tmp_path / "out") else word for word in words), "--seed", seed]) == 0
+    taught = [*words, "--teacher", str(tmp_path / "teacher")]
+    capsys.readouterr()
+    assert main(taught) == 0
+    assert json.loads(capsys.readouterr().out)["settings"]["teacher"] == "teacher"
+    assert str(tmp_path) not in json.dumps(json.loads((tmp_path / "out" / "train.json").read_text())["identity"])
+    assert main(taught) == 0
+    (tmp_path / "teacher").rename("gone")
+    (tmp_path / "other").rename("teacher")
+    assert main(taught) == 2
+    assert "holds a training on other data or settings" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -14,6 +14,7 @@ from maskfork.cli.asked import columns_of, out_and_base, task_and_data
 from maskfork.cli.config import ConfigFile
 from maskfork.cli.lines import score_lines
 from maskfork.cli.output import JsonFlag, emit, emit_json, say, share_of
+from maskfork.view.place import shown
 
 if TYPE_CHECKING:
     from maskfork.learn.tasks.common.contract import Sources
@@ -113,13 +114,14 @@ def train(
     }  # fmt: skip
     given = {k: v for k, v in values.items() if v is not None} | assignments(set_ or [])
     settings = settings_of(chosen.settings, given)
+    taught_by = None if settings.teacher is None else shown(settings.teacher)
     if settings.teacher is not None:
         settings = replace(settings, teacher=str(model_folder(settings.teacher)))
     sources = Sources(data, validation, test, columns_of(chosen, text, pair, label, column), test_share, split_seed)
     with share_of(f"training to {chosen.name}") as moved:
         command = shlex.join(["maskfork", *sys.argv[1:]])
         done = train_task(
-            chosen, sources, model_place(base), settings, out, called=base, seed=seed, command=command,
+            chosen, sources, model_place(base), settings, out, called=base, taught_by=taught_by, seed=seed, command=command,
             progress=moved, tell=say,
         )  # fmt: skip
     emit_json(done.record) if json else emit(_said(done))

@@ -49,6 +49,7 @@ def train_task(
     out: Path,
     *,
     called: str | None = None,
+    taught_by: str | None = None,
     seed: int = 0,
     command: str = "",
     progress: Progress | None = None,
@@ -56,9 +57,9 @@ def train_task(
 ) -> Done:
     """Train, measure on the held-out rows, and write `out` whole or not at all.
 
-    `called` is the base's name for the card, where it is not its path. The same call again goes on with a run that was cut
-    off, and does nothing where it is done. Raises UsageError where `out` holds something else, and the errors of reading and
-    training.
+    `called` and `taught_by` are the base's and the teacher's names for the card, where they are not their paths. The same call
+    again goes on with a run that was cut off, and does nothing where it is done. Raises UsageError where `out` holds something
+    else, and the errors of reading and training.
     """
     identity = training_identity(task, sources, base, settings, seed)
     if (record := _before(out, identity)) is not None:
@@ -82,7 +83,7 @@ def train_task(
         "about": task.about,
         "base": called or base,
         "seed": seed,
-        "settings": settings.as_dict(),
+        "settings": settings.as_dict() | ({} if taught_by is None else {"teacher": taught_by}),
         "data": {
             **{role: None if path is None else shown(str(path)) for role, path in _files(sources)},
             "columns": dict(sources.columns),
@@ -125,13 +126,14 @@ def plain_scores(scores: Scores) -> dict[str, Any]:
 
 def training_identity(task: Task[Any], sources: Sources, base: str, settings: TaskSettings, seed: int) -> dict[str, Any]:
     """All that decides what comes out: equal identities are one training."""
+    teacher = settings.teacher
     return {
         "task": task.name,
         "base": digest(find_folder(base)),
         "files": {role: _checksum(path) for role, path in _files(sources) if path is not None},
         "columns": dict(sources.columns),
         "split": [sources.test_share, sources.seed],
-        "settings": settings.as_dict(),
+        "settings": settings.as_dict() | ({} if teacher is None else {"teacher": digest(find_folder(teacher))}),
         "seed": seed,
         "maskfork": __version__,
     }
