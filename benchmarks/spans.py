@@ -40,7 +40,7 @@ SIDES = ("ours", "theirs")
 SETS = {
     "conll2003": ("CoNLL-2003", "tag", "ner/conll2003/eng.train", "ner/conll2003/eng.testa", 1200, 1000),
     "wnut17": ("WNUT17", "tag", "ner/wnut17/wnut17train.conll", "ner/wnut17/emerging.dev.conll", 1500, 1009),
-    "squad1": ("SQuAD v1.1", "answer", "qa/squad/split_v1.1_shared.json", None, 2000, 500),
+    "squad1": ("SQuAD v1.1", "answer", "qa/squad/split_v1.1_shared.json", None, 1000, 500),
 }
 ALIKE: dict[str, Any] = dict(learning_rate=1e-4, batch_size=16, min_steps=1, validation_share=0.0, precision="bf16")
 SETTINGS = {"tag": TagSettings(epochs=3.0, **ALIKE), "answer": AnswerSettings(epochs=2.0, **ALIKE)}
