@@ -85,7 +85,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         files = written(Path(place), folder, texts, short)
         done = measured(args, folder, files)
-    asked = f"--model {args.model} --every {args.every} --rounds {args.rounds}"
+    chosen = "" if args.only == list(contenders()) else " --only " + " ".join(f'"{name}"' for name in args.only)
+    asked = f"--model {args.model} --every {args.every} --rounds {args.rounds}{chosen}"
     text = report(args.model, asked, operations(folder, texts), len(texts), {n: SLOW.get(n, 1) for n in done}, done)
     print(text)
     if args.put:
