@@ -7,7 +7,7 @@ import numpy as np
 from maskfork.errors import DataError
 from maskfork.learn.tasks.classify.examples import NO_LABEL, Problem
 from maskfork.learn.tasks.classify.rules import Scope, ScopeBy, Sets, probabilities, scope_score
-from maskfork.learn.tasks.classify.settings import UNKNOWN, ClassifySettings
+from maskfork.learn.tasks.classify.settings import ClassifySettings
 from maskfork.measure.auroc import auroc
 from maskfork.measure.conformal import bound, calibrate
 from maskfork.measure.metrics import FloatArray
@@ -96,8 +96,3 @@ def tune_sets(problem: Problem, logits: np.ndarray, targets: np.ndarray, setting
         what = f"a set of labels ({settings.sets})"
     said = f"{what} holds the truth in {coverage:.1%} of rows, calibrated on {len(targets):,} rows that nothing else saw"
     return Sets(coverage, settings.sets, limit, len(targets)), said
-
-
-def scope_name(settings: ClassifySettings) -> str | None:
-    """The label of what is out of scope, None where no row has one."""
-    return None if settings.out_of_scope == UNKNOWN else settings.out_of_scope
