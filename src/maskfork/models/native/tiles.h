@@ -44,14 +44,13 @@ struct Floats {
 // sums [R, 32], `gap` bytes from row to row, of rows a [R, K], `across` bytes from row to row, with one panel of `steps`. Every loop over rows is unrolled
 // by name: left to itself GCC keeps the sums in memory. One pointer serves three rows, else there are more of them than registers.
 template <class Op, int R, Panel From> static __attribute__((noinline)) void tile(const char* a, int64_t across, const char* w, int64_t steps, void* sums, int64_t gap) {
-  typename Op::Sum s[R][2]; const char* p[(R + 2) / 3];
+  const int KEPT = From == FAR ? 3 : 0; typename Op::Sum s[R][2]; const char* p[(R + 2) / 3];
 #pragma GCC unroll 16
   for (int r = 0; r < R; r++) s[r][0] = s[r][1] = typename Op::Sum{};
 #pragma GCC unroll 16
   for (int g = 0; g < (R + 2) / 3; g++) { p[g] = a + 3 * g * across; asm("" : "+r"(p[g])); }
   for (const char* end = w + steps * 128; w != end; w += 128) {
-    if (From == FAR) { __builtin_prefetch(w + AHEAD[FAR], 0, 3); __builtin_prefetch(w + AHEAD[FAR] + 64, 0, 3); }
-    if (From == MEMORY) { __builtin_prefetch(w + AHEAD[MEMORY], 0, 0); __builtin_prefetch(w + AHEAD[MEMORY] + 64, 0, 0); }
+    if (From != HERE) { __builtin_prefetch(w + AHEAD[From], 0, KEPT); __builtin_prefetch(w + AHEAD[From] + 64, 0, KEPT); }
     I first = load<I>(w), second = load<I>(w + 64);
 #pragma GCC unroll 16
     for (int r = 0; r < R; r++) {
